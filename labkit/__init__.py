@@ -1,0 +1,43 @@
+"""labkit: the companion package of LoRA Lab.
+
+Importing it is cheap: torch and friends are loaded only when a name that needs them is first used.
+"""
+
+import importlib
+
+# public name -> the module that defines it; a test checks that each is there and documented
+_HOME = {
+    "errors": "AdapterError BaseModelError ClaimFailed ConfigError DataError LabkitError TrainingError",
+    "lowrank": "truncated_svd low_rank_approx energy rank_for_energy effective_rank stable_rank subspace_overlap",
+    "lora.config": "LoraConfig",
+    "lora.layer": "LoraLinear",
+    "lora.inject": "inject_lora lora_layers mark_only_lora_as_trainable trainable_parameters disable_adapter",
+    "lora.merging": "merge unmerge merge_and_unload",
+    "lora.files": "save_adapter load_adapter",
+    "base": "fetch_base load_base",
+    "rows": "read_rows",
+    "text": "encode render_masked",
+    "tasks": "load_task Task",
+    "step": "CompletionLoss",
+    "training": "TrainConfig train",
+    "evaluation": "evaluate generate perplexity bootstrap_interval",
+    "lab.claims": "claim",
+    "lab.exercises": "check hint solution",
+    "lab.plots": "use_style",
+    "lab.widgets": "training_bar",
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str):
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'labkit' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"labkit.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

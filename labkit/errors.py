@@ -1,0 +1,39 @@
+"""The errors labkit raises on purpose. Each message says what happened and what to do about it."""
+
+
+class LabkitError(Exception):
+    """Base of every error labkit raises on purpose."""
+
+
+class ConfigError(LabkitError, ValueError):
+    """A setting that cannot be honoured: a negative rank, a target that matches nothing."""
+
+
+class BaseModelError(LabkitError):
+    """The base model could not be fetched, verified or loaded."""
+
+
+class AdapterError(LabkitError):
+    """An adapter folder that cannot be used; the message names the file and the cause."""
+
+
+class TrainingError(LabkitError):
+    """Training cannot go on: the loss is not a number, or a checkpoint does not fit the run."""
+
+
+class DataError(LabkitError):
+    """Bad training or test data.
+
+    Args:
+        problem: what is wrong, in a few words.
+        remedy: what the reader can do about it.
+        source: where it is, as ``file`` or ``file:line``.
+    """
+
+    def __init__(self, problem: str, remedy: str, source: str):
+        super().__init__(f"{source}: {problem}. {remedy}")
+        self.problem, self.remedy, self.source = problem, remedy, source
+
+
+class ClaimFailed(LabkitError, AssertionError):
+    """A notebook's claim did not hold when it was measured."""

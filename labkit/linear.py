@@ -1,0 +1,54 @@
+"""What a layer must answer before LoRA can sit on top of it.
+
+``nn.Linear`` holds its weight in the open. A quantized layer does not: it must be asked for a dense
+weight, and told to take a new one. LoRA only ever talks through the functions below, so a dense and a
+4-bit base share one :class:`labkit.LoraLinear`.
+"""
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class BaseLinear(Protocol):
+    """A linear layer that keeps its weight in a form of its own."""
+
+    in_features: int
+    out_features: int
+
+    def dense_weight(self) -> Tensor:
+        """The weight as an ordinary tensor of shape (out_features, in_features)."""
+
+    def replace_weight(self, weight: Tensor) -> None:
+        """Take `weight`, shape (out_features, in_features), in place of the present one."""
+
+
+def is_linear(module: nn.Module) -> bool:
+    """Whether LoRA can wrap `module`: it answers :class:`BaseLinear`, or is a plain ``nn.Linear``.
+
+    Subclasses of ``nn.Linear`` that pack their weight (4-bit layers of other libraries) are not plain:
+    reading their ``weight`` as a matrix would be silently wrong.
+    """
+    if isinstance(module, BaseLinear):
+        return True
+    if not isinstance(module, nn.Linear):
+        return False
+    return module.weight.is_floating_point() and module.weight.shape == (module.out_features, module.in_features)
+
+
+def dense_weight(layer: nn.Module) -> Tensor:
+    """The weight of `layer` as an ordinary tensor of shape (out_features, in_features)."""
+    return layer.dense_weight() if isinstance(layer, BaseLinear) else layer.weight.detach()
+
+
+def replace_weight(layer: nn.Module, weight: Tensor) -> None:
+    """Make `weight`, shape (out_features, in_features), the weight of `layer`.
+
+    The tensor is taken as it is, not copied into the old storage: the old weight may be shared with
+    a file or kept aside by the caller.
+    """
+    if isinstance(layer, BaseLinear):
+        layer.replace_weight(weight)
+    else:
+        layer.weight = nn.Parameter(weight, requires_grad=layer.weight.requires_grad)

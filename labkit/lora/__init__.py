@@ -1,0 +1,1 @@
+"""LoRA by hand: config, layer, injection, merging, files."""

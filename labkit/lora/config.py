@@ -1,0 +1,189 @@
+"""What to adapt and how much: the fields of PEFT's ``LoraConfig`` that LoRA itself needs.
+
+The field names and defaults are PEFT's, so that a config can be read from and written to
+``adapter_config.json`` without renaming. What PEFT can do beyond plain LoRA is refused by name.
+"""
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+
+from labkit.errors import ConfigError
+
+# Said about the file or its history; they do not change what the adapter computes once it is loaded.
+DESCRIPTIVE = {"peft_version", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode"}
+
+# PEFT's fields for what lies beyond plain LoRA, with the only values under which they do nothing.
+# A value not listed here, and a field not known here, is refused by name.
+INERT = {
+    "bias": ("none",),
+    "fan_in_fan_out": (False,),
+    "modules_to_save": (None, []),
+    "megatron_core": ("megatron.core", None),
+    "qalora_group_size": (16,),
+    "loftq_config": ({}, None),
+}
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """The settings of one adapter.
+
+    Args:
+        r: rank of the update, at least 1.
+        lora_alpha: α ≥ 0; the update is scaled by α/r.
+        lora_dropout: probability of dropping an input of A while training.
+        target_modules: which linear layers to adapt. Names such as ``"q_proj"`` match at a ``.``
+            boundary; a string is a regular expression for the whole name; ``"all-linear"`` takes every
+            linear layer but the output head; None takes ``q_proj`` and ``v_proj``, as PEFT does for Llama.
+        exclude_modules: layers to leave alone, as names or as a regular expression.
+        use_rslora: scale by α/√r instead.
+        layers_to_transform: only these layer numbers.
+        layers_pattern: the name before the layer number, when it is none of the usual ones.
+        rank_pattern, alpha_pattern: r and α for the layers whose name ends in a match of the key.
+        init_lora_weights: True for Kaiming-uniform A, ``"gaussian"`` for a normal A; B is zero.
+        task_type: written into the file for PEFT, ``"CAUSAL_LM"`` here.
+
+    Raises:
+        ConfigError: a value LoRA cannot work with.
+    """
+
+    r: int = 8
+    lora_alpha: float = 8
+    lora_dropout: float = 0.0
+    target_modules: list[str] | str | None = None
+    exclude_modules: list[str] | str | None = None
+    use_rslora: bool = False
+    layers_to_transform: list[int] | int | None = None
+    layers_pattern: list[str] | str | None = None
+    rank_pattern: dict[str, int] = field(default_factory=dict)
+    alpha_pattern: dict[str, float] = field(default_factory=dict)
+    init_lora_weights: bool | str = True
+    task_type: str | None = "CAUSAL_LM"
+
+    def __post_init__(self):
+        for rank in (self.r, *self.rank_pattern.values()):
+            if type(rank) is not int or rank < 1:
+                raise ConfigError(f"a rank must be a whole number of at least 1, got {rank!r}")
+        for alpha in (self.lora_alpha, *self.alpha_pattern.values()):
+            if type(alpha) not in (int, float) or not 0 <= alpha < float("inf"):
+                raise ConfigError(f"lora_alpha must be a number of at least 0, got {alpha!r}")
+        if type(self.lora_dropout) not in (int, float) or not 0 <= self.lora_dropout < 1:
+            raise ConfigError(f"lora_dropout must be in [0, 1), got {self.lora_dropout!r}")
+        if self.init_lora_weights is not True and self.init_lora_weights != "gaussian":
+            raise ConfigError(
+                f"init_lora_weights={self.init_lora_weights!r} is not supported: use True or 'gaussian'"
+            )
+        if self.task_type not in (None, "CAUSAL_LM"):
+            raise ConfigError(f"task_type={self.task_type!r} is not supported: labkit adapts causal language models")
+        if self.layers_pattern and self.layers_to_transform is None:
+            raise ConfigError("layers_pattern says where layer numbers stand; it needs layers_to_transform")
+        if isinstance(self.target_modules, str) and self.target_modules != "all-linear" and self.layers_to_transform:
+            raise ConfigError("layers_to_transform needs a list of names: a regular expression can say the layers itself")
+        for name in ("target_modules", "exclude_modules"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                _compile(value, name)
+            elif isinstance(value, (list, set, tuple)):
+                object.__setattr__(self, name, sorted(value))
+            elif value is not None:
+                raise ConfigError(f"{name} must be a list of names, a regular expression or None, got {value!r}")
+        for name in ("rank_pattern", "alpha_pattern"):
+            for key in getattr(self, name):
+                _compile(key, name)
+
+    def targets(self, name: str) -> bool:
+        """Whether the layer called `name`, such as ``model.layers.3.self_attn.q_proj``, is to be adapted.
+
+        ``"all-linear"`` must have been spelled out before: which layers are linear, and which is the
+        output head, only the model knows (see :func:`labkit.inject_lora`).
+        """
+        if self.exclude_modules and _matches(self.exclude_modules, name):
+            return False
+        targets = ["q_proj", "v_proj"] if self.target_modules is None else self.target_modules
+        return _matches(targets, name) and self._in_chosen_layers(name)
+
+    def _in_chosen_layers(self, name: str) -> bool:
+        numbers = self.layers_to_transform
+        if numbers is None or numbers == []:
+            return True
+        numbers = [numbers] if isinstance(numbers, int) else numbers
+        patterns = self.layers_pattern or [r"[^.]*"]
+        patterns = [patterns] if isinstance(patterns, str) else patterns
+        # lazy, so that the first number in the name counts: the layer, not an expert inside it
+        found = (re.match(rf"(?:^|.*?\.){pattern}\.(\d+)\.", name) for pattern in patterns)
+        return any(int(match.group(1)) in numbers for match in found if match)
+
+    def rank_of(self, name: str) -> int:
+        """r for the layer called `name`."""
+        return _by_pattern(self.rank_pattern, name, self.r)
+
+    def alpha_of(self, name: str) -> float:
+        """α for the layer called `name`."""
+        return _by_pattern(self.alpha_pattern, name, self.lora_alpha)
+
+    def to_peft(self, base_model_name: str | None = None) -> dict:
+        """The content of PEFT's ``adapter_config.json`` for this adapter.
+
+        Args:
+            base_model_name: the canonical hub name of the base, never a path of this machine.
+        """
+        fields = dataclasses.asdict(self)
+        if self.target_modules is None:
+            fields["target_modules"] = ["q_proj", "v_proj"]  # vLLM and older PEFT want it spelled out
+        return {
+            "peft_type": "LORA",
+            "base_model_name_or_path": base_model_name,
+            "inference_mode": True,
+            "bias": "none",
+            "fan_in_fan_out": False,
+            "modules_to_save": None,
+            "use_dora": False,
+            **fields,
+        }
+
+    @classmethod
+    def from_peft(cls, fields: dict) -> "LoraConfig":
+        """The settings in the content of an ``adapter_config.json``.
+
+        Each field of PEFT's config is honoured, or is at a value that does nothing, or is refused by
+        name; none is ignored. ``init_lora_weights`` is history here, since the weights come from a
+        file: schemes that also changed the base (PiSSA, OLoRA, CorDA, LoftQ …) are refused.
+
+        Raises:
+            ConfigError: naming the field that cannot be honoured.
+        """
+        own = {f.name for f in dataclasses.fields(cls)}
+        if str(fields.get("peft_type", "LORA")).upper() != "LORA":
+            raise ConfigError(f"peft_type={fields['peft_type']!r} is not LoRA")
+        for name, value in fields.items():
+            if name in own or name in DESCRIPTIVE or name == "peft_type":
+                continue
+            if value not in INERT.get(name, (None, False)):
+                raise ConfigError(
+                    f"{name}={value!r} goes beyond plain LoRA and is not supported; loading without it would be wrong"
+                )
+        chosen = {name: value for name, value in fields.items() if name in own}
+        for name in ("rank_pattern", "alpha_pattern"):
+            chosen[name] = chosen.get(name) or {}
+        return cls(**chosen)
+
+
+def _compile(pattern: str, where: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"{where}: {pattern!r} is not a regular expression ({error})") from None
+
+
+def _matches(wanted: list[str] | str, name: str) -> bool:
+    if isinstance(wanted, str):
+        return re.fullmatch(wanted, name) is not None
+    return any(name == entry or name.endswith("." + entry) for entry in wanted)
+
+
+def _by_pattern(patterns: dict, name: str, default):
+    for key, value in patterns.items():
+        if re.match(rf"(.*\.)?({key})$", name):
+            return value
+    return default

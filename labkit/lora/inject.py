@@ -1,0 +1,113 @@
+"""Putting LoRA layers into a model, and finding, freezing and silencing them."""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from labkit.errors import ConfigError
+from labkit.linear import is_linear
+from labkit.lora.config import LoraConfig
+from labkit.lora.layer import LoraLinear
+
+
+def inject_lora(model: nn.Module, config: LoraConfig, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """Wrap the layers that `config` names in :class:`LoraLinear`, in place, and freeze everything else.
+
+    Nothing is changed unless everything can be.
+
+    Args:
+        model: any model; the layers to adapt must be linear (see :func:`labkit.linear.is_linear`).
+        config: which layers, and how.
+        dtype: of the adapter's weights.
+
+    Returns:
+        The same model. ``model.lora_config`` holds the config, with ``"all-linear"`` spelled out.
+
+    Raises:
+        ConfigError: a named target matches no layer, or a layer that is not linear; the model already
+            has LoRA layers; nothing at all is matched.
+    """
+    if any(isinstance(module, LoraLinear) for module in model.modules()):
+        raise ConfigError("this model already has LoRA layers: start from a fresh base, or unload first")
+    if config.target_modules == "all-linear":
+        config = dataclasses.replace(config, target_modules=_all_linear_names(model))
+    names = [name for name, module in model.named_modules() if config.targets(name)]
+    _check_targets(model, config, names)
+    for name in names:
+        layer = LoraLinear(
+            model.get_submodule(name),
+            r=config.rank_of(name),
+            lora_alpha=config.alpha_of(name),
+            lora_dropout=config.lora_dropout,
+            use_rslora=config.use_rslora,
+            init_lora_weights=config.init_lora_weights,
+            dtype=dtype,
+        )
+        model.set_submodule(name, layer.train(model.training))
+    mark_only_lora_as_trainable(model)
+    model.lora_config = config
+    return model
+
+
+def _all_linear_names(model: nn.Module) -> list[str]:
+    """Every linear layer but the output head, as the shortest names that say so."""
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    full = [name for name, module in model.named_modules() if is_linear(module) and module is not head]
+    head_names = {name.split(".")[-1] for name, module in model.named_modules() if head is not None and module is head}
+    short = {name.split(".")[-1] for name in full}
+    return sorted(full if short & head_names else short)
+
+
+def _check_targets(model: nn.Module, config: LoraConfig, names: list[str]) -> None:
+    linear = sorted({name.split(".")[-1] for name, module in model.named_modules() if is_linear(module)})
+    for name in names:
+        if not is_linear(model.get_submodule(name)):
+            kind = type(model.get_submodule(name)).__name__
+            raise ConfigError(f"{name} is a {kind}, not a linear layer; linear layers here: {', '.join(linear)}")
+    wanted = config.target_modules if isinstance(config.target_modules, list) else []
+    missed = [w for w in wanted if not any(name == w or name.endswith("." + w) for name in names)]
+    if missed or not names:
+        what = ", ".join(repr(w) for w in missed) if missed else repr(config.target_modules or ["q_proj", "v_proj"])
+        raise ConfigError(f"target {what} matches no layer to adapt; linear layers here: {', '.join(linear)}")
+
+
+def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLinear]]:
+    """The LoRA layers of `model` with their names, in the model's order."""
+    return ((name, module) for name, module in model.named_modules() if isinstance(module, LoraLinear))
+
+
+def mark_only_lora_as_trainable(model: nn.Module) -> None:
+    """Freeze every parameter but A and B of the LoRA layers."""
+    model.requires_grad_(False)
+    for _, layer in lora_layers(model):
+        layer.lora_A.requires_grad_(True)
+        layer.lora_B.requires_grad_(True)
+
+
+def trainable_parameters(model: nn.Module) -> tuple[int, int]:
+    """How many numbers are trained, and how many there are: ``(trainable, total)``. Tied weights count once."""
+    parameters = list(model.parameters())
+    return sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters)
+
+
+@contextmanager
+def disable_adapter(model: nn.Module) -> Iterator[nn.Module]:
+    """Inside the ``with`` block, the model answers as its base does. Merged layers answer so too.
+
+    Whatever happens inside, the layers are afterwards as they were.
+    """
+    layers = [layer for _, layer in lora_layers(model)]
+    before = [(layer.enabled, layer.merged) for layer in layers]
+    try:
+        for layer in layers:
+            layer.enabled = False
+            layer.unmerge()
+        yield model
+    finally:
+        for layer, (enabled, merged) in zip(layers, before):
+            layer.enabled = enabled
+            if merged:
+                layer.merge()

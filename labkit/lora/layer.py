@@ -1,0 +1,117 @@
+"""The LoRA layer: y = base(x) + scaling · B(A(dropout(x)))."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from labkit.errors import ConfigError
+from labkit.linear import dense_weight, replace_weight
+
+
+class LoraLinear(nn.Module):
+    """A frozen linear layer plus a trainable update of low rank.
+
+        y = base(x) + scaling · B(A(dropout(x))),    scaling = α / r,  or α / √r with rsLoRA
+
+    A starts Kaiming-uniform (a = √5) and B at zero, so that a new layer computes exactly what its base
+    computes, and A receives no gradient until B has moved.
+
+    Args:
+        base_layer: the layer to adapt: a plain ``nn.Linear``, or a layer that answers
+            :class:`labkit.linear.BaseLinear`. It is held, not copied.
+        r: rank of the update, at least 1.
+        lora_alpha: α ≥ 0. With α = 0 the update is zero for good.
+        lora_dropout: probability of dropping an input of A while training.
+        use_rslora: divide α by √r instead of r (arXiv 2312.03732).
+        init_lora_weights: True for Kaiming-uniform A, "gaussian" for a normal A with deviation 1/r.
+        dtype: of A and B, float32 by default, also on a 16-bit base: an optimizer's small steps vanish
+            when they are added to 16-bit weights.
+
+    Attributes:
+        base_layer: the layer given.
+        lora_A: ``nn.Linear`` without bias, weight of shape (r, in_features).
+        lora_B: ``nn.Linear`` without bias, weight of shape (out_features, r).
+        scaling: the factor above.
+        enabled: False makes the layer answer as its base does.
+
+    Raises:
+        ConfigError: r < 1, α < 0, or a dropout outside [0, 1).
+
+    Source: Hu et al., LoRA, arXiv 2106.09685, section 4.1.
+    """
+
+    def __init__(
+        self,
+        base_layer: nn.Module,
+        r: int = 8,
+        lora_alpha: float = 8,
+        lora_dropout: float = 0.0,
+        use_rslora: bool = False,
+        init_lora_weights: bool | str = True,
+        dtype: torch.dtype = torch.float32,
+    ):
+        super().__init__()
+        if r < 1 or lora_alpha < 0 or not 0 <= lora_dropout < 1:
+            raise ConfigError(
+                f"need r ≥ 1, lora_alpha ≥ 0 and 0 ≤ lora_dropout < 1, got {r}, {lora_alpha}, {lora_dropout}"
+            )
+        device = dense_weight(base_layer).device
+        self.base_layer = base_layer
+        self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
+        self.r, self.lora_alpha = r, lora_alpha
+        self.scaling = lora_alpha / (math.sqrt(r) if use_rslora else r)
+        self.lora_dropout = nn.Dropout(lora_dropout) if lora_dropout else nn.Identity()
+        self.lora_A = nn.Linear(self.in_features, r, bias=False, device=device, dtype=dtype)
+        self.lora_B = nn.Linear(r, self.out_features, bias=False, device=device, dtype=dtype)
+        self.enabled = True
+        # set while merged: the base's own weight, kept so that unmerging gives back its very bits
+        self.register_buffer("unmerged_weight", None, persistent=False)
+        self.reset_parameters(init_lora_weights)
+
+    def reset_parameters(self, init_lora_weights: bool | str = True) -> None:
+        """Draw A anew and set B to zero."""
+        if init_lora_weights == "gaussian":
+            nn.init.normal_(self.lora_A.weight, std=1 / self.r)
+        else:
+            nn.init.kaiming_uniform_(self.lora_A.weight, a=math.sqrt(5))
+        nn.init.zeros_(self.lora_B.weight)
+
+    @property
+    def merged(self) -> bool:
+        """Whether the update is at present part of the base's weight."""
+        return self.unmerged_weight is not None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x of shape (..., in_features) → (..., out_features), in the dtype of the base's answer."""
+        result = self.base_layer(x)
+        if not self.enabled or self.merged:
+            return result
+        low = self.lora_A(self.lora_dropout(x.to(self.lora_A.weight.dtype)))  # (..., r)
+        # scaling the r numbers of `low` is the same as scaling the out_features numbers of B(low), and cheaper
+        return result + self.lora_B(self.scaling * low).to(result.dtype)
+
+    def delta_weight(self) -> Tensor:
+        """ΔW = scaling · B A, shape (out_features, in_features), float32. Dropout has no part in it."""
+        return self.scaling * (self.lora_B.weight.detach().float() @ self.lora_A.weight.detach().float())
+
+    def merged_weight(self) -> Tensor:
+        """W + ΔW, shape (out_features, in_features), in W's dtype: summed in float32 and cast once."""
+        weight = dense_weight(self.base_layer)
+        return (weight.float() + self.delta_weight()).to(weight.dtype)
+
+    def merge(self) -> None:
+        """Make W + ΔW the base's weight. Nothing happens if it is so already."""
+        if not self.merged:
+            unmerged = dense_weight(self.base_layer)
+            replace_weight(self.base_layer, self.merged_weight())
+            self.unmerged_weight = unmerged
+
+    def unmerge(self) -> None:
+        """Give the base its own weight back, bit for bit. Nothing happens if it is not merged."""
+        if self.merged:
+            replace_weight(self.base_layer, self.unmerged_weight)
+            self.unmerged_weight = None
+
+    def extra_repr(self) -> str:
+        return f"r={self.r}, scaling={self.scaling:g}, merged={self.merged}"

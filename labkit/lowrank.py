@@ -1,0 +1,105 @@
+"""What a matrix looks like through its singular values.
+
+Every function takes a matrix of shape (m, n) and works in at least float32, whatever it is given,
+because singular values of half-precision matrices are mostly rounding.
+"""
+
+import torch
+from torch import Tensor
+
+from labkit.errors import ConfigError
+
+
+def _wide(matrix: Tensor) -> Tensor:
+    if matrix.ndim != 2:
+        raise ConfigError(f"expected a matrix with two dimensions, got shape {tuple(matrix.shape)}")
+    return matrix.detach().to(torch.promote_types(matrix.dtype, torch.float32))
+
+
+def truncated_svd(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The `rank` leading singular triplets of W: W ≈ U diag(S) Vh.
+
+    Args:
+        matrix: W, shape (m, n).
+        rank: how many triplets to keep, 1 … min(m, n).
+
+    Returns:
+        U of shape (m, rank), S of shape (rank,) in falling order, Vh of shape (rank, n).
+
+    Raises:
+        ConfigError: W is no matrix, or `rank` is outside 1 … min(m, n).
+    """
+    matrix = _wide(matrix)
+    if not 1 <= rank <= min(matrix.shape):
+        raise ConfigError(f"rank must be 1 to {min(matrix.shape)} for shape {tuple(matrix.shape)}, got {rank}")
+    U, S, Vh = torch.linalg.svd(matrix, full_matrices=False)
+    return U[:, :rank], S[:rank], Vh[:rank]
+
+
+def low_rank_approx(matrix: Tensor, rank: int) -> Tensor:
+    """The closest matrix of rank `rank`, in the Frobenius and the spectral norm.
+
+    Source: Eckart and Young, "The approximation of one matrix by another of lower rank", 1936.
+    """
+    U, S, Vh = truncated_svd(matrix, rank)
+    return U * S @ Vh
+
+
+def _singular_values(matrix: Tensor) -> Tensor:
+    return torch.linalg.svdvals(_wide(matrix))
+
+
+def energy(matrix: Tensor, rank: int) -> float:
+    """Share of W's squared Frobenius norm in its `rank` largest singular values: Σᵢ≤ᵣ σᵢ² / Σᵢ σᵢ²."""
+    squares = _singular_values(matrix).square()
+    return (squares[:rank].sum() / squares.sum()).item()
+
+
+def rank_for_energy(matrix: Tensor, share: float) -> int:
+    """The smallest rank whose :func:`energy` reaches `share`, 0 < share ≤ 1.
+
+    Raises:
+        ConfigError: `share` is outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ConfigError(f"share must be above 0 and at most 1, got {share}")
+    squares = _singular_values(matrix).square().double()
+    cumulative = squares.cumsum(0) / squares.sum()
+    # rounding can leave the last entry a hair below 1, hence the minimum
+    return min(int((cumulative < share).sum()) + 1, len(squares))
+
+
+def effective_rank(matrix: Tensor) -> float:
+    """exp(−Σ pᵢ ln pᵢ) with pᵢ = σᵢ / Σσ: how many directions matter, from 1 to min(m, n).
+
+    Source: Roy and Vetterli, "The effective rank: a measure of effective dimensionality", 2007.
+    """
+    S = _singular_values(matrix)
+    return torch.special.entr(S / S.sum()).sum().exp().item()
+
+
+def stable_rank(matrix: Tensor) -> float:
+    """‖W‖²_F / ‖W‖²₂ = Σσᵢ² / σ₁², never more than the rank.
+
+    Source: Rudelson and Vershynin, "Sampling from large matrices", 2007.
+    """
+    squares = _singular_values(matrix).square()
+    return (squares.sum() / squares[0]).item()
+
+
+def subspace_overlap(first: Tensor, second: Tensor, rank: int, rank_second: int | None = None) -> float:
+    """How much of one matrix's leading directions lies in the other's: ‖U₁ᵀ U₂‖²_F / min(i, j).
+
+    0 for orthogonal spaces, 1 when the smaller lies within the larger.
+
+    Args:
+        first, second: matrices of shapes (m, n₁) and (m, n₂); left singular vectors are compared.
+            Pass transposes to compare right singular vectors.
+        rank: i, how many directions of `first`.
+        rank_second: j, how many of `second`; `rank` when not given.
+
+    Source: Hu et al., LoRA, arXiv 2106.09685, section 7.2.
+    """
+    i, j = rank, rank if rank_second is None else rank_second
+    U1, U2 = truncated_svd(first, i)[0], truncated_svd(second, j)[0]
+    return ((U1.T @ U2).square().sum() / min(i, j)).item()

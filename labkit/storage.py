@@ -1,0 +1,67 @@
+"""Where labkit keeps things, and how it writes them: aside first, then renamed, so that nobody meets half a file."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from platformdirs import user_cache_path, user_data_path
+
+
+def cache_dir() -> Path:
+    """The folder for what can be fetched again (base models). ``LABKIT_CACHE`` moves it."""
+    return Path(os.environ.get("LABKIT_CACHE") or user_cache_path("labkit"))
+
+
+def user_data_dir() -> Path:
+    """The folder for what is the learner's own (progress). ``LABKIT_DATA`` moves it."""
+    return Path(os.environ.get("LABKIT_DATA") or user_data_path("labkit"))
+
+
+def course_data_dir() -> Path:
+    """The course's own ``data/`` folder: task data, stored results."""
+    return Path(__file__).parents[1] / "data"
+
+
+def write_atomically(path: Path | str, content: str | bytes) -> None:
+    """Write `content` (text as UTF-8) to `path`: a reader sees the old file or the new one, never a part."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with open(aside, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_aside(path: Path | str) -> Iterator[Path]:
+    """A new empty folder to fill; it becomes `path` when the ``with`` block ends without an error.
+
+    An older folder at `path` is replaced whole. After an error, `path` is as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    token = uuid.uuid4().hex[:8]
+    aside = path.with_name(f".{path.name}.{token}.tmp")
+    aside.mkdir()
+    try:
+        yield aside
+        for file in aside.iterdir():
+            with open(file, "rb") as handle:
+                os.fsync(handle.fileno())
+        if path.exists():
+            old = path.with_name(f".{path.name}.{token}.old")
+            os.rename(path, old)
+            os.rename(aside, path)
+            shutil.rmtree(old)
+        else:
+            os.rename(aside, path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -32,10 +32,7 @@ def inject_lora(model: nn.Module, config: LoraConfig, dtype: torch.dtype = torch
     """
     if any(isinstance(module, LoraLinear) for module in model.modules()):
         raise ConfigError("this model already has LoRA layers: start from a fresh base, or unload first")
-    if config.target_modules == "all-linear":
-        config = dataclasses.replace(config, target_modules=_all_linear_names(model))
-    names = [name for name, module in model.named_modules() if config.targets(name)]
-    _check_targets(model, config, names)
+    config, names = resolve_targets(model, config)
     for name in names:
         layer = LoraLinear(
             model.get_submodule(name),
@@ -50,6 +47,19 @@ def inject_lora(model: nn.Module, config: LoraConfig, dtype: torch.dtype = torch
     mark_only_lora_as_trainable(model)
     model.lora_config = config
     return model
+
+
+def resolve_targets(model: nn.Module, config: LoraConfig) -> tuple[LoraConfig, list[str]]:
+    """The config with ``"all-linear"`` spelled out, and the full names of the layers it adapts on `model`.
+
+    Raises:
+        ConfigError: a named target matches no layer, or one that is not linear.
+    """
+    if config.target_modules == "all-linear":
+        config = dataclasses.replace(config, target_modules=_all_linear_names(model))
+    names = [name for name, _ in model.named_modules() if config.targets(name)]
+    _check_targets(model, config, names)
+    return config, names
 
 
 def _all_linear_names(model: nn.Module) -> list[str]:

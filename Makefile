@@ -1,0 +1,98 @@
+# LoRA Lab. `make` lists the targets. Works with GNU make 3.81 (macOS) and later.
+
+PYTHON ?= python3
+PIP_ARGS ?=
+PORT ?= 8888
+BROWSER ?= yes
+
+VENV := .venv
+PY := $(VENV)/bin/python
+START := notebooks/00_start_here.ipynb
+
+# labkit.base hands PIP_ARGS on to pip when it fetches the base model
+export PIP_ARGS
+
+# Tests see no model hub, and write progress to a folder that is thrown away
+SANDBOXED = set -e; data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; \
+	HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 PYTHONUTF8=1 LABKIT_DATA="$$data"
+NBVAL = $(PY) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg \
+	--nbval-cell-timeout 180 --nbval-kernel-startup-timeout 180 notebooks/
+
+.PHONY: help setup lab test test-units test-notebooks test-avx2 test-browser test-gpu demo refresh constraints clean
+
+help:
+	@echo "make lab             set up, then open JupyterLab on $(START)"
+	@echo "                     PORT=8899 chooses the port; BROWSER=no opens none and prints the address"
+	@echo "make demo            the whole idea in a terminal, in about a minute"
+	@echo "make test            set up, then every unit test and every notebook, outputs compared"
+	@echo "make test-avx2       the notebooks once more, held to the instructions of an older laptop"
+	@echo "make test-gpu        the tests for a machine with a CUDA GPU"
+	@echo "make refresh NB=04   run a notebook, store its outputs, say what changed (NB='03 04', NB=all)"
+	@echo "make constraints     choose new exact versions for constraints.txt"
+	@echo "make clean           remove .venv and what was built (the base model stays in its cache)"
+	@echo
+	@echo "PYTHON=python3.12 chooses the Python; PIP_ARGS='…' is handed to pip (a wheel folder, another index)"
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "LoRA Lab needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | tail -1)."; \
+		echo "Name another one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+		rm -rf $(VENV); \
+		echo "Python could not make a virtual environment (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(PY)
+	$(PY) -m pip install $(PIP_ARGS) -c constraints.txt -e '.[test]'
+	@touch $@
+
+setup: $(VENV)/.installed
+	@$(VENV)/bin/labkit fetch
+
+# Jupyter settings of the course's own: a token or address set in the user's never reaches this server
+lab: setup
+	JUPYTER_CONFIG_DIR="$(CURDIR)/$(VENV)/jupyter" $(VENV)/bin/jupyter lab \
+		--ServerApp.ip=localhost --ServerApp.port=$(PORT) --ServerApp.root_dir="$(CURDIR)" \
+		--LabApp.default_url=/lab/tree/$(START) \
+		$(if $(filter no,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
+
+test: test-units test-notebooks
+
+test-units: setup
+	$(SANDBOXED) $(PY) -m pytest tests --ignore=tests/browser
+
+test-notebooks: setup
+	$(SANDBOXED) $(NBVAL)
+
+test-avx2: setup
+	$(SANDBOXED) ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(NBVAL)
+
+test-browser: setup
+	$(SANDBOXED) $(PY) -m pytest tests/browser
+
+# pytest leaves with 5 when it finds no test to run
+test-gpu: setup
+	$(SANDBOXED) $(PY) -m pytest -m gpu -rs --ignore=tests/browser || [ $$? -eq 5 ]
+
+demo: setup
+	@HF_HUB_OFFLINE=1 $(VENV)/bin/labkit demo
+
+refresh: setup
+	@test -n "$(NB)" || { echo "Say which notebook: make refresh NB=04 (or NB='03 04', or NB=all)."; exit 1; }
+	$(PY) -m labkit.lab.refresh $(NB)
+
+# From an empty environment, so that only what labkit needs is in it. What exists on one platform only is left
+# out, and so is a local version such as torch's +cpu: every platform then finds its own build.
+constraints:
+	rm -rf build/constraints
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip install $(PIP_ARGS) -e '.[test]'
+	@{ echo "# The exact versions LoRA Lab is tested with. Made by 'make constraints' from pyproject.toml's ranges."; \
+	   echo "# Platform-only packages (nvidia-*, triton) are left to pip, which follows torch's own pins."; \
+	   build/constraints/bin/python -m pip freeze --all --exclude labkit --exclude pip --exclude wheel \
+	   | grep -viE '^(nvidia|cuda|triton|intel|appnope|pywin|colorama)' | sed 's/+[A-Za-z0-9.]*$$//'; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/constraints
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .hypothesis .ruff_cache
+	find labkit tests notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

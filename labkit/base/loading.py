@@ -1,0 +1,106 @@
+"""Loading a base model from wherever it is: fetched, in a folder, or on the hub."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import cached_file
+
+from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, fetch_base, wheel_base
+from labkit.base.identity import fingerprint, read_json
+from labkit.base.tidy import forget_origin, quiet_transformers
+from labkit.errors import BaseModelError
+
+
+def load_base(
+    name: str | Path | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device | None = None,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a base model, in evaluation mode, and its tokenizer.
+
+    On a CPU and with the dtype of the file the weights are mapped, not copied: all processes that load the
+    same folder share one copy in memory.
+
+    Args:
+        name: a known base (fetched if it is not there yet), a model's folder, or a hub id; None means the
+            environment variable ``LABKIT_BASE``, or else :data:`DEFAULT_BASE`. Code that comes with a model
+            is never run.
+        dtype: of the weights.
+        device: where to put it; None means a CUDA GPU where there is one, else the CPU.
+
+    Returns:
+        ``(model, tokenizer)``. ``model.base_name`` is the canonical name, never a path;
+        ``model.base_fingerprint`` is the :func:`labkit.base.fingerprint` of its folder.
+
+    Raises:
+        BaseModelError: nothing is found under `name`; the folder is incomplete or damaged; the hub cannot be
+            reached; there is no chat template.
+    """
+    source, base_name = _locate(name or os.environ.get("LABKIT_BASE") or DEFAULT_BASE)
+    with quiet_transformers(), _load_errors_explained(source):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        if not tokenizer.chat_template:
+            raise BaseModelError(
+                f"{source} has no chat template, which tells a question from an answer. Choose a model tuned to follow "
+                "instructions, or put a chat_template.jinja into its folder"
+            )
+        # transformers maps safetensors from the file by itself (not on Windows); only a cast makes a copy
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
+        if missing := sorted(report["missing_keys"]):
+            # transformers has filled them with random numbers and would only warn
+            raise BaseModelError(f"{source} lacks {len(missing)} weights, {missing[0]} among them. Get a complete copy")
+        folder = source if isinstance(source, Path) else Path(cached_file(source, "config.json")).parent
+        model.base_fingerprint = fingerprint(folder)
+    # adapters and merged models take their base's name from here
+    model.base_name = model.name_or_path = model.config._name_or_path = base_name
+    forget_origin(tokenizer, base_name)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval(), tokenizer
+
+
+def _locate(name: str | Path) -> tuple[Path | str, str]:
+    """Where to load from (a folder as a ``Path``, or a hub id), and the canonical name."""
+    known = {alias for base in WHEEL_BASES for alias in (base.name, base.hub_name)}
+    if str(name) not in known:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            recorded = read_json(folder / "config.json").get("_name_or_path")
+            return folder, recorded if _is_hub_id(recorded) else folder.resolve().name
+        if _is_hub_id(name):
+            return name, name
+    base = wheel_base(str(name))
+    return fetch_base(base.name), base.hub_name
+
+
+def _is_hub_id(name: object) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return "/" in name
+
+
+@contextmanager
+def _load_errors_explained(source: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except BaseModelError:
+        raise
+    except Exception as error:  # a broken folder can make transformers raise anything
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        if isinstance(source, Path):
+            remedy = "Get a complete copy of the model"
+        else:
+            remedy = (
+                "Check the name and the connection; with HF_HUB_OFFLINE=1 only what is on this machine can be loaded"
+            )
+        raise BaseModelError(f"{source} cannot be loaded: {reason}. {remedy}") from error

@@ -1,0 +1,93 @@
+"""Checkpoints of a training run: whole or not there, and never unpickled.
+
+    <output_dir>/checkpoint-000010/
+        weights.safetensors      the trained parameters
+        optimizer.safetensors    AdamW's two averages and step count for each of them
+        run.json                 step, history, and the recipe the run was started with
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from labkit.errors import TrainingError
+from labkit.storage import folder_written_aside
+from labkit.text import Example
+
+_NAME = re.compile(r"checkpoint-(\d+)")
+
+
+def digest(examples: Sequence[Example]) -> str:
+    """A short fingerprint of encoded training rows, to tell whether a resumed run sees the same data."""
+    content = json.dumps([[example.prompt_length, example.input_ids] for example in examples])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def save(
+    output_dir: Path | str,
+    step: int,
+    trainable: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    recipe: dict,
+    history: list[dict],
+) -> Path:
+    """Write the checkpoint of `step`, then remove older ones."""
+    path = Path(output_dir) / f"checkpoint-{step:06d}"
+    averages = {
+        f"{name}.{key}": value for name, p in trainable.items() for key, value in optimizer.state[p].items()
+    }
+    with folder_written_aside(path) as folder:
+        save_file({name: p.detach().contiguous() for name, p in trainable.items()}, folder / "weights.safetensors")
+        save_file(averages, folder / "optimizer.safetensors")
+        (folder / "run.json").write_text(json.dumps({"step": step, "recipe": recipe, "history": history}))
+    for _, older in _checkpoints(output_dir)[:-1]:
+        shutil.rmtree(older)
+    return path
+
+
+def restore(
+    output_dir: Path | str, trainable: dict[str, Tensor], optimizer: torch.optim.Optimizer, recipe: dict
+) -> tuple[int, list[dict]]:
+    """Load the newest checkpoint into the parameters and the optimizer.
+
+    Returns:
+        How many steps are done and their history; ``(0, [])`` when there is no checkpoint.
+
+    Raises:
+        TrainingError: the checkpoint belongs to a run with another recipe, data or model, or is damaged.
+    """
+    found = _checkpoints(output_dir)
+    if not found:
+        return 0, []
+    path = found[-1][1]
+    try:
+        run = json.loads((path / "run.json").read_text())
+        weights, averages = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise TrainingError(f"{path}: the checkpoint is damaged ({error}). Remove it and start again") from None
+    changed = sorted(key for key in recipe if recipe[key] != run["recipe"].get(key))
+    if changed or weights.keys() != trainable.keys():
+        what = ", ".join(changed) or "the trained parameters"
+        raise TrainingError(f"{path}: made by another run ({what} differ). Use another folder, or the same settings")
+    with torch.no_grad():
+        for name, parameter in trainable.items():
+            parameter.copy_(weights[name])
+            optimizer.state[parameter] = {
+                key: averages[f"{name}.{key}"].clone() for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+    return run["step"], run["history"]
+
+
+def _checkpoints(output_dir: Path | str) -> list[tuple[int, Path]]:
+    """Complete checkpoints by step, oldest first; folders still being written have other names."""
+    folder = Path(output_dir)
+    named = [(match, path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))] if folder.is_dir() else []
+    return sorted((int(match.group(1)), path) for match, path in named)

@@ -1,0 +1,88 @@
+"""Exercises: ``check`` an answer, ask for a ``hint``, see the ``solution``.
+
+None of the three ever raises, and what they print is the same each time, so a notebook with its
+exercises untouched runs from top to bottom and compares to the letter.
+"""
+
+import inspect
+import textwrap
+
+from labkit.lab.exercises.form import (
+    Case,
+    Exercise,
+    Mistake,
+    Tolerance,
+    all_exercises,
+    exercise,
+    find,
+    known_ids,
+)
+from labkit.lab.exercises.judging import judge
+
+__all__ = [
+    "Case",
+    "Exercise",
+    "Mistake",
+    "Tolerance",
+    "all_exercises",
+    "check",
+    "exercise",
+    "hint",
+    "solution",
+]
+
+_hints_given: dict[str, int] = {}
+
+
+def check(id: str, answer=None) -> None:
+    """Say how it stands with your answer to exercise `id`.
+
+    Prints ``○`` not attempted yet, with the first hint; ``✔`` right; or ``✗`` with what is wrong, what
+    may be behind it and where to look. Your code runs on copies of several inputs, with a time limit, and
+    cannot harm the notebook.
+
+    Args:
+        id: the exercise, ``"03.1"``.
+        answer: your function itself, or your value, as the exercise asks.
+    """
+    if (found := _found(id)) is None:
+        return
+    try:
+        verdict = judge(found, answer)
+    except Exception as error:
+        print(f"✗ {id} could not be judged ({type(error).__name__}). Is your answer an ordinary Python value?")
+        return
+    print(f"{verdict.mark} {id} {verdict.lines[0]}")
+    for line in verdict.lines[1:]:
+        print(f"  {line}")
+    if verdict.printed:
+        print("  Your code printed, for the first input:")
+        print(textwrap.indent(verdict.printed, "  | ", lambda line: True))
+
+
+def hint(id: str) -> None:
+    """Print a hint for exercise `id`; each further call goes one level deeper."""
+    if (found := _found(id)) is None:
+        return
+    number = min(_hints_given.get(id, 0) + 1, len(found.hints))
+    _hints_given[id] = number
+    print(f"Hint {number} of {len(found.hints)}: {found.hints[number - 1]}")
+    if number == len(found.hints):
+        print(f'This was the last hint. solution("{id}") shows the answer.')
+
+
+def solution(id: str) -> None:
+    """Print the tested solution of exercise `id`, with an explanation."""
+    if (found := _found(id)) is None:
+        return
+    answer = found.solution
+    print(textwrap.dedent(inspect.getsource(answer)).rstrip() if callable(answer) else repr(answer))
+    print(f"\n{found.explanation}")
+
+
+def _found(id: str) -> Exercise | None:
+    """The exercise, or None after saying that there is none."""
+    found = find(id)
+    if found is None:
+        print(f"There is no exercise {id!r}. There are: {', '.join(known_ids())}.")
+    return found

@@ -1,0 +1,201 @@
+"""Adapters on disk, in PEFT's two files and one of our own.
+
+    adapter_config.json          what was adapted, in PEFT's words
+    adapter_model.safetensors    A and B of every layer, float32, under PEFT's key names
+    labkit.json                  where it came from: task, system prompt, base, recipe, scores
+
+PEFT reads what is saved here, and what PEFT saves is read here.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from labkit.errors import AdapterError, ConfigError
+from labkit.lora.config import LoraConfig
+from labkit.lora.inject import inject_lora, lora_layers, resolve_targets
+from labkit.storage import folder_written_aside
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+ABOUT_FILE = "labkit.json"
+_PREFIX = "base_model.model."  # PEFT's wrappers, as they show in its key names
+
+
+def adapter_state(model: nn.Module) -> dict[str, Tensor]:
+    """A and B of every LoRA layer under PEFT's key names, as float32 copies on the CPU."""
+    return {
+        f"{_PREFIX}{name}.{part}.weight": getattr(layer, part).weight.detach().to("cpu", torch.float32, copy=True)
+        for name, layer in lora_layers(model)
+        for part in ("lora_A", "lora_B")
+    }
+
+
+def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) -> Path:
+    """Write the adapter of `model` to the folder `path`, whole or not at all.
+
+    Args:
+        model: a model with LoRA layers, as :func:`labkit.inject_lora` leaves it.
+        path: the folder; an older one there is replaced.
+        about: what to write into ``labkit.json`` besides the base: task, system prompt, recipe, scores.
+
+    Returns:
+        The folder.
+
+    Raises:
+        AdapterError: the model has no adapter, or the folder at `path` holds something else.
+    """
+    path = Path(path)
+    state = adapter_state(model)
+    if not state:
+        raise AdapterError(f"{path}: there is no adapter to save, the model has no LoRA layer")
+    if path.exists() and not (path.is_dir() and ((path / CONFIG_FILE).exists() or not any(path.iterdir()))):
+        raise AdapterError(f"{path}: this is not an adapter folder, and it will not be overwritten")
+    base_name = getattr(model, "base_name", None)
+    base = {"name": base_name, "fingerprint": getattr(model, "base_fingerprint", None)}
+    with folder_written_aside(path) as folder:
+        save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        _write_json(folder / ABOUT_FILE, {"base": base, **(about or {})})
+        _write_json(folder / CONFIG_FILE, model.lora_config.to_peft(base_name))
+    return path
+
+
+def load_adapter(model: nn.Module, path: Path | str) -> nn.Module:
+    """Put the adapter in the folder `path` onto `model`, in place.
+
+    Everything is read and checked before the model is touched: after an error it is as it was.
+
+    Args:
+        model: a base model without LoRA layers.
+        path: a folder written by :func:`save_adapter` or by PEFT.
+
+    Returns:
+        The model, adapter in place, everything else frozen.
+
+    Raises:
+        AdapterError: naming the file and what is wrong with it; also when the adapter was trained on
+            another base, or the model has an adapter already.
+    """
+    path = Path(path)
+    config = read_config(path)
+    _check_base(model, path)
+    if any(True for _ in lora_layers(model)):
+        raise AdapterError(f"{path}: the model already has an adapter: start from a fresh base, or unload first")
+    state = read_weights(path / WEIGHTS_FILE)
+    expected = _expected_shapes(model, config, path)
+    _check_state(state, expected, path / WEIGHTS_FILE)
+    inject_lora(model, config)
+    with torch.no_grad():
+        for name, layer in lora_layers(model):
+            for part in ("lora_A", "lora_B"):
+                getattr(layer, part).weight.copy_(state[f"{_PREFIX}{name}.{part}.weight"])
+    return model
+
+
+def read_config(path: Path | str) -> LoraConfig:
+    """The config in an adapter folder.
+
+    Raises:
+        AdapterError: the file is missing, is no JSON object, or asks for what labkit does not do.
+    """
+    file = Path(path) / CONFIG_FILE
+    try:
+        return LoraConfig.from_peft(_read_json(file))
+    except ConfigError as error:
+        raise AdapterError(f"{file}: {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise AdapterError(f"{file}: a field has a value of the wrong kind ({error})") from None
+
+
+def read_about(path: Path | str) -> dict:
+    """What ``labkit.json`` says of the adapter; empty when PEFT wrote the folder.
+
+    Raises:
+        AdapterError: the file is there and is no JSON object.
+    """
+    file = Path(path) / ABOUT_FILE
+    return _read_json(file) if file.exists() else {}
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        AdapterError: the file is missing, is cut off, or is no safetensors file. Pickled weights
+            (``adapter_model.bin``) are never opened, because unpickling runs code.
+    """
+    if not file.exists():
+        pickled = file.with_suffix(".bin").exists()
+        why = "only pickled weights are here; they are never opened" if pickled else "the file is missing"
+        raise AdapterError(f"{file}: {why}")
+    try:
+        with safe_open(file, framework="pt") as handle:
+            return {key: handle.get_tensor(key) for key in handle.keys()}
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise AdapterError(f"{file}: not a whole safetensors file ({error})") from None
+
+
+def _check_base(model: nn.Module, path: Path) -> None:
+    base = read_about(path).get("base") or {}
+    theirs = base.get("fingerprint") if isinstance(base, dict) else None
+    ours = getattr(model, "base_fingerprint", None)
+    if theirs and ours and theirs != ours:
+        raise AdapterError(
+            f"{path / ABOUT_FILE}: trained on another base: {base.get('name')} with fingerprint {theirs}, "
+            f"but this model is {getattr(model, 'base_name', None)} with fingerprint {ours}"
+        )
+
+
+def _expected_shapes(model: nn.Module, config: LoraConfig, path: Path) -> dict[str, tuple[int, int]]:
+    """Key names and shapes that this config gives on this model."""
+    try:
+        _, names = resolve_targets(model, config)
+    except ConfigError as error:
+        raise AdapterError(f"{path / CONFIG_FILE}: does not fit this model: {error}") from None
+    shapes = {}
+    for name in names:
+        layer, r = model.get_submodule(name), config.rank_of(name)
+        shapes[f"{_PREFIX}{name}.lora_A.weight"] = (r, layer.in_features)
+        shapes[f"{_PREFIX}{name}.lora_B.weight"] = (layer.out_features, r)
+    return shapes
+
+
+def _check_state(state: dict[str, Tensor], expected: dict[str, tuple[int, int]], file: Path) -> None:
+    missing, strays = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    if missing or strays:
+        raise AdapterError(
+            f"{file}: the keys are not those the config asks for on this model: "
+            f"{len(missing)} missing{_first(missing)}, {len(strays)} not expected{_first(strays)}"
+        )
+    for key, shape in expected.items():
+        tensor = state[key]
+        if tuple(tensor.shape) != shape:
+            raise AdapterError(f"{file}: {key} has shape {tuple(tensor.shape)}, expected {shape}")
+        if not tensor.is_floating_point():
+            raise AdapterError(f"{file}: {key} holds {tensor.dtype}, expected floating point numbers")
+        if not tensor.float().isfinite().all():
+            raise AdapterError(f"{file}: {key} holds NaN or infinite values")
+
+
+def _first(keys: list[str]) -> str:
+    return f" (the first is {keys[0]})" if keys else ""
+
+
+def _write_json(file: Path, content: dict) -> None:
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_json(file: Path) -> dict:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AdapterError(f"{file}: the file is missing") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise AdapterError(f"{file}: not readable as JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise AdapterError(f"{file}: expected a JSON object, found {type(content).__name__}")
+    return content

@@ -1,0 +1,55 @@
+"""One training step's forward pass: from a batch to its loss.
+
+Logits are the widest tensor of a language model (49,152 numbers a token in SmolLM2), and most tokens of
+a batch are prompt or padding, for which nobody asks the loss. So the output head is run only where there
+is a label. What :mod:`labkit.simulation` traces is what :mod:`labkit.training` runs: this.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from labkit.text import IGNORED, Batch
+
+# Configs that say the model does more to its logits than multiply by the output head.
+_LOGIT_EXTRAS = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
+
+
+class CompletionLoss(nn.Module):
+    """The summed cross-entropy of a batch's labels, as a module: what data parallelism wraps must be one.
+
+    Args:
+        model: a causal language model of transformers.
+    """
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> tuple[Tensor, int]:
+        """Summed loss (a scalar, nats) and how many tokens it counts.
+
+        The token at position t is predicted from what stands before it, so the labels are shifted by
+        one against the hidden states.
+        """
+        labels = batch.labels[:, 1:]
+        counted = labels != IGNORED  # (rows, tokens − 1)
+        logits = label_logits(self.model, batch.input_ids, counted)  # (counted tokens, vocabulary)
+        targets = labels[counted]
+        return F.cross_entropy(logits.float(), targets, reduction="sum"), targets.numel()
+
+
+def label_logits(model: nn.Module, input_ids: Tensor, counted: Tensor) -> Tensor:
+    """Logits at the positions marked in `counted` only, equal to those of the model's own forward.
+
+    Args:
+        model: a causal language model of transformers.
+        input_ids: shape (rows, tokens), padded on the right.
+        counted: bool, shape (rows, tokens − 1); True where the next token is to be predicted.
+
+    Returns:
+        Shape (number of True, vocabulary).
+    """
+    if any(getattr(model.config, name, None) not in (None, 1, 1.0) for name in _LOGIT_EXTRAS):
+        return model(input_ids=input_ids, use_cache=False).logits[:, :-1][counted]
+    hidden = model.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
+    return model.get_output_embeddings()(hidden[:, :-1][counted])

@@ -1,0 +1,100 @@
+"""Tasks: what the model is to learn, where its rows are, and how an answer is scored."""
+
+import importlib
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import Dataset
+
+from labkit.errors import ConfigError, DataError
+from labkit.rows import read_rows
+from labkit.storage import course_data_dir
+
+TASKS = ("tickets",)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to learn.
+
+    Attributes:
+        name: short name, also of its folder.
+        system: the system prompt, the same for training and for asking.
+        score: ``score(answer, row) -> {metric: value}``; the first metric is the headline.
+        files: the JSONL file of each split.
+        make_row: draws a row from a ``random.Random``; None when the rows cannot be generated.
+        max_new_tokens: where an answer is cut off at the latest.
+    """
+
+    name: str
+    system: str
+    score: Callable[[str, Mapping], dict[str, float]]
+    files: Mapping[str, Path]
+    make_row: Callable[[random.Random], dict] | None = None
+    max_new_tokens: int = 64
+
+    def rows(self, split: str) -> Dataset:
+        """The rows of a split.
+
+        Raises:
+            ConfigError: there is no such split.
+            DataError: its file is not as it should be.
+        """
+        if split not in self.files:
+            raise ConfigError(f"{self.name} has no split {split!r}; it has {', '.join(self.files)}")
+        return read_rows(self.files[split])
+
+
+def load_task(name: str) -> Task:
+    """A task of the course, by name.
+
+    Raises:
+        ConfigError: there is no task of that name.
+    """
+    if name not in TASKS:
+        raise ConfigError(f"there is no task {name!r}; there are: {', '.join(TASKS)}")
+    return importlib.import_module(f"labkit.tasks.{name}").TASK
+
+
+def task_from_files(train: Path | str, test: Path | str | None = None, system: str = "Answer the user.") -> Task:
+    """A task from a learner's own JSONL: scored by exact match.
+
+    Args:
+        train: the training rows.
+        test: the test rows; without them the task has no test split.
+        system: the system prompt.
+
+    Raises:
+        DataError: a file is not as it should be (see :func:`labkit.read_rows`).
+    """
+    files = {"train": Path(train)} | ({"test": Path(test)} if test else {})
+    for path in files.values():
+        read_rows(path)
+    return Task(Path(train).stem, system, exact_match, files, max_new_tokens=256)
+
+
+def exact_match(answer: str, row: Mapping) -> dict[str, float]:
+    """1 when the answer is the completion, white space at the ends aside."""
+    return {"exact": float(answer.strip() == row["completion"].strip())}
+
+
+def course_files(name: str) -> dict[str, Path]:
+    """The files of a course task: ``data/<name>/<split>.jsonl``."""
+    return {split: course_data_dir() / name / f"{split}.jsonl" for split in ("train", "validation", "test")}
+
+
+def distinct_rows(make_row: Callable[[random.Random], dict], count: int, seed: int) -> list[dict]:
+    """`count` rows with different prompts, the same for the same seed.
+
+    Raises:
+        DataError: the generator cannot make that many different prompts.
+    """
+    draw, rows = random.Random(seed), {}
+    for _ in range(100 * count):
+        row = make_row(draw)
+        rows.setdefault(row["prompt"], row)
+        if len(rows) == count:
+            return list(rows.values())
+    raise DataError(f"only {len(rows)} different prompts came up", f"Ask for fewer than {count}", "generator")

@@ -1,0 +1,32 @@
+"""Write a task's data: ``python -m labkit.tasks.generate tickets``. The same rows every time."""
+
+import json
+import sys
+
+from labkit.storage import write_atomically
+from labkit.tasks import Task, distinct_rows, load_task
+
+SEED = 2026
+SIZES = {"train": 512, "validation": 64, "test": 256}
+
+
+def splits(task: Task) -> dict[str, list[dict]]:
+    """The rows of each split. No prompt occurs twice, in one split or across them."""
+    rows = distinct_rows(task.make_row, sum(SIZES.values()), SEED)
+    cut = {}
+    for split, size in SIZES.items():
+        cut[split], rows = rows[:size], rows[size:]
+    return cut
+
+
+def as_jsonl(rows: list[dict]) -> str:
+    """One JSON object a line."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        task = load_task(name)
+        for split, rows in splits(task).items():
+            write_atomically(task.files[split], as_jsonl(rows))
+            print(f"{split}: {len(rows)} rows")

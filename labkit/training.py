@@ -1,0 +1,234 @@
+"""The training loop: the same few lines for LoRA, for full fine-tuning, on one process or on many.
+
+Everything a step depends on is a function of the step's number (which rows, which learning rate, which
+random numbers), so a run that was killed and resumed ends in the very bits of one that was not.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from labkit import checkpoints
+from labkit.errors import ConfigError, TrainingError
+from labkit.step import CompletionLoss
+from labkit.tasks import Task
+from labkit.text import Example, collate, encode
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Args:
+        steps: optimizer steps.
+        batch_size: rows a step, over all processes together.
+        learning_rate: the highest, reached after the warm-up.
+        warmup_share: share of the steps in which the rate rises in a line; then it falls as a half cosine.
+        weight_decay: AdamW's, 0 by default: A and B are small already.
+        max_grad_norm: gradients are scaled down to this norm.
+        gradient_accumulation: into how many parts a process splits its rows, to save memory.
+        seed: of the order of the rows and of dropout.
+        checkpoint_every: steps between checkpoints; None for none. Needs `output_dir` in :func:`train`.
+
+    Raises:
+        ConfigError: a value that makes no sense.
+    """
+
+    steps: int = 30
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    warmup_share: float = 0.1
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    gradient_accumulation: int = 1
+    seed: int = 0
+    checkpoint_every: int | None = None
+
+    def __post_init__(self):
+        for name in ("steps", "batch_size", "gradient_accumulation"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.learning_rate < 0 or self.max_grad_norm <= 0 or not 0 <= self.warmup_share <= 1:
+            raise ConfigError("need learning_rate ≥ 0, max_grad_norm > 0 and 0 ≤ warmup_share ≤ 1")
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise ConfigError(f"checkpoint_every must be at least 1, got {self.checkpoint_every}")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What is known after a step: `loss` in nats a token, `seconds` since the start of this call."""
+
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    tokens: int
+    seconds: float
+    tokens_per_second: float
+    seconds_left: float
+
+
+@dataclass
+class TrainResult:
+    """A finished run.
+
+    Attributes:
+        history: one entry a step: step, loss (nats a token), learning_rate, tokens.
+        seconds: wall time of this call.
+        tokens_per_second: all tokens that went through the model, over that time.
+    """
+
+    history: list[dict] = field(default_factory=list)
+    seconds: float = 0.0
+    tokens_per_second: float = 0.0
+
+    @property
+    def losses(self) -> list[float]:
+        return [entry["loss"] for entry in self.history]
+
+
+def learning_rate_at(step: int, config: TrainConfig) -> float:
+    """The rate of step `step` = 0, 1, …: a line up to the highest, then half a cosine down towards zero."""
+    warmup = math.ceil(config.warmup_share * config.steps)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / max(1, config.steps - warmup)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def rows_at(step: int, count: int, config: TrainConfig) -> list[int]:
+    """Which of `count` rows step `step` sees: every row once, in a new order each time round."""
+    chosen = []
+    for position in range(step * config.batch_size, (step + 1) * config.batch_size):
+        epoch, offset = divmod(position, count)
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed + epoch))
+        chosen.append(int(order[offset]))
+    return chosen
+
+
+def train(
+    model: nn.Module,
+    tokenizer,
+    task: Task,
+    config: TrainConfig | None = None,
+    *,
+    rows: Sequence | None = None,
+    output_dir: Path | str | None = None,
+    resume: bool = False,
+    on_step: Callable[[StepReport], None] | None = None,
+) -> TrainResult:
+    """Train what is trainable in `model` on the task's rows, in place.
+
+    Args:
+        model: with LoRA injected, or with all parameters trainable for full fine-tuning.
+        tokenizer: of the base model.
+        task: gives the system prompt and, unless `rows` are given, the training rows.
+        config: how to train.
+        rows: train on these instead of the task's training split.
+        output_dir: where checkpoints go.
+        resume: go on from the newest checkpoint in `output_dir`, if there is one.
+        on_step: called after every step on the main process, for progress bars and the like.
+
+    Returns:
+        The run's history and speed. The model's mode (train or eval) is afterwards as before.
+
+    Raises:
+        ConfigError: nothing is trainable, the batch cannot be split as asked, checkpoints without a folder.
+        DataError: a row is longer than the model's context.
+        TrainingError: the loss or the gradient is no longer a number, or the checkpoint is another run's.
+    """
+    config = config or TrainConfig()
+    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not trainable:
+        raise ConfigError("nothing to train: every parameter is frozen. Did you call inject_lora?")
+    if output_dir is None and (config.checkpoint_every or resume):
+        raise ConfigError("checkpoints need a folder: pass output_dir")
+    limit = getattr(model.config, "max_position_embeddings", None)
+    examples = [encode(tokenizer, row, task.system, limit) for row in (task.rows("train") if rows is None else rows)]
+
+    accelerator = Accelerator(cpu=next(model.parameters()).device.type == "cpu")
+    parts = accelerator.num_processes * config.gradient_accumulation
+    if config.batch_size % parts:
+        raise ConfigError(f"batch_size {config.batch_size} cannot be split into {parts} equal parts")
+    optimizer = torch.optim.AdamW(trainable.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    recipe = {**asdict(config), "data": checkpoints.digest(examples), "base": getattr(model, "base_fingerprint", None)}
+    result, start = TrainResult(), 0
+    if resume:
+        start, result.history = checkpoints.restore(output_dir, trainable, optimizer, recipe)
+    loss_module, optimizer = accelerator.prepare(CompletionLoss(model), optimizer)
+
+    was_training = model.training
+    model.train()
+    began, tokens = time.perf_counter(), 0
+    try:
+        with torch.random.fork_rng():
+            for step in range(start, config.steps):
+                torch.manual_seed(config.seed + step)  # dropout depends on the step, not on what came before
+                batch = [examples[i] for i in rows_at(step, len(examples), config)]
+                rate = learning_rate_at(step, config)
+                loss = _step(loss_module, optimizer, accelerator, batch, rate, config, tokenizer.pad_token_id, step)
+                step_tokens = sum(len(example.input_ids) for example in batch)
+                tokens += step_tokens
+                result.history.append(
+                    {"step": step + 1, "loss": loss, "learning_rate": rate, "tokens": step_tokens}
+                )
+                result.seconds = time.perf_counter() - began
+                result.tokens_per_second = tokens / result.seconds
+                if accelerator.is_main_process:
+                    if config.checkpoint_every and (step + 1) % config.checkpoint_every == 0:
+                        checkpoints.save(output_dir, step + 1, trainable, optimizer.optimizer, recipe, result.history)
+                    if on_step:
+                        left = result.seconds / (step + 1 - start) * (config.steps - step - 1)
+                        on_step(
+                            StepReport(
+                                step + 1, config.steps, loss, rate, tokens, result.seconds,
+                                result.tokens_per_second, left,
+                            )
+                        )  # fmt: skip
+    finally:
+        model.train(was_training)
+    return result
+
+
+def _step(
+    loss_module: nn.Module,
+    optimizer,
+    accelerator: Accelerator,
+    batch: list[Example],
+    rate: float,
+    config: TrainConfig,
+    pad_token_id: int,
+    step: int,
+) -> float:
+    """One optimizer step; the loss a token over the whole batch, whatever way it was split."""
+    counted = sum(len(example.input_ids) - example.prompt_length for example in batch)
+    mine = batch[accelerator.process_index :: accelerator.num_processes]
+    size = len(mine) // config.gradient_accumulation
+    total = torch.zeros((), device=accelerator.device)
+    for part in range(config.gradient_accumulation):
+        rows = collate(mine[part * size : (part + 1) * size], pad_token_id).to(accelerator.device)
+        last = part == config.gradient_accumulation - 1
+        with accelerator.accumulate(loss_module) if last else accelerator.no_sync(loss_module):
+            summed, _ = loss_module(rows)
+            # data parallelism averages gradients over processes; the loss is an average over tokens
+            accelerator.backward(summed / counted * accelerator.num_processes)
+        total += summed.detach()
+    loss = (accelerator.reduce(total, "sum") / counted).item()
+    norm = float(accelerator.clip_grad_norm_(loss_module.parameters(), config.max_grad_norm))
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        optimizer.zero_grad()
+        raise TrainingError(
+            f"step {step + 1}: the loss is {loss} and the gradient's norm {norm}, so this step was not taken. "
+            f"A lower learning rate than {rate:.1e} usually helps"
+        )
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss

@@ -1,0 +1,241 @@
+"""The notebook contract as rules. Each takes a notebook and yields what is wrong; none runs anything.
+
+`problems` applies all of them. A rule's docstring says why it is there; test_lint.py plants a violation of each.
+"""
+
+import ast
+import base64
+import copy
+import io
+import re
+import tokenize
+from collections.abc import Callable, Iterator
+
+from nbformat import NotebookNode
+
+from labkit.lab.exercises.form import known_ids
+from labkit.lab.outputs import normalise
+
+CELL_LINES = 25
+FIGURE_BYTES = 80_000
+NOTEBOOK_SECONDS, COURSE_SECONDS = 180, 1_200
+
+Rule = Callable[[NotebookNode, str], Iterator[str]]
+RULES: dict[str, Rule] = {}
+
+
+def rule(function: Rule) -> Rule:
+    RULES[function.__name__] = function
+    return function
+
+
+def problems(notebook: NotebookNode, number: str) -> list[str]:
+    """Every violation in `notebook`, the course's notebook `number` ("04"), as ``rule: cell: what``."""
+    return [f"{name}: {problem}" for name, check in RULES.items() for problem in check(notebook, number)]
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def output_texts(cell: NotebookNode) -> list[str]:
+    """Everything textual that a cell shows, tracebacks included."""
+    texts = []
+    for output in cell.outputs:
+        data = output.get("data", {})
+        texts += [output.get("text", ""), *output.get("traceback", [])]
+        texts += [value for kind, value in data.items() if isinstance(value, str) and kind != "image/png"]
+    return texts
+
+
+@rule
+def executed(notebook, number):
+    """nbval passes a never-executed cell without comparing anything."""
+    for cell in code_cells(notebook):
+        if cell.execution_count is None:
+            yield f"{cell.id} was never executed"
+
+
+@rule
+def counted_from_one(notebook, number):
+    """Other counts mean that cells were run out of order, or twice."""
+    counts = [cell.execution_count for cell in code_cells(notebook) if cell.execution_count is not None]
+    if counts != list(range(1, len(counts) + 1)):
+        yield f"execution counts are {counts}, not 1, 2, 3 …"
+
+
+@rule
+def no_nbval_exceptions(notebook, number):
+    """Every output is compared. A marker with text after it would be ignored, one without would hide a change."""
+    for cell in code_cells(notebook):
+        if re.search(r"NBVAL_|PYTEST_VALIDATE", cell.source):
+            yield f"{cell.id} has an nbval marker"
+        tags = set(cell.metadata.get("tags", []))
+        for tag in sorted(tags):
+            if tag.startswith("nbval") or tag in ("raises-exception", "skip-execution"):
+                yield f"{cell.id} is tagged {tag}, which passes when it should not"
+
+
+@rule
+def plain_python(notebook, number):
+    """No magics, no shell, no installs: a cell means the same in every Python."""
+    for cell in code_cells(notebook):
+        try:
+            compile(cell.source, cell.id, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | ast.PyCF_ONLY_AST)
+        except SyntaxError as error:
+            yield f"{cell.id} is not plain Python: {error.text and error.text.strip()}"
+        if re.search(r"\bpip3? install\b|get_ipython\(", cell.source):
+            yield f"{cell.id} installs something, or reaches for IPython"
+
+
+@rule
+def no_semicolon(notebook, number):
+    """A trailing `;` hides a result from the display, and then nbval fails."""
+    ends = (tokenize.NEWLINE, tokenize.NL, tokenize.COMMENT, tokenize.ENDMARKER)
+    for cell in code_cells(notebook):
+        try:
+            tokens = list(tokenize.generate_tokens(io.StringIO(cell.source).readline))
+        except (tokenize.TokenError, SyntaxError):
+            continue  # plain_python reports it
+        if any(one.string == ";" and after.type in ends for one, after in zip(tokens, tokens[1:])):
+            yield f"{cell.id} has a trailing ;"
+
+
+@rule
+def no_errors_stored(notebook, number):
+    """stderr differs between machines, and an error is not what a learner should meet first."""
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if output.output_type == "error" or output.get("name") == "stderr":
+                yield f"{cell.id} stores {output.get('ename', 'stderr output')}"
+
+
+@rule
+def no_display_updates(notebook, number):
+    """nbval compares the first state of a display with the stored last one."""
+    for cell in code_cells(notebook):
+        if found := re.search(r"\b(update_display|clear_output|display_id)\b", cell.source):
+            yield f"{cell.id} uses {found[0]}; a widget can change without it"
+        if any("\r" in text for text in output_texts(cell)):
+            yield f"{cell.id} redraws a line (carriage return)"
+
+
+@rule
+def stable_outputs(notebook, number):
+    """nbval compares SVG and HTML to the letter: what has random ids or addresses in it never passes twice."""
+    for cell in code_cells(notebook):
+        kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+        for kind in sorted(kinds & {"image/svg+xml", "application/javascript"}):
+            yield f"{cell.id} shows {kind}; use a PNG"
+        for text in output_texts(cell):
+            if found := re.search(r"\bat 0x[0-9a-f]{6,}|\bid=[\"']?[\w-]*[0-9a-f]{8}", text):
+                yield f"{cell.id} shows something random: {found[0]}"
+
+
+@rule
+def no_traces(notebook, number):
+    """Nothing of the machine or the moment of one run: no absolute path (with a user's name in it), no time stamp."""
+    path = r"(?<![\w./:~-])/(?:home|Users|root|tmp|var|opt|mnt|private|work)/[\w.-]+|\b[A-Z]:\\\w+"
+    stamp = r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d"
+    for cell in notebook.cells:
+        for text in [cell.source, *(output_texts(cell) if cell.cell_type == "code" else [])]:
+            if found := re.search(f"{path}|{stamp}", text):
+                yield f"{cell.id} has {found[0]}"
+
+
+@rule
+def normal_form(notebook, number):
+    """One form: no widget state, no timing, no editor's metadata, so that a diff shows only what changed."""
+    normal = copy.deepcopy(notebook)
+    normalise(normal)
+    if normal != notebook:
+        yield "not in its normal form (widget state, metadata, ids, cut streams): make refresh"
+
+
+@rule
+def small_figures(notebook, number):
+    """The repository stays small, and a notebook opens at once."""
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            size = len(base64.b64decode(output.get("data", {}).get("image/png", "")))
+            if size > FIGURE_BYTES:
+                yield f"{cell.id} has a figure of {size:,} bytes; {FIGURE_BYTES:,} are allowed"
+
+
+@rule
+def measured_values_marked(notebook, number):
+    """A decimal number with a measured unit differs on the next machine unless ≈ lets nbval know.
+
+    Left out: ✔ lines, whose exactness `claim` decides, and lines with quotation marks, where a text is shown.
+    """
+    bare = r"(?<![≈\d.,])(?<!≈[ +−-])\d[\d,]*\.\d+ ?(?:%|ms|s|min|MB|GB|tokens/s)(?!\w)"
+    for cell in code_cells(notebook):
+        for line in "\n".join(output_texts(cell)).splitlines():
+            if line.lstrip().startswith("✔") or re.search(r"[\"'“”‘’<]", line):
+                continue
+            if found := re.search(bare, line):
+                yield f"{cell.id} shows {found[0]!r} without ≈"
+
+
+@rule
+def short_cells(notebook, number):
+    """A learner's screen holds one idea."""
+    for cell in code_cells(notebook):
+        if (lines := len(cell.source.splitlines())) > CELL_LINES:
+            yield f"{cell.id} has {lines} lines of code; {CELL_LINES} are allowed"
+
+
+@rule
+def budget_stated(notebook, number):
+    """A learner and a teacher can plan, and a slower notebook is noticed."""
+    seconds = notebook.metadata.get("labkit", {}).get("budget_seconds")
+    if not isinstance(seconds, (int, float)):
+        yield "metadata.labkit.budget_seconds is missing"
+    elif not 0 < seconds <= NOTEBOOK_SECONDS:
+        yield f"a budget of {seconds:g} s; up to {NOTEBOOK_SECONDS} are allowed"
+
+
+@rule
+def skeleton(notebook, number):
+    """The same parts in the same order in every notebook: a learner who knows one knows them all."""
+    if not notebook.cells or not re.match(r"# \S", notebook.cells[0].source):
+        yield "the first cell is not a title (# …)"
+    if number == "00":
+        return
+    prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    if not re.search(r"\b\d+ ?(min|minutes)\b", prose):
+        yield "the minutes it takes are not stated"
+    place = 0
+    for part in (
+        "You will be able to",
+        "Exercises",
+        "Quick check",
+        "Common misconceptions",
+        "Key takeaways",
+        "Sources",
+    ):
+        found = re.compile(rf"^(#+ |\*\*).*{part}", re.IGNORECASE | re.MULTILINE).search(prose, place)
+        if not found:
+            yield f"no heading {part!r} (or not in its place)"
+        else:
+            place = found.end()
+    if not re.search(r"\]\(\d\d_\w+\.ipynb\)", notebook.cells[-1].source):
+        yield "the last cell does not link to another notebook"
+
+
+@rule
+def exercises_known(notebook, number):
+    """A `check` that names no exercise would greet a learner with an error; three to five keep a notebook practical."""
+    called = {
+        id
+        for cell in code_cells(notebook)
+        for id in re.findall(r"\b(?:check|hint|solution)\(\s*[\"']([^\"']*)[\"']", cell.source)
+    }
+    known = set(known_ids())
+    for id in sorted(called):
+        if id not in known:
+            yield f"exercise {id} is not in labkit.lab.exercises"
+        elif not id.startswith(f"{number}."):
+            yield f"exercise {id} belongs to another notebook"
+    if number != "00" and not 3 <= len(called) <= 5:
+        yield f"{len(called)} exercises; three to five are asked for"

@@ -1,0 +1,169 @@
+"""The notebooks keep the course's contract, and the lint that says so catches a planted violation of every rule."""
+
+import base64
+import re
+from pathlib import Path
+
+import lint
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbval.plugin import get_sanitize_patterns
+
+from labkit.lab.claims import APPROX_PATTERN
+from labkit.lab.outputs import normalise
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SANITIZE = ROOT / "tests" / "nbval-sanitize.cfg"
+
+PROSE = """## You will be able to
+measure (20 minutes)
+## Exercises
+## Quick check
+## Common misconceptions
+## Key takeaways
+## Sources
+[Next: LoRA by hand](03_lora_layer.ipynb)"""
+
+
+@pytest.fixture
+def planted_exercises(monkeypatch):
+    """The planted notebooks name exercises that are there whatever the course has."""
+    monkeypatch.setattr(lint, "known_ids", lambda: ["04.1", "04.2", "04.3", "05.1"])
+
+
+def stream(text, name="stdout"):
+    return new_output("stream", name=name, text=text)
+
+
+def shown(**data):
+    """Stands for display(): a keyword such as text__plain is the kind text/plain."""
+    return new_output("display_data", {kind.replace("__", "/"): value for kind, value in data.items()})
+
+
+def clean():
+    """A small notebook 04 that keeps every rule."""
+    code = new_code_cell("print(check('04.1'), check('04.2'), check('04.3'))", execution_count=1)
+    code.outputs = [stream("✔ seen: 12.5 %\n≈1.3 s for 60 steps\nthe model says “2.5 GB”\nratio 0.25\n")]
+    cells = [new_markdown_cell("# Train"), code, new_code_cell("x = 'a; b;'", execution_count=2)]
+    notebook = new_notebook(cells=[*cells, new_markdown_cell(PROSE)], metadata={"labkit": {"budget_seconds": 60}})
+    normalise(notebook)
+    return notebook
+
+
+def source(text):
+    return lambda notebook: notebook.cells[2].update(source=text)
+
+
+def outputs(*planted):
+    return lambda notebook: notebook.cells[2].update(outputs=list(planted))
+
+
+def tag(name):
+    return lambda notebook: notebook.cells[2].metadata.update(tags=[name])
+
+
+def without(part):
+    return lambda notebook: notebook.cells[3].update(source=PROSE.replace(part, ""))
+
+
+# rule, what plants a violation, what the message must say
+PLANTED = [
+    ("executed", lambda notebook: notebook.cells[2].update(execution_count=None), "cell-03 was never executed"),
+    ("counted_from_one", lambda notebook: notebook.cells[2].update(execution_count=7), r"\[1, 7\]"),
+    ("no_nbval_exceptions", source("# NBVAL_IGNORE_OUTPUT"), "marker"),
+    ("no_nbval_exceptions", source("# NBVAL_IGNORE_OUTPUT because it is random\nx = 1"), "marker"),
+    ("no_nbval_exceptions", source("# NBVAL_SKIP"), "marker"),
+    ("no_nbval_exceptions", tag("raises-exception"), "raises-exception"),
+    ("no_nbval_exceptions", tag("nbval-ignore-output"), "nbval-ignore-output"),
+    ("plain_python", source("%matplotlib inline"), "%matplotlib"),
+    ("plain_python", source("!ls"), "!ls"),
+    ("plain_python", source("run('pip install torch')"), "installs"),
+    ("no_semicolon", source("plot(x);"), "trailing ;"),
+    ("no_semicolon", source("plot(x);  # quiet"), "trailing ;"),
+    ("no_errors_stored", outputs(stream("warning", name="stderr")), "stderr"),
+    ("no_errors_stored", outputs(new_output("error", ename="KeyError", evalue="x", traceback=[])), "KeyError"),
+    ("no_display_updates", source("clear_output()"), "clear_output"),
+    ("no_display_updates", source("display(x, display_id='bar')"), "display_id"),
+    ("no_display_updates", outputs(stream("10 steps\r20 steps")), "carriage return"),
+    ("stable_outputs", outputs(shown(**{"image/svg+xml": "<svg/>"})), "svg"),
+    ("stable_outputs", outputs(shown(text__html='<table id="T_1a2b3c4d5">')), "T_1a2b3c4d"),
+    ("stable_outputs", outputs(shown(text__plain="<Bar object at 0x7f12ab34cd>")), "at 0x7f12ab34cd"),
+    ("no_traces", outputs(stream("saved to /home/ada/runs")), "/home/ada"),
+    ("no_traces", source("load('/Users/ada/x')"), "/Users/ada"),
+    ("no_traces", outputs(stream(r"C:\Users\ada")), "C:"),
+    ("no_traces", outputs(stream("2026-01-05T10:11:12")), "10:11:12"),
+    ("normal_form", lambda notebook: notebook.metadata.update(widgets={"state": {}}), "make refresh"),
+    ("normal_form", lambda notebook: notebook.cells[1].metadata.update(execution={"t": "0"}), "make refresh"),
+    ("normal_form", lambda notebook: notebook.cells[1].update(id="b7c1"), "make refresh"),
+    ("small_figures", outputs(shown(image__png=base64.b64encode(bytes(80_001)).decode())), "80,001 bytes"),
+    ("measured_values_marked", outputs(stream("took 1.3 s")), "1.3 s"),
+    ("measured_values_marked", outputs(shown(text__plain="| 12.34 % | ≈1.0 s |")), "12.34 %"),
+    ("measured_values_marked", outputs(stream("speed: 1,034.5 tokens/s")), "1,034.5 tokens/s"),
+    ("short_cells", source("x = 1\n" * 26), "26 lines"),
+    ("budget_stated", lambda notebook: notebook.metadata.pop("labkit"), "missing"),
+    ("budget_stated", lambda notebook: notebook.metadata.labkit.update(budget_seconds=181), "181 s"),
+    ("skeleton", lambda notebook: notebook.cells[0].update(source="Train"), "title"),
+    ("skeleton", without("20 minutes"), "minutes"),
+    ("skeleton", without("## Quick check"), "Quick check"),
+    ("skeleton", without("[Next: LoRA by hand](03_lora_layer.ipynb)"), "link"),
+    ("exercises_known", source("check('04.9', x)"), "04.9 is not in"),
+    ("exercises_known", source("check('05.1', x)"), "belongs to another"),
+    ("exercises_known", lambda notebook: notebook.cells[1].update(source="check('04.1')"), "1 exercises"),
+]
+
+
+@pytest.mark.parametrize("name, plant, message", PLANTED, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_planted_violation_is_found(planted_exercises, name, plant, message):
+    notebook = clean()
+    plant(notebook)
+    found = [problem for problem in lint.problems(notebook, "04") if problem.startswith(f"{name}: ")]
+    assert any(re.search(message, problem) for problem in found), found
+
+
+def test_a_clean_notebook_has_no_problems(planted_exercises):
+    assert lint.problems(clean(), "04") == []
+
+
+def test_every_rule_has_a_planted_violation():
+    assert {name for name, _, _ in PLANTED} == set(lint.RULES)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_keeps_every_rule(path):
+    assert lint.problems(nbformat.read(path, as_version=4), path.name[:2]) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_links_to_other_files_lead_somewhere(path):
+    prose = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", prose)
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_all_notebooks_fit_the_course_budget():
+    budgets = [nbformat.read(path, as_version=4).metadata.labkit.budget_seconds for path in NOTEBOOKS]
+    assert sum(budgets) <= lint.COURSE_SECONDS
+
+
+def test_nbval_reads_the_one_rule_that_claims_define():
+    assert get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8")) == [(APPROX_PATTERN, "≈")]
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("share: ≈0.34 %", "share: ≈12.1 %"),
+        ("|   ≈0.34 % | r=8", "| ≈1,234.5 % | r=8"),
+        ("≈1.3 s in all", "≈900 ms in all"),
+    ],
+)
+def test_measured_values_of_any_width_compare_as_equal(one, other):
+    [(pattern, replacement)] = get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8"))
+    assert re.sub(pattern, replacement, one) == re.sub(pattern, replacement, other)
+
+
+def test_exact_values_still_differ():
+    [(pattern, replacement)] = get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8"))
+    assert re.sub(pattern, replacement, "≈1.3 s, 921,600") != re.sub(pattern, replacement, "≈1.3 s, 921,601")

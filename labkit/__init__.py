@@ -21,9 +21,9 @@ _HOME = {
     "step": "CompletionLoss",
     "training": "TrainConfig train",
     "evaluation": "evaluate generate perplexity bootstrap_interval",
-    "lab.claims": "claim",
+    "lab.claims": "claim approx",
     "lab.exercises": "check hint solution",
-    "lab.plots": "use_style",
+    "lab.plots": "use_style axes",
     "lab.widgets": "training_bar",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}

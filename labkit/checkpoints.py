@@ -1,9 +1,9 @@
 """Checkpoints of a training run: whole or not there, and never unpickled.
 
-    <output_dir>/checkpoint-000010/
-        weights.safetensors      the trained parameters
-        optimizer.safetensors    AdamW's two averages and step count for each of them
-        run.json                 step, history, and the recipe the run was started with
+<output_dir>/checkpoint-000010/
+    weights.safetensors      the trained parameters
+    optimizer.safetensors    AdamW's two averages and step count for each of them
+    run.json                 step, history, and the recipe the run was started with
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from labkit.storage import folder_written_aside
 from labkit.text import Example
 
 _NAME = re.compile(r"checkpoint-(\d+)")
+_ADAMW_STATE = ("step", "exp_avg", "exp_avg_sq")
 
 
 def digest(examples: Sequence[Example]) -> str:
@@ -41,13 +42,12 @@ def save(
 ) -> Path:
     """Write the checkpoint of `step`, then remove older ones."""
     path = Path(output_dir) / f"checkpoint-{step:06d}"
-    averages = {
-        f"{name}.{key}": value for name, p in trainable.items() for key, value in optimizer.state[p].items()
-    }
+    averages = {f"{name}.{key}": value for name, p in trainable.items() for key, value in optimizer.state[p].items()}
     with folder_written_aside(path) as folder:
         save_file({name: p.detach().contiguous() for name, p in trainable.items()}, folder / "weights.safetensors")
         save_file(averages, folder / "optimizer.safetensors")
-        (folder / "run.json").write_text(json.dumps({"step": step, "recipe": recipe, "history": history}))
+        run = {"step": step, "recipe": recipe, "history": history}
+        (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
     for _, older in _checkpoints(output_dir)[:-1]:
         shutil.rmtree(older)
     return path
@@ -64,30 +64,45 @@ def restore(
     Raises:
         TrainingError: the checkpoint belongs to a run with another recipe, data or model, or is damaged.
     """
-    found = _checkpoints(output_dir)
-    if not found:
+    path = newest(output_dir)
+    if path is None:
         return 0, []
-    path = found[-1][1]
     try:
-        run = json.loads((path / "run.json").read_text())
+        run = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        step, history, made_with = run["step"], run["history"], run["recipe"]
         weights, averages = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
+        state = {name: {key: averages[f"{name}.{key}"] for key in _ADAMW_STATE} for name in weights}
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise TrainingError(f"{path}: the checkpoint is damaged ({error}). Remove it and start again") from None
-    changed = sorted(key for key in recipe if recipe[key] != run["recipe"].get(key))
-    if changed or weights.keys() != trainable.keys():
+    changed = sorted(key for key in recipe if recipe[key] != made_with.get(key))
+    if changed or _shapes(weights) != _shapes(trainable):
         what = ", ".join(changed) or "the trained parameters"
-        raise TrainingError(f"{path}: made by another run ({what} differ). Use another folder, or the same settings")
+        raise TrainingError(
+            f"{path}: made by another run (not the same: {what}). Use another folder, or the same settings"
+        )
     with torch.no_grad():
         for name, parameter in trainable.items():
             parameter.copy_(weights[name])
             optimizer.state[parameter] = {
-                key: averages[f"{name}.{key}"].clone() for key in ("step", "exp_avg", "exp_avg_sq")
+                # the step count stays on the CPU, where AdamW keeps it
+                key: value if key == "step" else value.to(parameter.device)
+                for key, value in state[name].items()
             }
-    return run["step"], run["history"]
+    return step, history
+
+
+def newest(output_dir: Path | str) -> Path | None:
+    """The newest complete checkpoint in `output_dir`, if there is one."""
+    found = _checkpoints(output_dir)
+    return found[-1][1] if found else None
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 def _checkpoints(output_dir: Path | str) -> list[tuple[int, Path]]:
     """Complete checkpoints by step, oldest first; folders still being written have other names."""
     folder = Path(output_dir)
-    named = [(match, path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))] if folder.is_dir() else []
-    return sorted((int(match.group(1)), path) for match, path in named)
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted((int(match[1]), path) for path in paths if (match := _NAME.fullmatch(path.name)))

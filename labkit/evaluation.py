@@ -76,7 +76,7 @@ def generate(
     model: nn.Module,
     tokenizer,
     prompts: Sequence[str],
-    system: str,
+    system: str | Sequence[str],
     max_new_tokens: int = 64,
     batch_size: int = 64,
     on_batch: Callable[[int, int], None] | None = None,
@@ -87,15 +87,21 @@ def generate(
         model: a causal language model; its mode is afterwards as before.
         tokenizer: of the base model.
         prompts: what the user says.
-        system: the system prompt, the same for all.
+        system: the system prompt: one for all, or one for each.
         max_new_tokens: where an answer is cut off at the latest.
         batch_size: prompts generated together, sorted by length so that padding stays short.
         on_batch: called with (prompts done, prompts in all).
 
     Returns:
         The answers, in the order of `prompts`, without special tokens.
+
+    Raises:
+        ConfigError: there is not one system prompt for each prompt.
     """
-    encoded = [encode_prompt(tokenizer, prompt, system) for prompt in prompts]
+    systems = [system] * len(prompts) if isinstance(system, str) else system
+    if len(systems) != len(prompts):
+        raise ConfigError(f"{len(prompts)} prompts cannot go with {len(systems)} system prompts")
+    encoded = [encode_prompt(tokenizer, prompt, system) for prompt, system in zip(prompts, systems)]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
     answers = [""] * len(encoded)
     was_training = model.training
@@ -116,6 +122,7 @@ def generate(
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,  # the end of turn that training teaches
             )
             for i, answer in zip(chosen, tokenizer.batch_decode(out[:, length:], skip_special_tokens=True)):
                 answers[i] = answer
@@ -142,11 +149,16 @@ def evaluate(
         limit: only the first so many.
 
     The other arguments are those of :func:`generate`.
+
+    Raises:
+        ConfigError: there are no rows to evaluate on.
     """
     rows = list(task.rows("test") if rows is None else rows)[:limit]
-    answers = generate(
-        model, tokenizer, [row["prompt"] for row in rows], task.system, task.max_new_tokens, batch_size, on_batch
-    )
+    if not rows:
+        raise ConfigError("nothing to evaluate on: there are no rows")
+    prompts = [row["prompt"] for row in rows]
+    systems = [row.get("system") or task.system for row in rows]
+    answers = generate(model, tokenizer, prompts, systems, task.max_new_tokens, batch_size, on_batch)
     row_scores = [task.score(answer, row) for answer, row in zip(answers, rows)]
     scores = {}
     for metric in row_scores[0]:
@@ -179,9 +191,11 @@ def perplexity(
         window: tokens in each; the first is only context.
 
     Raises:
-        ConfigError: the text is shorter than one window.
+        ConfigError: fewer than one window, fewer than two tokens in it, or a text shorter than that.
     """
-    ids = tokenizer(text or general_text(), add_special_tokens=False, verbose=False).input_ids
+    if windows < 1 or window < 2:
+        raise ConfigError(f"need at least one window of two tokens, got {windows} of {window}")
+    ids = tokenizer(general_text() if text is None else text, add_special_tokens=False, verbose=False).input_ids
     if len(ids) < window:
         raise ConfigError(f"the text has {len(ids)} tokens, fewer than one window of {window}")
     draw = random.Random(seed)

@@ -1,7 +1,8 @@
 """What a matrix looks like through its singular values.
 
 Every function takes a matrix of shape (m, n) and works in at least float32, whatever it is given,
-because singular values of half-precision matrices are mostly rounding.
+because singular values of half-precision matrices are mostly rounding. A matrix that is empty or holds NaN or
+infinite values is refused with a ``ConfigError``; so is a zero matrix where a share of it is asked for.
 """
 
 import torch
@@ -13,6 +14,8 @@ from labkit.errors import ConfigError
 def _wide(matrix: Tensor) -> Tensor:
     if matrix.ndim != 2:
         raise ConfigError(f"expected a matrix with two dimensions, got shape {tuple(matrix.shape)}")
+    if matrix.numel() == 0 or not matrix.isfinite().all():
+        raise ConfigError(f"the matrix of shape {tuple(matrix.shape)} is empty, or holds NaN or infinite values")
     return matrix.detach().to(torch.promote_types(matrix.dtype, torch.float32))
 
 
@@ -45,13 +48,23 @@ def low_rank_approx(matrix: Tensor, rank: int) -> Tensor:
     return U * S @ Vh
 
 
-def _singular_values(matrix: Tensor) -> Tensor:
-    return torch.linalg.svdvals(_wide(matrix))
+def _relative_singular_values(matrix: Tensor) -> Tensor:
+    # relative to the largest, so that the squares of a small update's values do not vanish in float32
+    S = torch.linalg.svdvals(_wide(matrix))
+    if S[0] == 0:
+        raise ConfigError("the matrix is zero, as a fresh LoRA update is: it has no directions to measure")
+    return S / S[0]
 
 
 def energy(matrix: Tensor, rank: int) -> float:
-    """Share of W's squared Frobenius norm in its `rank` largest singular values: Σᵢ≤ᵣ σᵢ² / Σᵢ σᵢ²."""
-    squares = _singular_values(matrix).square()
+    """Share of W's squared Frobenius norm in its `rank` largest singular values: Σᵢ≤ᵣ σᵢ² / Σᵢ σᵢ².
+
+    Raises:
+        ConfigError: `rank` is negative.
+    """
+    if rank < 0:
+        raise ConfigError(f"rank must be at least 0, got {rank}")
+    squares = _relative_singular_values(matrix).square()
     return (squares[:rank].sum() / squares.sum()).item()
 
 
@@ -63,7 +76,7 @@ def rank_for_energy(matrix: Tensor, share: float) -> int:
     """
     if not 0 < share <= 1:
         raise ConfigError(f"share must be above 0 and at most 1, got {share}")
-    squares = _singular_values(matrix).square().double()
+    squares = _relative_singular_values(matrix).square().double()
     cumulative = squares.cumsum(0) / squares.sum()
     # rounding can leave the last entry a hair below 1, hence the minimum
     return min(int((cumulative < share).sum()) + 1, len(squares))
@@ -74,7 +87,7 @@ def effective_rank(matrix: Tensor) -> float:
 
     Source: Roy and Vetterli, "The effective rank: a measure of effective dimensionality", 2007.
     """
-    S = _singular_values(matrix)
+    S = _relative_singular_values(matrix)
     return torch.special.entr(S / S.sum()).sum().exp().item()
 
 
@@ -83,8 +96,7 @@ def stable_rank(matrix: Tensor) -> float:
 
     Source: Rudelson and Vershynin, "Sampling from large matrices", 2007.
     """
-    squares = _singular_values(matrix).square()
-    return (squares.sum() / squares[0]).item()
+    return _relative_singular_values(matrix).square().sum().item()
 
 
 def subspace_overlap(first: Tensor, second: Tensor, rank: int, rank_second: int | None = None) -> float:
@@ -98,8 +110,13 @@ def subspace_overlap(first: Tensor, second: Tensor, rank: int, rank_second: int 
         rank: i, how many directions of `first`.
         rank_second: j, how many of `second`; `rank` when not given.
 
+    Raises:
+        ConfigError: the matrices have different numbers of rows, or too few directions.
+
     Source: Hu et al., LoRA, arXiv 2106.09685, section 7.2.
     """
+    if first.shape[0] != second.shape[0]:
+        raise ConfigError(f"the spaces differ: {first.shape[0]} rows against {second.shape[0]}")
     i, j = rank, rank if rank_second is None else rank_second
     U1, U2 = truncated_svd(first, i)[0], truncated_svd(second, j)[0]
     return ((U1.T @ U2).square().sum() / min(i, j)).item()

@@ -6,6 +6,7 @@ its number, so every line is validated first and only then handed on.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from datasets import Dataset, Features, Value
@@ -13,7 +14,8 @@ from datasets import Dataset, Features, Value
 from labkit.errors import DataError
 
 _REQUIRED = ("prompt", "completion")
-_FEATURES = Features({name: Value("string") for name in (*_REQUIRED, "system", "source")})
+_ALLOWED = (*_REQUIRED, "system")
+_FEATURES = Features({name: Value("string") for name in (*_ALLOWED, "source")})
 
 
 def read_rows(path: Path | str) -> Dataset:
@@ -28,7 +30,7 @@ def read_rows(path: Path | str) -> Dataset:
 
     Raises:
         DataError: with file, line and remedy: no such file, not UTF-8, empty, a line that is no JSON
-            object, a field missing, empty, unknown or not a string.
+            object, a field missing, empty, unknown, given twice or not a string.
     """
     path = Path(path)
     rows = [_parse(line, f"{path}:{number}") for number, line in _lines(path) if line.strip()]
@@ -39,17 +41,18 @@ def read_rows(path: Path | str) -> Dataset:
     return Dataset.from_list(rows, features=_FEATURES)
 
 
-def _lines(path: Path):
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", "Check the path", str(path)) from None
+    # only "\n" ends a line: JSON strings may hold U+2028 and others that str.splitlines() splits at
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         try:
-            yield number, line.decode("utf-8")
+            yield number, line.decode()
         except UnicodeDecodeError as error:
             raise DataError(
-                f"not UTF-8 (byte {line[error.start]:#x} in column {error.start + 1})",
+                f"not UTF-8 (byte {line[error.start]:#x} in column {len(line[: error.start].decode()) + 1})",
                 "Save the file again with the encoding UTF-8",
                 f"{path}:{number}",
             ) from None
@@ -57,32 +60,54 @@ def _lines(path: Path):
 
 def _parse(line: str, source: str) -> dict:
     try:
-        row = json.loads(line)
+        pairs = json.loads(line, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
         where = f" at column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
         raise DataError(f"not valid JSON{where}", "Each line must be one whole JSON object", source) from None
-    if not isinstance(row, dict):
+    if not isinstance(pairs, _Pairs):
         raise DataError(
-            f"expected a JSON object, found {type(row).__name__}",
-            'Write {"prompt": "…", "completion": "…"}',
-            source,
+            f"expected a JSON object, found {_json_type(pairs)}", 'Write {"prompt": "…", "completion": "…"}', source
         )
+    row = dict(pairs)
     for name in _REQUIRED:
         if name not in row:
             raise DataError(f'the field "{name}" is missing', f"Every row needs {' and '.join(_REQUIRED)}", source)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f'the field "{twice}" stands twice', "Keep one of the two", source)
     for name, value in row.items():
-        if name not in (*_REQUIRED, "system"):
-            raise DataError(
-                f'unknown field "{name}"', "A row has prompt, completion and, if you like, system", source
-            )
+        if name not in _ALLOWED:
+            raise DataError(f'unknown field "{name}"', "A row has prompt, completion and, if you like, system", source)
         if value is None and name == "system":
             continue
         if not isinstance(value, str):
             raise DataError(
-                f'"{name}" is {type(value).__name__}, not a string',
-                "Write it as a string; an answer that is JSON must be quoted: json.dumps(json.dumps(answer))",
+                f'"{name}" is {_json_type(value)}, not a string',
+                'Put it in quotes; an answer that is JSON itself goes in as text: "{\\"total\\": 87}"',
                 source,
             )
         if not value.strip():
             raise DataError(f'"{name}" is empty', "Fill it in, or remove the row", source)
+        if not _is_unicode(value):
+            raise DataError(
+                f'"{name}" holds half a character (a lone \\ud800 … \\udfff)', "Write the character itself", source
+            )
     return {"prompt": row["prompt"], "completion": row["completion"], "system": row.get("system"), "source": source}
+
+
+class _Pairs(list):
+    """A JSON object as its (name, value) pairs: a dict would silently keep the last of two equal names."""
+
+
+def _json_type(value: object) -> str:
+    names = {_Pairs: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -10,9 +10,6 @@ from torch import Tensor, nn
 
 from labkit.text import IGNORED, Batch
 
-# Configs that say the model does more to its logits than multiply by the output head.
-_LOGIT_EXTRAS = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
-
 
 class CompletionLoss(nn.Module):
     """The summed cross-entropy of a batch's labels, as a module: what data parallelism wraps must be one.
@@ -26,7 +23,7 @@ class CompletionLoss(nn.Module):
         self.model = model
 
     def forward(self, batch: Batch) -> tuple[Tensor, int]:
-        """Summed loss (a scalar, nats) and how many tokens it counts.
+        """Summed loss (a scalar, float32, nats) and how many tokens it counts.
 
         The token at position t is predicted from what stands before it, so the labels are shifted by
         one against the hidden states.
@@ -41,6 +38,9 @@ class CompletionLoss(nn.Module):
 def label_logits(model: nn.Module, input_ids: Tensor, counted: Tensor) -> Tensor:
     """Logits at the positions marked in `counted` only, equal to those of the model's own forward.
 
+    It is the model's own forward that runs, so whatever the model does to its logits (soft caps, scales)
+    is done here too. Only its output head is handed fewer hidden states.
+
     Args:
         model: a causal language model of transformers.
         input_ids: shape (rows, tokens), padded on the right.
@@ -49,7 +49,10 @@ def label_logits(model: nn.Module, input_ids: Tensor, counted: Tensor) -> Tensor
     Returns:
         Shape (number of True, vocabulary).
     """
-    if any(getattr(model.config, name, None) not in (None, 1, 1.0) for name in _LOGIT_EXTRAS):
-        return model(input_ids=input_ids, use_cache=False).logits[:, :-1][counted]
-    hidden = model.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
-    return model.get_output_embeddings()(hidden[:, :-1][counted])
+
+    def keep_counted(_, inputs: tuple[Tensor]) -> Tensor:
+        (hidden,) = inputs  # (rows, tokens, hidden size)
+        return hidden[:, :-1][counted]
+
+    with model.get_output_embeddings().register_forward_pre_hook(keep_counted):
+        return model(input_ids=input_ids, use_cache=False).logits

@@ -13,6 +13,7 @@ from torch import Tensor
 from labkit.errors import DataError
 
 IGNORED = -100  # the label of a token that the loss does not count
+_QUIET = {"verbose": False}  # too long a row is refused in labkit's own words
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def encode_prompt(tokenizer, prompt: str, system: str) -> list[int]:
     The system prompt is always given: without one, this model's template slips in its own.
     """
     messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
-    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
+    return tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, tokenize=True, return_dict=False, tokenizer_kwargs=_QUIET
+    )
 
 
 def encode(tokenizer, row: Mapping, system: str, max_length: int | None = None) -> Example:
@@ -68,7 +71,7 @@ def encode(tokenizer, row: Mapping, system: str, max_length: int | None = None) 
         DataError: the row is longer than `max_length` tokens; nothing is ever cut off silently.
     """
     prompt = encode_prompt(tokenizer, row["prompt"], row.get("system") or system)
-    completion = tokenizer(row["completion"], add_special_tokens=False).input_ids + [tokenizer.eos_token_id]
+    completion = tokenizer(row["completion"], add_special_tokens=False, **_QUIET).input_ids + [tokenizer.eos_token_id]
     if max_length is not None and len(prompt) + len(completion) > max_length:
         raise DataError(
             f"the row has {len(prompt) + len(completion):,} tokens, but the model's context ends at {max_length:,}",

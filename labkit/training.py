@@ -7,6 +7,7 @@ random numbers), so a run that was killed and resumed ends in the very bits of o
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -139,7 +140,8 @@ def train(
         The run's history and speed. The model's mode (train or eval) is afterwards as before.
 
     Raises:
-        ConfigError: nothing is trainable, the batch cannot be split as asked, checkpoints without a folder.
+        ConfigError: nothing is trainable, there are no rows, the batch cannot be split as asked, checkpoints
+            without a folder or into one that holds those of an earlier run.
         DataError: a row is longer than the model's context.
         TrainingError: the loss or the gradient is no longer a number, or the checkpoint is another run's.
     """
@@ -149,15 +151,26 @@ def train(
         raise ConfigError("nothing to train: every parameter is frozen. Did you call inject_lora?")
     if output_dir is None and (config.checkpoint_every or resume):
         raise ConfigError("checkpoints need a folder: pass output_dir")
+    if config.checkpoint_every and not resume and (found := checkpoints.newest(output_dir)):
+        raise ConfigError(f"{found} is there from an earlier run: go on from it with resume=True, or remove it")
     limit = getattr(model.config, "max_position_embeddings", None)
     examples = [encode(tokenizer, row, task.system, limit) for row in (task.rows("train") if rows is None else rows)]
+    if not examples:
+        raise ConfigError("nothing to train on: there are no rows")
 
-    accelerator = Accelerator(cpu=next(model.parameters()).device.type == "cpu")
+    accelerator = Accelerator(device_placement=False)
+    if accelerator.num_processes > 1:
+        model.to(accelerator.device)  # else it stays where it is, also on a CPU beside a GPU
     parts = accelerator.num_processes * config.gradient_accumulation
     if config.batch_size % parts:
         raise ConfigError(f"batch_size {config.batch_size} cannot be split into {parts} equal parts")
     optimizer = torch.optim.AdamW(trainable.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    recipe = {**asdict(config), "data": checkpoints.digest(examples), "base": getattr(model, "base_fingerprint", None)}
+    recipe = {
+        **asdict(config),
+        "data": checkpoints.digest(examples),
+        "base": getattr(model, "base_fingerprint", None),
+        "lora": str(getattr(model, "lora_config", None)),
+    }
     result, start = TrainResult(), 0
     if resume:
         start, result.history = checkpoints.restore(output_dir, trainable, optimizer, recipe)
@@ -175,9 +188,7 @@ def train(
                 loss = _step(loss_module, optimizer, accelerator, batch, rate, config, tokenizer.pad_token_id, step)
                 step_tokens = sum(len(example.input_ids) for example in batch)
                 tokens += step_tokens
-                result.history.append(
-                    {"step": step + 1, "loss": loss, "learning_rate": rate, "tokens": step_tokens}
-                )
+                result.history.append({"step": step + 1, "loss": loss, "learning_rate": rate, "tokens": step_tokens})
                 result.seconds = time.perf_counter() - began
                 result.tokens_per_second = tokens / result.seconds
                 if accelerator.is_main_process:
@@ -210,11 +221,13 @@ def _step(
     counted = sum(len(example.input_ids) - example.prompt_length for example in batch)
     mine = batch[accelerator.process_index :: accelerator.num_processes]
     size = len(mine) // config.gradient_accumulation
-    total = torch.zeros((), device=accelerator.device)
+    device = next(loss_module.parameters()).device
+    total = torch.zeros((), device=device)
     for part in range(config.gradient_accumulation):
-        rows = collate(mine[part * size : (part + 1) * size], pad_token_id).to(accelerator.device)
+        rows = collate(mine[part * size : (part + 1) * size], pad_token_id).to(device)
         last = part == config.gradient_accumulation - 1
-        with accelerator.accumulate(loss_module) if last else accelerator.no_sync(loss_module):
+        # processes exchange gradients once, at the end of the step
+        with nullcontext() if last else accelerator.no_sync(loss_module):
             summed, _ = loss_module(rows)
             # data parallelism averages gradients over processes; the loss is an average over tokens
             accelerator.backward(summed / counted * accelerator.num_processes)

@@ -1,12 +1,17 @@
-"""What the tests share: a Llama small enough to train in milliseconds, with grouped queries and tied embeddings."""
+"""What the tests share: a Llama small enough to train in milliseconds, with grouped queries and tied embeddings,
+and a tokenizer that fits it."""
 
 import os
+import string
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from labkit.base import load_base
 
 
 def make_tiny_llama(seed: int = 0, **changes) -> LlamaForCausalLM:
@@ -37,3 +42,41 @@ def tiny_llama() -> LlamaForCausalLM:
 def throw_away_learner(tmp_path, monkeypatch):
     """No test reads or writes the progress of whoever runs it."""
     monkeypatch.setenv("LABKIT_DATA", str(tmp_path / "learner"))
+
+
+_CHAT_TEMPLATE = """\
+{% for message in messages %}{% if loop.first and message['role'] != 'system' %}<|im_start|>system
+You are somebody else<|im_end|>
+{% endif %}<|im_start|>{{ message['role'] }}
+{{ message['content'] }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+
+
+def make_tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a character, with the real base's habits: ChatML, a system prompt of its own, pad equal to eos."""
+    characters = "\n" + string.ascii_letters + string.digits + " .,:;!?{}\"'$-"
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    vocabulary = {token: i for i, token in enumerate([*special, *characters])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=special[0]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
+        unk_token="<|endoftext|>",
+        chat_template=_CHAT_TEMPLATE,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    return make_tiny_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def base():
+    """The real base model and its tokenizer, shared by all tests: leave it as it is."""
+    return load_base()

@@ -2,13 +2,14 @@
 
 from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, WheelBase, fetch_base, verify_base, wheel_base
 from labkit.base.identity import fingerprint
-from labkit.base.loading import load_base
+from labkit.base.loading import find_base, load_base
 
 __all__ = [
     "DEFAULT_BASE",
     "WHEEL_BASES",
     "WheelBase",
     "fetch_base",
+    "find_base",
     "fingerprint",
     "load_base",
     "verify_base",

@@ -10,7 +10,7 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
-from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, fetch_base, wheel_base
+from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, fetch_base, verify_base, wheel_base
 from labkit.base.identity import fingerprint, read_json
 from labkit.base.tidy import forget_origin, quiet_transformers
 from labkit.errors import BaseModelError
@@ -57,8 +57,7 @@ def load_base(
         if missing := sorted(report["missing_keys"]):
             # transformers has filled them with random numbers and would only warn
             raise BaseModelError(f"{source} lacks {len(missing)} weights, {missing[0]} among them. Get a complete copy")
-        folder = source if isinstance(source, Path) else Path(cached_file(source, "config.json")).parent
-        model.base_fingerprint = fingerprint(folder)
+        model.base_fingerprint = fingerprint(_folder_of(source))
     # adapters and merged models take their base's name from here
     model.base_name = model.name_or_path = model.config._name_or_path = base_name
     forget_origin(tokenizer, base_name)
@@ -67,18 +66,43 @@ def load_base(
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval(), tokenizer
 
 
+def find_base(name: str | Path) -> Path:
+    """The folder of a base that is on this machine already, and whole as far as a quick look can tell.
+
+    Raises:
+        BaseModelError: it is not here, or it is damaged.
+    """
+    if str(name) in _aliases():
+        return verify_base(str(name))
+    source, _ = _locate(name)
+    with _load_errors_explained(source):
+        folder = _folder_of(source)
+        fingerprint(folder)
+    return folder
+
+
+def _aliases() -> set[str]:
+    return {alias for base in WHEEL_BASES for alias in (base.name, base.hub_name)}
+
+
 def _locate(name: str | Path) -> tuple[Path | str, str]:
     """Where to load from (a folder as a ``Path``, or a hub id), and the canonical name."""
-    known = {alias for base in WHEEL_BASES for alias in (base.name, base.hub_name)}
-    if str(name) not in known:
+    if str(name) not in _aliases():
         folder = Path(name).expanduser()
         if folder.is_dir():
             recorded = read_json(folder / "config.json").get("_name_or_path")
             return folder, recorded if _is_hub_id(recorded) else folder.resolve().name
         if _is_hub_id(name):
             return name, name
-    base = wheel_base(str(name))
+    base = wheel_base(str(name))  # raises, and says what is known, for all other names
     return fetch_base(base.name), base.hub_name
+
+
+def _folder_of(source: Path | str) -> Path:
+    """The folder itself, or where the hub's cache keeps that id."""
+    if isinstance(source, Path):
+        return source
+    return Path(cached_file(source, "config.json", local_files_only=True)).parent
 
 
 def _is_hub_id(name: object) -> bool:
@@ -86,7 +110,7 @@ def _is_hub_id(name: object) -> bool:
         validate_repo_id(name)
     except HFValidationError:
         return False
-    return "/" in name
+    return isinstance(name, str) and "/" in name
 
 
 @contextmanager

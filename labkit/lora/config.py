@@ -6,12 +6,16 @@ The field names and defaults are PEFT's, so that a config can be read from and w
 
 import dataclasses
 import re
+import sys
 from dataclasses import dataclass, field
 
 from labkit.errors import ConfigError
 
 # Said about the file or its history; they do not change what the adapter computes once it is loaded.
 DESCRIPTIVE = {"peft_version", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode"}
+
+# what ``target_modules=None`` means, as PEFT has it for Llama
+DEFAULT_TARGETS = ["q_proj", "v_proj"]
 
 # PEFT's fields for what lies beyond plain LoRA, with the only values under which they do nothing.
 # A value not listed here, and a field not known here, is refused by name.
@@ -64,33 +68,40 @@ class LoraConfig:
     def __post_init__(self):
         for rank in (self.r, *self.rank_pattern.values()):
             if type(rank) is not int or rank < 1:
-                raise ConfigError(f"a rank must be a whole number of at least 1, got {rank!r}")
+                raise ConfigError(f"r, also in rank_pattern, must be a whole number of at least 1, got {rank!r}")
         for alpha in (self.lora_alpha, *self.alpha_pattern.values()):
-            if type(alpha) not in (int, float) or not 0 <= alpha < float("inf"):
-                raise ConfigError(f"lora_alpha must be a number of at least 0, got {alpha!r}")
+            if type(alpha) not in (int, float) or not 0 <= alpha <= sys.float_info.max:
+                raise ConfigError(f"lora_alpha, also in alpha_pattern, must be a number of at least 0, got {alpha!r}")
         if type(self.lora_dropout) not in (int, float) or not 0 <= self.lora_dropout < 1:
             raise ConfigError(f"lora_dropout must be in [0, 1), got {self.lora_dropout!r}")
+        if type(self.use_rslora) is not bool:
+            raise ConfigError(f"use_rslora must be True or False, got {self.use_rslora!r}")
         if self.init_lora_weights is not True and self.init_lora_weights != "gaussian":
-            raise ConfigError(
-                f"init_lora_weights={self.init_lora_weights!r} is not supported: use True or 'gaussian'"
-            )
+            raise ConfigError(f"init_lora_weights={self.init_lora_weights!r} is not supported: use True or 'gaussian'")
         if self.task_type not in (None, "CAUSAL_LM"):
             raise ConfigError(f"task_type={self.task_type!r} is not supported: labkit adapts causal language models")
         if self.layers_pattern and self.layers_to_transform is None:
             raise ConfigError("layers_pattern says where layer numbers stand; it needs layers_to_transform")
-        if isinstance(self.target_modules, str) and self.target_modules != "all-linear" and self.layers_to_transform:
-            raise ConfigError("layers_to_transform needs a list of names: a regular expression can say the layers itself")
+        numbers = self.layers_to_transform
+        if not all(type(n) is int for n in (numbers if isinstance(numbers, list) else [numbers or 0])):
+            raise ConfigError(f"layers_to_transform must be whole numbers or None, got {numbers!r}")
+        if isinstance(self.target_modules, str) and self.target_modules != "all-linear" and numbers not in (None, []):
+            raise ConfigError(
+                "layers_to_transform needs a list of names: a regular expression can say the layers itself"
+            )
         for name in ("target_modules", "exclude_modules"):
             value = getattr(self, name)
             if isinstance(value, str):
                 _compile(value, name)
-            elif isinstance(value, (list, set, tuple)):
+            elif isinstance(value, (list, set, tuple)) and all(isinstance(entry, str) for entry in value):
                 object.__setattr__(self, name, sorted(value))
             elif value is not None:
                 raise ConfigError(f"{name} must be a list of names, a regular expression or None, got {value!r}")
         for name in ("rank_pattern", "alpha_pattern"):
             for key in getattr(self, name):
-                _compile(key, name)
+                _compile(_at_the_end(key), name)
+        for pattern in self._layers_patterns():
+            _compile(_before_a_number(pattern), "layers_pattern")
 
     def targets(self, name: str) -> bool:
         """Whether the layer called `name`, such as ``model.layers.3.self_attn.q_proj``, is to be adapted.
@@ -100,7 +111,7 @@ class LoraConfig:
         """
         if self.exclude_modules and _matches(self.exclude_modules, name):
             return False
-        targets = ["q_proj", "v_proj"] if self.target_modules is None else self.target_modules
+        targets = DEFAULT_TARGETS if self.target_modules is None else self.target_modules
         return _matches(targets, name) and self._in_chosen_layers(name)
 
     def _in_chosen_layers(self, name: str) -> bool:
@@ -108,11 +119,13 @@ class LoraConfig:
         if numbers is None or numbers == []:
             return True
         numbers = [numbers] if isinstance(numbers, int) else numbers
+        found = (re.match(_before_a_number(pattern), name) for pattern in self._layers_patterns())
+        first = next((match for match in found if match), None)
+        return first is not None and int(first["number"]) in numbers
+
+    def _layers_patterns(self) -> list[str]:
         patterns = self.layers_pattern or [r"[^.]*"]
-        patterns = [patterns] if isinstance(patterns, str) else patterns
-        # lazy, so that the first number in the name counts: the layer, not an expert inside it
-        found = (re.match(rf"(?:^|.*?\.){pattern}\.(\d+)\.", name) for pattern in patterns)
-        return any(int(match.group(1)) in numbers for match in found if match)
+        return [patterns] if isinstance(patterns, str) else patterns
 
     def rank_of(self, name: str) -> int:
         """r for the layer called `name`."""
@@ -130,7 +143,7 @@ class LoraConfig:
         """
         fields = dataclasses.asdict(self)
         if self.target_modules is None:
-            fields["target_modules"] = ["q_proj", "v_proj"]  # vLLM and older PEFT want it spelled out
+            fields["target_modules"] = DEFAULT_TARGETS  # vLLM and older PEFT want it spelled out
         return {
             "peft_type": "LORA",
             "base_model_name_or_path": base_model_name,
@@ -147,14 +160,14 @@ class LoraConfig:
         """The settings in the content of an ``adapter_config.json``.
 
         Each field of PEFT's config is honoured, or is at a value that does nothing, or is refused by
-        name; none is ignored. ``init_lora_weights`` is history here, since the weights come from a
-        file: schemes that also changed the base (PiSSA, OLoRA, CorDA, LoftQ …) are refused.
+        name; none is ignored. Other values of ``init_lora_weights`` are refused as well, although the
+        weights come from a file: many of them (PiSSA, OLoRA, CorDA, LoftQ …) also changed the base.
 
         Raises:
             ConfigError: naming the field that cannot be honoured.
         """
         own = {f.name for f in dataclasses.fields(cls)}
-        if str(fields.get("peft_type", "LORA")).upper() != "LORA":
+        if fields.get("peft_type", "LORA") != "LORA":
             raise ConfigError(f"peft_type={fields['peft_type']!r} is not LoRA")
         for name, value in fields.items():
             if name in own or name in DESCRIPTIVE or name == "peft_type":
@@ -169,10 +182,19 @@ class LoraConfig:
         return cls(**chosen)
 
 
+def _before_a_number(pattern: str) -> str:
+    # lazy, so that the first number in the name counts: the layer, not an expert inside it
+    return rf"(?:^|.*?\.){pattern}\.(?P<number>\d+)\."
+
+
+def _at_the_end(pattern: str) -> str:
+    return rf"(.*\.)?({pattern})$"
+
+
 def _compile(pattern: str, where: str) -> None:
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise ConfigError(f"{where}: {pattern!r} is not a regular expression ({error})") from None
 
 
@@ -184,6 +206,6 @@ def _matches(wanted: list[str] | str, name: str) -> bool:
 
 def _by_pattern(patterns: dict, name: str, default):
     for key, value in patterns.items():
-        if re.match(rf"(.*\.)?({key})$", name):
+        if re.match(_at_the_end(key), name):
             return value
     return default

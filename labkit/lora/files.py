@@ -24,6 +24,7 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 ABOUT_FILE = "labkit.json"
 _PREFIX = "base_model.model."  # PEFT's wrappers, as they show in its key names
+_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)  # no packed 4- or 8-bit ones
 
 
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:
@@ -47,20 +48,19 @@ def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) 
         The folder.
 
     Raises:
-        AdapterError: the model has no adapter, or the folder at `path` holds something else.
+        AdapterError: the model has no adapter, or what is at `path` is more than an adapter.
     """
-    path = Path(path)
-    state = adapter_state(model)
-    if not state:
-        raise AdapterError(f"{path}: there is no adapter to save, the model has no LoRA layer")
-    if path.exists() and not (path.is_dir() and ((path / CONFIG_FILE).exists() or not any(path.iterdir()))):
-        raise AdapterError(f"{path}: this is not an adapter folder, and it will not be overwritten")
+    path = Path(path).resolve()  # what a link points to is replaced, not the link
+    state, config = adapter_state(model), getattr(model, "lora_config", None)
+    if not state or config is None:
+        raise AdapterError(f"{path}: there is no adapter to save, the model has no LoRA layer from inject_lora")
+    _refuse_to_overwrite(path)
     base_name = getattr(model, "base_name", None)
     base = {"name": base_name, "fingerprint": getattr(model, "base_fingerprint", None)}
     with folder_written_aside(path) as folder:
         save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt"})
         _write_json(folder / ABOUT_FILE, {"base": base, **(about or {})})
-        _write_json(folder / CONFIG_FILE, model.lora_config.to_peft(base_name))
+        _write_json(folder / CONFIG_FILE, config.to_peft(base_name))
     return path
 
 
@@ -139,9 +139,20 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         raise AdapterError(f"{file}: not a whole safetensors file ({error})") from None
 
 
+def _refuse_to_overwrite(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise AdapterError(f"{path}: this is a file, and it will not be overwritten")
+    names = {file.name for file in path.iterdir()} if path.exists() else set()
+    others = sorted(names - {CONFIG_FILE, WEIGHTS_FILE, ABOUT_FILE})
+    if others:
+        raise AdapterError(f"{path}: besides an adapter this folder holds {others[0]}, and it will not be overwritten")
+
+
 def _check_base(model: nn.Module, path: Path) -> None:
     base = read_about(path).get("base") or {}
-    theirs = base.get("fingerprint") if isinstance(base, dict) else None
+    if not isinstance(base, dict):
+        raise AdapterError(f"{path / ABOUT_FILE}: 'base' must be a JSON object, found {type(base).__name__}")
+    theirs = base.get("fingerprint")
     ours = getattr(model, "base_fingerprint", None)
     if theirs and ours and theirs != ours:
         raise AdapterError(
@@ -175,8 +186,10 @@ def _check_state(state: dict[str, Tensor], expected: dict[str, tuple[int, int]],
         tensor = state[key]
         if tuple(tensor.shape) != shape:
             raise AdapterError(f"{file}: {key} has shape {tuple(tensor.shape)}, expected {shape}")
-        if not tensor.is_floating_point():
-            raise AdapterError(f"{file}: {key} holds {tensor.dtype}, expected floating point numbers")
+        if tensor.dtype not in _DTYPES:
+            raise AdapterError(
+                f"{file}: {key} holds {tensor.dtype}, expected floating point numbers of at least 16 bits"
+            )
         if not tensor.float().isfinite().all():
             raise AdapterError(f"{file}: {key} holds NaN or infinite values")
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from labkit.errors import ConfigError
 from labkit.linear import is_linear
-from labkit.lora.config import LoraConfig
+from labkit.lora.config import DEFAULT_TARGETS, LoraConfig
 from labkit.lora.layer import LoraLinear
 
 
@@ -33,8 +33,8 @@ def inject_lora(model: nn.Module, config: LoraConfig, dtype: torch.dtype = torch
     if any(isinstance(module, LoraLinear) for module in model.modules()):
         raise ConfigError("this model already has LoRA layers: start from a fresh base, or unload first")
     config, names = resolve_targets(model, config)
-    for name in names:
-        layer = LoraLinear(
+    layers = {
+        name: LoraLinear(
             model.get_submodule(name),
             r=config.rank_of(name),
             lora_alpha=config.alpha_of(name),
@@ -43,6 +43,9 @@ def inject_lora(model: nn.Module, config: LoraConfig, dtype: torch.dtype = torch
             init_lora_weights=config.init_lora_weights,
             dtype=dtype,
         )
+        for name in names
+    }
+    for name, layer in layers.items():
         model.set_submodule(name, layer.train(model.training))
     mark_only_lora_as_trainable(model)
     model.lora_config = config
@@ -78,9 +81,12 @@ def _check_targets(model: nn.Module, config: LoraConfig, names: list[str]) -> No
             kind = type(model.get_submodule(name)).__name__
             raise ConfigError(f"{name} is a {kind}, not a linear layer; linear layers here: {', '.join(linear)}")
     wanted = config.target_modules if isinstance(config.target_modules, list) else []
-    missed = [w for w in wanted if not any(name == w or name.endswith("." + w) for name in names)]
+    # a name whose layers are all excluded is no typo
+    there = [name for name, _ in model.named_modules()]
+    missed = [w for w in wanted if not any(name == w or name.endswith("." + w) for name in there)]
     if missed or not names:
-        what = ", ".join(repr(w) for w in missed) if missed else repr(config.target_modules or ["q_proj", "v_proj"])
+        targets = DEFAULT_TARGETS if config.target_modules is None else config.target_modules
+        what = ", ".join(repr(w) for w in missed) if missed else repr(targets)
         raise ConfigError(f"target {what} matches no layer to adapt; linear layers here: {', '.join(linear)}")
 
 
@@ -119,5 +125,4 @@ def disable_adapter(model: nn.Module) -> Iterator[nn.Module]:
     finally:
         for layer, (enabled, merged) in zip(layers, before):
             layer.enabled = enabled
-            if merged:
-                layer.merge()
+            layer.merge() if merged else layer.unmerge()

@@ -40,7 +40,7 @@ def merge_and_unload(model: nn.Module) -> nn.Module:
     merge(model)
     for name, layer in list(lora_layers(model)):
         model.set_submodule(name, layer.base_layer)
-    del model.lora_config
+    model.__dict__.pop("lora_config", None)  # absent where the layers were put in by hand
     return model
 
 

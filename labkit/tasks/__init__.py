@@ -58,21 +58,20 @@ def load_task(name: str) -> Task:
     return importlib.import_module(f"labkit.tasks.{name}").TASK
 
 
-def task_from_files(train: Path | str, test: Path | str | None = None, system: str = "Answer the user.") -> Task:
+def task_from_files(files: Mapping[str, Path | str], system: str | None = None) -> Task:
     """A task from a learner's own JSONL: scored by exact match.
 
     Args:
-        train: the training rows.
-        test: the test rows; without them the task has no test split.
+        files: the file of each split, such as ``{"train": "mine.jsonl"}``.
         system: the system prompt.
 
     Raises:
         DataError: a file is not as it should be (see :func:`labkit.read_rows`).
     """
-    files = {"train": Path(train)} | ({"test": Path(test)} if test else {})
-    for path in files.values():
+    paths = {split: Path(path) for split, path in files.items()}
+    for path in paths.values():
         read_rows(path)
-    return Task(Path(train).stem, system, exact_match, files, max_new_tokens=256)
+    return Task(next(iter(paths.values())).stem, system or "Answer the user.", exact_match, paths, max_new_tokens=256)
 
 
 def exact_match(answer: str, row: Mapping) -> dict[str, float]:

@@ -75,7 +75,7 @@ def score(answer: str, row: Mapping) -> dict[str, float]:
     """
     wanted = json.loads(row["completion"])
     try:
-        given = json.loads(answer)
+        given = json.loads(answer, parse_constant=_refuse)
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
@@ -86,6 +86,10 @@ def score(answer: str, row: Mapping) -> dict[str, float]:
         "field_f1": 2 * right / (len(wanted) + len(given)),
         "valid_json": 1.0,
     }
+
+
+def _refuse(constant: str):
+    raise ValueError(f"{constant} is not JSON")  # Python would read NaN and Infinity
 
 
 def same(given, wanted) -> bool:

@@ -148,7 +148,8 @@ def exercise(
 
 def find(id: str) -> Exercise | None:
     """The exercise called `id`, or None; its notebook's module is imported if need be."""
-    notebook = re.match(r"\d\d", str(id))
+    id = str(id)
+    notebook = re.match(r"\d\d", id)
     if id not in _REGISTRY and notebook and f"nb{notebook[0]}" in _notebooks():
         importlib.import_module(f"labkit.lab.exercises.nb{notebook[0]}")
     return _REGISTRY.get(id)

@@ -1,0 +1,222 @@
+"""The command ``labkit``: what the notebooks do, without a notebook.
+
+Exit status: 0 done, 1 the doctor found a failure, 2 the command or its data were not as they should be.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from labkit.errors import ConfigError, LabkitError
+
+# torch and transformers take seconds to import, so each command imports what it needs: --help answers at once
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except LabkitError as error:
+        print(f"labkit {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nlabkit {options.command}: stopped", file=sys.stderr)
+        return 130
+
+
+def fetch(options: argparse.Namespace) -> None:
+    from labkit.base import DEFAULT_BASE, fetch_base
+
+    print(f"The base model is in {fetch_base(options.base or DEFAULT_BASE)}")
+
+
+def doctor(options: argparse.Namespace) -> int:
+    from labkit.doctor import examine, exit_status, report
+
+    findings = examine()
+    print(report(findings, as_json=options.json))
+    return exit_status(findings)
+
+
+def train(options: argparse.Namespace) -> None:
+    import torch
+
+    import labkit
+    from labkit.lab.widgets import training_bar
+
+    task = _task(options, train=options.data, test=options.test)
+    out = Path(options.out or Path("runs") / task.name)
+    adapter, checkpoints = out / "adapter", out / "checkpoints"
+    if adapter.exists() and not options.overwrite:
+        raise ConfigError(f"{adapter} holds an adapter already. Choose another --out, or say --overwrite")
+    config = labkit.TrainConfig(
+        steps=options.steps,
+        batch_size=options.batch_size,
+        learning_rate=options.lr,
+        seed=options.seed,
+        checkpoint_every=options.checkpoint_every or None,
+    )
+    targets = options.targets if options.targets == "all-linear" else options.targets.split(",")
+    lora = labkit.LoraConfig(
+        r=options.rank,
+        lora_alpha=2 * options.rank if options.alpha is None else options.alpha,
+        lora_dropout=options.dropout,
+        target_modules=targets,
+        use_rslora=options.rslora,
+    )
+    model, tokenizer = labkit.load_base(options.base)
+    torch.manual_seed(options.seed)
+    labkit.inject_lora(model, lora)
+    trained, total = labkit.trainable_parameters(model)
+    print(f"Training {trained:,} of {total:,} parameters ({trained / total:.2%}) on {task.name}", flush=True)
+    if not options.resume:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    result = labkit.train(
+        model, tokenizer, task, config, output_dir=checkpoints, resume=options.resume, on_step=training_bar()
+    )
+    about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
+    if options.evaluate:
+        evaluation = labkit.evaluate(model, tokenizer, task, limit=options.evaluate)
+        about["scores"] = {name: asdict(score) for name, score in evaluation.scores.items()}
+        _print_scores(evaluation)
+    labkit.save_adapter(model, adapter, about)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    size = sum(file.stat().st_size for file in adapter.iterdir())
+    print(f"Trained in {result.seconds:.0f} s. The adapter is in {adapter} ({size / 1e6:.1f} MB)")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    import labkit
+    from labkit.lora.files import read_about
+
+    about = read_about(options.adapter) if options.adapter else {}
+    if options.data is None and options.task is None:
+        options.task = about.get("task")
+    options.system = options.system or about.get("system")
+    task = _task(options, test=options.data)
+    rows = task.rows("test")
+    model, tokenizer = labkit.load_base(options.base)
+    if options.adapter:
+        labkit.load_adapter(model, options.adapter)
+    evaluation = labkit.evaluate(model, tokenizer, task, rows, limit=options.limit)
+    if options.json:
+        scores = {name: asdict(score) for name, score in evaluation.scores.items()}
+        print(json.dumps({"task": task.name, "rows": len(evaluation.rows), "scores": scores}, indent=2))
+    else:
+        _print_scores(evaluation)
+
+
+def demo(options: argparse.Namespace) -> None:
+    import torch
+
+    import labkit
+    from labkit.lab.widgets import training_bar
+
+    task = labkit.load_task("tickets")
+    model, tokenizer = labkit.load_base(options.base)
+    rows = list(task.rows("test"))[:32]
+    print(f"The base, {model.base_name}, is asked to turn messages into tickets:", flush=True)
+    before = labkit.evaluate(model, tokenizer, task, rows)
+    _show(before)
+    torch.manual_seed(0)
+    labkit.inject_lora(model, labkit.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"))
+    trained, total = labkit.trainable_parameters(model)
+    print(f"\nNow LoRA trains {trained:,} of {total:,} parameters ({trained / total:.2%}):", flush=True)
+    result = labkit.train(
+        model, tokenizer, task, labkit.TrainConfig(steps=40, batch_size=4, learning_rate=2e-3), on_step=training_bar()
+    )
+    print(f"\nThe base with its adapter, after {result.seconds:.0f} s:", flush=True)
+    after = labkit.evaluate(model, tokenizer, task, rows)
+    _show(after)
+    with tempfile.TemporaryDirectory() as folder:
+        path = labkit.save_adapter(model, Path(folder) / "adapter")
+        adapter_size = (path / "adapter_model.safetensors").stat().st_size
+    base_size = sum(p.numel() * p.element_size() for p in model.parameters()) - adapter_size
+    print(f"\nThe adapter is a file of {adapter_size / 1e6:.1f} MB; the base it sits on has {base_size / 1e6:.0f} MB.")
+    print("Every line of this is explained, and built by hand, in the notebooks: make lab")
+
+
+def _show(evaluation, examples: int = 3) -> None:
+    for row, answer in list(zip(evaluation.rows, evaluation.predictions))[:examples]:
+        mark = "✔" if answer.strip() == row["completion"] else "✗"
+        print(f"  {row['prompt']}\n    {mark} {' '.join(answer.split())[:110]}")
+    exact = sum(scores["exact"] for scores in evaluation.row_scores)
+    print(f"  right to the letter: {exact:.0f} of {len(evaluation.rows)} messages it has never seen")
+
+
+def _print_scores(evaluation) -> None:
+    print(f"On {len(evaluation.rows)} rows, with 95 % intervals:")
+    for name, score in evaluation.scores.items():
+        print(f"  {name:<12} {score}")
+
+
+def _task(options: argparse.Namespace, **files):
+    """The course's task, or one from the learner's own files."""
+    from labkit.tasks import load_task, task_from_files
+
+    given = {split: path for split, path in files.items() if path}
+    if bool(options.task) == bool(given):
+        raise ConfigError("say either --task (one of the course's) or --data (your own JSONL)")
+    if options.task:
+        return load_task(options.task)
+    return task_from_files(given, options.system)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="labkit", description="LoRA Lab's companion, on the command line.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(run, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(run.__name__, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command(doctor, "check whether this machine is ready for the course")
+    sub.add_argument("--json", action="store_true", help="the findings as JSON")
+
+    sub = command(fetch, "fetch the base model, once")
+    sub.add_argument("base", nargs="?", default=None, help="which base (the course's own when left out)")
+
+    sub = command(train, "train an adapter on a task of the course or on your own JSONL")
+    _data_options(sub, "train on this JSONL file, one {prompt, completion} a line")
+    sub.add_argument("--test", type=Path, help="test rows, for --evaluate with --data")
+    sub.add_argument("--out", type=Path, help="folder for the adapter and its checkpoints (runs/<task>)")
+    sub.add_argument("--overwrite", action="store_true", help="replace an adapter that is there already")
+    sub.add_argument("--rank", type=int, default=8, help="r, the rank of the update (%(default)s)")
+    sub.add_argument("--alpha", type=float, help="α; the update is scaled by α/r (2r)")
+    sub.add_argument("--dropout", type=float, default=0.0, help="dropout before A (%(default)s)")
+    sub.add_argument("--rslora", action="store_true", help="scale by α/√r")
+    sub.add_argument("--targets", default="all-linear", help="layers to adapt, q_proj,v_proj say (%(default)s)")
+    sub.add_argument("--steps", type=int, default=50, help="optimizer steps (%(default)s)")
+    sub.add_argument("--batch-size", type=int, default=4, help="rows a step (%(default)s)")
+    sub.add_argument("--lr", type=float, default=2e-3, help="highest learning rate (%(default)s)")
+    sub.add_argument("--seed", type=int, default=0, help="of A, of the rows' order, of dropout (%(default)s)")
+    sub.add_argument("--checkpoint-every", type=int, default=10, help="steps between checkpoints, 0 for none (%(default)s)")
+    sub.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
+    sub.add_argument("--evaluate", type=int, metavar="N", help="score the first N test rows afterwards")
+
+    sub = command(evaluate, "score a base, or a base with an adapter, on test rows")
+    _data_options(sub, "score on this JSONL file by exact match")
+    sub.add_argument("--adapter", type=Path, help="an adapter's folder; its task and system prompt are used")
+    sub.add_argument("--limit", type=int, help="only the first so many rows")
+    sub.add_argument("--json", action="store_true", help="the scores as JSON")
+
+    sub = command(demo, "the whole idea in a terminal, in about a minute")
+    sub.add_argument("--base", help="another base: a model's folder or hub id")
+    return parser
+
+
+def _data_options(sub: argparse.ArgumentParser, data_help: str) -> None:
+    sub.add_argument("--task", help="a task of the course, such as tickets")
+    sub.add_argument("--data", type=Path, help=data_help)
+    sub.add_argument("--system", help="system prompt for --data")
+    sub.add_argument("--base", help="another base: a model's folder or hub id")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,390 @@
+import inspect
+import random
+import sys
+import threading
+import time
+
+import example_exercises
+import pytest
+import torch
+from torch import nn
+
+from labkit.errors import ConfigError
+from labkit.lab.exercises import all_exercises, check, exercise, guards, hint, judging, solution
+from labkit.lab.exercises.comparing import EXACT, difference
+from labkit.lab.exercises.form import Tolerance
+from labkit.lab.exercises.guards import TimeLimit, run
+from labkit.lab.exercises.judging import judge
+
+EXAMPLES = [
+    example_exercises.function_exercise,
+    example_exercises.value_exercise,
+    example_exercises.in_place_exercise,
+]
+every_exercise = pytest.mark.parametrize("each", [*all_exercises(), *EXAMPLES], ids=lambda each: each.id)
+known = example_exercises.lora_update
+
+
+def value_of(answer, each):
+    """A value exercise may give its answers as functions that compute them."""
+    return answer() if each.cases is None and callable(answer) else answer
+
+
+# every exercise of the course, whatever it is
+
+
+@every_exercise
+def test_the_solution_passes(each):
+    verdict = judge(each, value_of(each.solution, each))
+    assert verdict.mark == "✔" and verdict.lines[0] == each.title
+
+
+@every_exercise
+def test_a_stub_is_not_attempted(each):
+    def stub(*args): ...
+
+    def unfinished(*args):
+        raise NotImplementedError
+
+    stubs = [None, ...] + ([stub, unfinished, lambda *args: ...] if each.cases else [])
+    for answer in stubs:
+        verdict = judge(each, answer)
+        assert verdict.mark == "○" and each.hints[0] in verdict.lines[0]
+
+
+@every_exercise
+def test_each_known_mistake_is_told_by_its_own_message(each):
+    verdicts = [judge(each, value_of(mistake.answer, each)) for mistake in each.mistakes]
+    for mistake, verdict in zip(each.mistakes, verdicts):
+        assert verdict.mark == "✗" and verdict.lines[0] == mistake.symptom
+    assert len({verdict.lines for verdict in verdicts}) == len(each.mistakes) >= 3
+
+
+@every_exercise
+def test_inputs_are_fresh_and_the_same_each_time(each):
+    if each.cases is None:
+        return
+    with guards.restored_state():
+        first = each.cases()
+    with guards.restored_state():
+        second = each.cases()
+    for one, other in zip(first, second, strict=True):
+        assert difference(one.args, other.args, EXACT) is None
+        assert not any(a is b for a, b in zip(one.args, other.args) if isinstance(a, torch.Tensor))
+
+
+@every_exercise
+def test_the_prompt_does_not_give_the_solution_away_and_hints_go_deeper(each):
+    assert each.prompt and len(set(each.hints)) == len(each.hints) >= 2
+
+
+# wrong code, in every way
+
+
+def verdict_of(answer):
+    return judge(example_exercises.function_exercise, answer)
+
+
+def test_an_exception_is_shown_with_the_learners_own_line():
+    def answer(x, A, B, alpha):
+        return x @ B
+
+    verdict = verdict_of(answer)
+    assert verdict.mark == "✗" and "RuntimeError: mat1 and mat2 shapes cannot be multiplied" in verdict.lines[0]
+    line = inspect.getsourcelines(answer)[1] + 1
+    assert verdict.lines[1] == f"It happens in line {line}: return x @ B"
+    assert "x of shape (5, 6)" in verdict.lines[2] and "alpha = 16.0" in verdict.lines[2]
+
+
+def endless(x, A, B, alpha):
+    while True:
+        pass
+
+
+def endless_and_stubborn(x, A, B, alpha):
+    while True:
+        try:
+            x = x + 1
+        except:  # noqa: E722
+            pass
+
+
+@pytest.mark.parametrize("answer", [endless, endless_and_stubborn])
+def test_a_loop_without_end_is_stopped(answer):
+    began = time.monotonic()
+    outcome = run(answer, (torch.zeros(2), None, None, 1.0), seconds=0.2)
+    assert isinstance(outcome.error, TimeLimit)
+    assert 0.2 <= time.monotonic() - began < 5
+
+
+def test_a_loop_is_stopped_in_any_thread():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(run(endless, (None, None, None, None), seconds=0.1)))
+    thread.start()
+    thread.join(10)
+    assert isinstance(found[0].error, TimeLimit)
+
+
+def test_no_time_limit_is_left_behind():
+    for seconds in (0.001, 0.002, 0.003):  # about as long as the call takes, so that the two race
+        for _ in range(20):
+            run(lambda: time.sleep(0.002), (), seconds=seconds)
+    time.sleep(0.05)
+    assert not [thread for thread in threading.enumerate() if "nag" in thread.name]
+
+
+def test_the_message_about_a_loop_says_so(monkeypatch):
+    lines = judging.error_lines(TimeLimit(), 5.0)
+    assert lines == ["Your code was stopped after 5 seconds.", "Is there a loop that never ends?"]
+
+
+def test_the_learners_own_interrupt_goes_through():
+    def answer(x, A, B, alpha):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check("99.1", answer)
+    assert sys.stdout is not None and torch.is_grad_enabled()
+
+
+def recursive(x, A, B, alpha):
+    return recursive(x, A, B, alpha)
+
+
+def exits(x, A, B, alpha):
+    sys.exit(1)
+
+
+def wrong_type(x, A, B, alpha):
+    return known(x, A, B, alpha).tolist()
+
+
+def transposed(x, A, B, alpha):
+    return known(x, A, B, alpha).T
+
+
+def wrong_dtype(x, A, B, alpha):
+    return known(x, A, B, alpha).double()
+
+
+def not_a_number(x, A, B, alpha):
+    return known(x, A, B, alpha) / 0 * 0
+
+
+def sign(x, A, B, alpha):
+    return -known(x, A, B, alpha)
+
+
+def eight_times(x, A, B, alpha):
+    return 8 * known(x, A, B, alpha)
+
+
+def an_eighth(x, A, B, alpha):
+    return known(x, A, B, alpha) / 8
+
+
+def one_wrong(x, A, B, alpha):
+    update = known(x, A, B, alpha)
+    update[1, 2] += 1
+    return update
+
+
+def all_zero(x, A, B, alpha):
+    return torch.zeros(5, 4)
+
+
+def changes_another_input(x, A, B, alpha):
+    update = known(x, A, B, alpha)
+    A.mul_(2)
+    return update
+
+
+def too_few(x, A):
+    return x
+
+
+@pytest.mark.parametrize(
+    "answer, message",
+    [
+        (recursive, "calls itself without end"),
+        (exits, "asks Python to exit"),
+        (wrong_type, "It is a list, and should be a tensor."),
+        (transposed, r"Its shape is (4, 5), and should be (5, 4). Is it transposed?"),
+        (wrong_dtype, "Its dtype is torch.float64, and should be torch.float32."),
+        (not_a_number, "It has NaN values in it."),
+        (sign, "All its values are minus the expected ones."),
+        (eight_times, "All its values are 8 times the expected ones."),
+        (an_eighth, "All its values are 1/8 of the expected ones."),
+        (one_wrong, "most of all at [1, 2]"),
+        (all_zero, "It is zero everywhere."),
+        (changes_another_input, "your function changes its input"),
+        (too_few, "Your function's arguments are: x, A. It is called with 4: x, A, B, alpha."),
+        (torch.ones(5, 4), "check needs your function itself"),
+    ],
+)
+def test_each_way_of_being_wrong_has_a_clear_message(answer, message, capsys):
+    verdict = verdict_of(answer)
+    assert verdict.mark == "✗"
+    assert message in " ".join(verdict.lines)
+    check("99.1", answer)  # and check prints it, without raising
+    assert message in capsys.readouterr().out
+
+
+def test_argument_names_do_not_matter():
+    assert verdict_of(lambda a, b, c, d: known(a, b, c, d)).mark == "✔"
+
+
+def test_a_forgotten_return_is_suspected():
+    def answer(x, A, B, alpha):
+        update = known(x, A, B, alpha)  # noqa: F841
+
+    assert "Is a return missing?" in verdict_of(answer).lines[1]
+
+
+def test_a_flood_of_output_is_cut(capsys):
+    def answer(x, A, B, alpha):
+        print("first\n" + "y" * 10**6)
+        print("z\n" * 10**6, file=sys.stderr)
+        return known(x, A, B, alpha)
+
+    check("99.1", answer)
+    out, err = capsys.readouterr()
+    assert out.startswith("✔ 99.1 The update of a LoRA layer") and "  | first" in out
+    assert len(out) < 2_000 and not err
+
+
+def test_settings_are_as_before():
+    def answer(x, A, B, alpha):
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        torch.manual_seed(1), random.seed(1), torch.rand(3), random.random()
+        return known(x, A, B, alpha)
+
+    torch.manual_seed(7), random.seed(7)
+    expected = torch.rand(3), random.random()
+    torch.manual_seed(7), random.seed(7)
+    assert verdict_of(answer).mark == "✔"
+    assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
+    assert torch.equal(torch.rand(3), expected[0]) and random.random() == expected[1]
+
+
+def test_a_wrong_value_is_described_without_giving_the_right_one_away():
+    right = example_exercises.share_trained()
+    for answer, message in [
+        (right * 1.3, "too large"),
+        (right / 8, "1/8 of the expected value"),
+        ("0.0034", "It is a text, and should be a number."),
+        (torch.tensor(right), "The method .item()"),
+        (float("nan"), "NaN"),
+        (lambda: right, "not a function"),
+    ]:
+        verdict = judge(example_exercises.value_exercise, answer)
+        assert verdict.mark == "✗" and message in " ".join(verdict.lines)
+        assert "0.0034256" not in " ".join(verdict.lines)
+
+
+# what is printed
+
+
+def test_a_wrong_answer_in_full(capsys):
+    check("99.1", example_exercises._not_divided_by_r)
+    assert capsys.readouterr().out == (
+        "✗ 99.1 Your update is r times too large.\n  alpha is not the scaling.\n  Where to look: alpha / r\n"
+    )
+
+
+def test_without_an_answer_in_full(capsys):
+    assert check("99.1") is None
+    assert capsys.readouterr().out == "○ 99.1 not attempted yet. Hint: Which of A and B comes first?\n"
+
+
+def test_hints_go_deeper(capsys):
+    for _ in range(3):
+        hint("99.2")
+    first, second, last, *_ = capsys.readouterr().out.split("Hint ")[1:]
+    assert first == "1 of 2: Count A and B of one layer.\n"
+    assert second == last and "last hint" in last
+
+
+def test_the_solution_shows_source_and_explanation(capsys):
+    solution("99.1")
+    out = capsys.readouterr().out
+    assert inspect.getsource(known).strip() in out and example_exercises.function_exercise.explanation in out
+    shown = {}
+    exec(out.split("\n\n")[0], shown)  # what is shown, typed in, passes
+    assert verdict_of(shown["lora_update"]).mark == "✔"
+
+
+@pytest.mark.parametrize("unknown", ["03.999", "98.1", "nonsense", "", None, 3.1, []])
+def test_an_unknown_id_lists_the_known_ones(unknown, capsys):
+    check(unknown, 1)
+    hint(unknown)
+    solution(unknown)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and all(line.startswith("There is no exercise") for line in lines)
+    assert all(each.id in lines[0] for each in all_exercises())
+
+
+def test_an_answer_that_cannot_be_compared_does_not_raise(capsys):
+    class Hostile(float):
+        def __float__(self):
+            raise ZeroDivisionError
+
+    check("99.2", Hostile(1))
+    assert "could not be judged" in capsys.readouterr().out
+
+
+# the comparison
+
+
+@pytest.mark.parametrize(
+    "answer, expected, message",
+    [
+        (460_801, 460_800, "too large"),
+        (torch.tensor([1, 2]), torch.tensor([1, 3]), "differ"),
+        ([1, [2, "a"]], [1, [2, "b"]], "item 1. Look at its item 1."),
+        ({"a": 1}, {"a": 1, "b": 2}, "lacks 'b'"),
+        ({"a": 1, "b": 2}, {"a": 1}, "surplus 'b'"),
+        ("q_proj ", "q_proj", "Only spaces"),
+        ("q_prod", "q_proj", "right up to 'q_pro'"),
+        (1, True, "should be True or False"),
+        (True, False, "should be False"),
+        (float("inf"), 1.0, "infinite"),
+        (nn.Linear(2, 2), nn.Linear(2, 2), "Look at its 'weight'"),
+    ],
+)
+def test_difference_in_words(answer, expected, message):
+    assert message in difference(answer, expected, Tolerance())
+    assert difference(expected, expected, EXACT) is None
+
+
+def test_a_frozen_parameter_a_mode_and_a_gradient_are_differences():
+    def layer():
+        torch.manual_seed(0)
+        return nn.Linear(2, 2)
+
+    frozen, used = layer().requires_grad_(False), layer()
+    used(torch.ones(1, 2)).sum().backward()
+    assert difference(layer(), layer(), EXACT) is None
+    for changed in (frozen, used, layer().eval()):
+        assert difference(changed, layer(), EXACT) is not None
+
+
+# the form
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"id": "3.1"}, "notebook.number"),
+        ({"title": "Another"}, "there already"),
+        ({"difficulty": 6}, "1 to 5"),
+        ({"mistakes": []}, "at least three"),
+        ({"hints": []}, "must not be empty"),
+    ],
+)
+def test_an_incomplete_exercise_is_refused(change, message):
+    fields = {name: getattr(example_exercises.value_exercise, name) for name in example_exercises.value_exercise.__dict__}
+    with pytest.raises(ConfigError, match=message):
+        exercise(**{**fields, **change})
+    assert exercise(**fields) == example_exercises.value_exercise

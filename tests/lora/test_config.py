@@ -1,0 +1,153 @@
+import dataclasses
+import re
+
+import peft
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.errors import ConfigError
+from labkit.lora.config import LoraConfig
+
+Q, V = "model.layers.3.self_attn.q_proj", "model.layers.11.self_attn.v_proj"
+
+
+@pytest.mark.parametrize(
+    "target_modules, name, hit",
+    [
+        (None, Q, True),
+        (None, V, True),
+        (None, "model.layers.3.self_attn.k_proj", False),
+        (["q_proj"], Q, True),
+        (["q_proj"], "q_proj", True),
+        (["q_proj"], "model.my_q_proj", False),
+        (["q_proj"], "model.q_proj.inner", False),
+        (["self_attn.q_proj"], Q, True),
+        (["attn.q_proj"], Q, False),
+        ([Q], Q, True),
+        (["3.self_attn.q_proj"], "model.layers.13.self_attn.q_proj", False),
+        (["q.proj"], Q, False),  # a name in a list is no regular expression
+        (r".*\.q_proj", Q, True),
+        (r"q_proj", Q, False),  # a regular expression is for the whole name
+        (r".*layers\.(3|4)\..*_proj", Q, True),
+        (r".*layers\.(3|4)\..*_proj", V, False),
+    ],
+)
+def test_names_match_at_a_dot(target_modules, name, hit):
+    assert LoraConfig(target_modules=target_modules).targets(name) is hit
+    wanted = peft.LoraConfig(target_modules=target_modules or ["q_proj", "v_proj"])
+    assert bool(peft.tuners.tuners_utils.check_target_module_exists(wanted, name)) is hit
+
+
+PARTS = st.sampled_from(["model", "layers", "h", "0", "1", "12", "experts", "q_proj", "my_q_proj", "attn", "v_proj"])
+NAMES = st.lists(PARTS, min_size=1, max_size=6).map(lambda parts: ".".join(["model", *parts]))
+TARGETS = st.lists(st.lists(PARTS, min_size=1, max_size=3).map(".".join), min_size=1, max_size=3)
+
+
+@given(
+    name=NAMES,
+    target_modules=TARGETS,
+    exclude_modules=st.one_of(st.none(), TARGETS),
+    layers_to_transform=st.one_of(st.none(), st.just([]), st.sampled_from([0, 1, 12]), st.lists(st.integers(0, 12))),
+    layers_pattern=st.one_of(st.none(), st.sampled_from(["layers", "h", ["h", "layers"], ["experts"], r"lay\w+"])),
+)
+def test_layers_are_chosen_as_peft_chooses_them(name, layers_to_transform, layers_pattern, **fields):
+    if layers_to_transform is not None:
+        fields |= {"layers_to_transform": layers_to_transform, "layers_pattern": layers_pattern}
+    theirs = peft.tuners.tuners_utils.check_target_module_exists(peft.LoraConfig(**fields), name)
+    excluded = type(theirs).__name__ == "_ExcludedModule"
+    assert LoraConfig(**fields).targets(name) is (bool(theirs) and not excluded)
+
+
+def test_r_and_alpha_by_pattern():
+    config = LoraConfig(rank_pattern={"v_proj": 2, r"layers\.3\..*": 5}, alpha_pattern={"q_proj": 1.5})
+    assert (config.rank_of(Q), config.rank_of(V), config.rank_of("model.lm_head")) == (5, 2, 8)
+    assert (config.alpha_of(Q), config.alpha_of(V)) == (1.5, 8)
+    assert config.rank_of("model.my_v_proj") == 8
+
+
+def test_targets_are_sorted():
+    assert LoraConfig(target_modules={"v_proj", "q_proj"}, exclude_modules=("b", "a")) == LoraConfig(
+        target_modules=["q_proj", "v_proj"], exclude_modules=["a", "b"]
+    )
+
+
+CONFIGS = [
+    {},
+    {"r": 4, "lora_alpha": 2.5, "lora_dropout": 0.1, "use_rslora": True, "init_lora_weights": "gaussian"},
+    {"target_modules": ["v_proj", "q_proj"], "exclude_modules": r".*\.0\..*"},
+    {"target_modules": ["q_proj"], "layers_to_transform": [0, 2], "layers_pattern": "layers"},
+    {"target_modules": r".*q_proj", "rank_pattern": {"q_proj": 3}, "alpha_pattern": {"q_proj": 4}, "task_type": None},
+]
+
+
+@pytest.mark.parametrize("fields", CONFIGS)
+def test_there_and_back(fields):
+    config = LoraConfig(**fields)
+    spelled_out = dataclasses.replace(config, target_modules=config.target_modules or ["q_proj", "v_proj"])
+    assert LoraConfig.from_peft(config.to_peft("someone/model")) == spelled_out
+
+
+@pytest.mark.parametrize("fields", CONFIGS)
+def test_peft_understands_what_is_written(fields):
+    written = LoraConfig(**fields).to_peft("someone/model")
+    theirs = peft.LoraConfig.from_peft_type(**written).to_dict()
+    assert theirs["peft_type"] == "LORA" and theirs["base_model_name_or_path"] == "someone/model"
+    for name, value in written.items():
+        assert theirs[name] == (set(value) if name.endswith("_modules") and isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"r": 0}, "r, also in rank_pattern, must be a whole number"),
+        ({"r": "8"}, "got '8'"),
+        ({"r": True}, "got True"),
+        ({"r": 8.0}, "got 8.0"),
+        ({"rank_pattern": {"q_proj": 0}}, "rank_pattern"),
+        ({"rank_pattern": {"x": "y"}}, "rank_pattern"),
+        ({"rank_pattern": {"(": 4}}, "rank_pattern: .* is not a regular expression"),
+        ({"rank_pattern": {"(?i)q_proj": 4}}, "rank_pattern: .* is not a regular expression"),
+        ({"lora_alpha": -1}, "lora_alpha"),
+        ({"lora_alpha": float("nan")}, "lora_alpha"),
+        ({"lora_alpha": float("inf")}, "lora_alpha"),
+        ({"lora_alpha": 10**400}, "lora_alpha"),
+        ({"lora_alpha": "16"}, "lora_alpha"),
+        ({"alpha_pattern": {"q_proj": -2}}, "alpha_pattern"),
+        ({"alpha_pattern": {")": 2}}, "alpha_pattern: .* is not a regular expression"),
+        ({"lora_dropout": 1.0}, "lora_dropout"),
+        ({"lora_dropout": None}, "lora_dropout"),
+        ({"use_rslora": "no"}, "use_rslora"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights='pissa'"),
+        ({"init_lora_weights": False}, "init_lora_weights=False"),
+        ({"task_type": "SEQ_CLS"}, "task_type='SEQ_CLS'"),
+        ({"target_modules": 5}, "target_modules must be a list of names"),
+        ({"target_modules": [5]}, "target_modules must be a list of names"),
+        ({"target_modules": ["q_proj", None]}, "target_modules must be a list of names"),
+        ({"target_modules": {"q_proj": 1}}, "target_modules must be a list of names"),
+        ({"target_modules": "*_proj"}, r"target_modules: '\*_proj' is not a regular expression"),
+        ({"exclude_modules": 5}, "exclude_modules must be a list of names"),
+        ({"exclude_modules": "("}, "exclude_modules: .* is not a regular expression"),
+        ({"layers_pattern": "layers"}, "needs layers_to_transform"),
+        ({"layers_pattern": "(", "layers_to_transform": 1}, "layers_pattern: .* is not a regular expression"),
+        ({"layers_to_transform": "0"}, "layers_to_transform must be whole numbers"),
+        ({"layers_to_transform": ["0"]}, "layers_to_transform must be whole numbers"),
+        ({"layers_to_transform": 0.5}, "layers_to_transform must be whole numbers"),
+        ({"layers_to_transform": 0, "target_modules": ".*q_proj"}, "layers_to_transform needs a list of names"),
+    ],
+)
+def test_settings_that_cannot_be(fields, message):
+    with pytest.raises(ConfigError, match=message):
+        LoraConfig(**fields)
+
+
+@pytest.mark.parametrize("peft_type", ["LOHA", "lora", None, 5])
+def test_other_methods_are_refused(peft_type):
+    with pytest.raises(ConfigError, match=re.escape(f"peft_type={peft_type!r} is not LoRA")):
+        LoraConfig.from_peft({"peft_type": peft_type})
+
+
+def test_a_field_nobody_knows_is_refused_unless_it_is_off():
+    assert LoraConfig.from_peft({"use_tomorrow": False, "tomorrow_config": None}) == LoraConfig(task_type="CAUSAL_LM")
+    with pytest.raises(ConfigError, match="use_tomorrow=True goes beyond plain LoRA"):
+        LoraConfig.from_peft({"use_tomorrow": True})

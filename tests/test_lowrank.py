@@ -1,0 +1,185 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labkit.errors import ConfigError
+from labkit.lowrank import (
+    effective_rank,
+    energy,
+    low_rank_approx,
+    rank_for_energy,
+    stable_rank,
+    subspace_overlap,
+    truncated_svd,
+)
+
+EVERY_MEASURE = [
+    lambda matrix: truncated_svd(matrix, 1),
+    lambda matrix: low_rank_approx(matrix, 1),
+    lambda matrix: energy(matrix, 1),
+    lambda matrix: rank_for_energy(matrix, 0.5),
+    effective_rank,
+    stable_rank,
+    lambda matrix: subspace_overlap(matrix, matrix, 1),
+]
+OF_A_ZERO_MATRIX = EVERY_MEASURE[2:6]
+MATRICES = st.builds(
+    lambda m, n, seed: np.random.default_rng(seed).standard_normal((m, n)),
+    st.integers(1, 8),
+    st.integers(1, 8),
+    st.integers(0, 2**32 - 1),
+)
+
+
+def gaussian(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def orthogonal(n: int) -> torch.Tensor:
+    return torch.linalg.qr(gaussian(n, n).double())[0]
+
+
+@given(MATRICES, st.data())
+@settings(max_examples=50, deadline=None)
+def test_truncated_svd_is_numpys(matrix, data):
+    rank = data.draw(st.integers(1, min(matrix.shape)))
+    U, S, Vh = truncated_svd(torch.from_numpy(matrix), rank)
+    assert U.shape == (matrix.shape[0], rank) and Vh.shape == (rank, matrix.shape[1])
+    theirs = np.linalg.svd(matrix, full_matrices=False)
+    np.testing.assert_allclose(S.numpy(), theirs[1][:rank], atol=1e-12)
+    # singular vectors have a free sign, so the pieces they make are compared
+    np.testing.assert_allclose(
+        (U * S @ Vh).numpy(), (theirs[0][:, :rank] * theirs[1][:rank]) @ theirs[2][:rank], atol=1e-9
+    )
+
+
+@given(MATRICES, st.data())
+@settings(max_examples=100, deadline=None)
+def test_no_matrix_of_that_rank_is_closer(matrix, data):
+    rank = data.draw(st.integers(1, min(matrix.shape)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    best = low_rank_approx(torch.from_numpy(matrix), rank).numpy()
+    assert np.linalg.matrix_rank(best) <= rank
+    # the fairest rival: random columns, and the best coefficients for them
+    columns = rng.standard_normal((matrix.shape[0], rank))
+    columns = data.draw(
+        st.sampled_from([columns, best @ rng.standard_normal((matrix.shape[1], rank)) + 0.01 * columns])
+    )
+    rival = columns @ np.linalg.lstsq(columns, matrix, rcond=None)[0]
+    for order in ("fro", 2):
+        assert np.linalg.norm(matrix - best, order) <= np.linalg.norm(matrix - rival, order) + 1e-9
+
+
+def test_the_error_left_is_the_singular_values_left_out():
+    left, right = orthogonal(5), orthogonal(5)
+    matrix = left @ torch.diag(torch.tensor([5.0, 4, 3, 2, 1]).double()) @ right
+    error = matrix - low_rank_approx(matrix, 3)
+    assert torch.linalg.matrix_norm(error).item() == pytest.approx(math.sqrt(2**2 + 1**2))
+    assert torch.linalg.matrix_norm(error, 2).item() == pytest.approx(2)
+
+
+@pytest.mark.parametrize("rank, share", [(0, 0), (1, 16 / 30), (2, 25 / 30), (3, 29 / 30), (4, 1), (9, 1)])
+def test_energy_of_a_diagonal_matrix(rank, share):
+    assert energy(torch.diag(torch.tensor([1.0, 2, 3, 4])), rank) == pytest.approx(share)
+
+
+@given(MATRICES, st.floats(1e-6, 1))
+@settings(max_examples=100, deadline=None)
+def test_rank_for_energy_is_the_smallest_that_reaches_it(matrix, share):
+    matrix = torch.from_numpy(matrix)
+    rank = rank_for_energy(matrix, share)
+    assert 1 <= rank <= min(matrix.shape)
+    assert energy(matrix, rank) >= share - 1e-9
+    assert rank == 1 or energy(matrix, rank - 1) < share + 1e-9
+
+
+def test_effective_rank_has_the_closed_forms():
+    assert effective_rank(torch.eye(7)) == pytest.approx(7, rel=1e-5)
+    assert effective_rank(orthogonal(6)) == pytest.approx(6)
+    assert effective_rank(torch.outer(gaussian(4), gaussian(9))) == pytest.approx(1, abs=1e-4)
+    p = np.array([0.75, 0.25])  # two directions, three to one
+    assert effective_rank(torch.diag(torch.tensor([3.0, 1]))) == pytest.approx(np.exp(-(p * np.log(p)).sum()), rel=1e-6)
+
+
+@given(MATRICES)
+@settings(max_examples=100, deadline=None)
+def test_stable_rank_is_at_most_the_rank(matrix):
+    frobenius, spectral = np.linalg.norm(matrix), np.linalg.norm(matrix, 2)
+    ours = stable_rank(torch.from_numpy(matrix))
+    assert ours == pytest.approx(frobenius**2 / spectral**2, rel=1e-9)
+    assert 1 <= ours <= np.linalg.matrix_rank(matrix) + 1e-9
+
+
+def test_subspaces_apart_the_same_within_and_at_an_angle():
+    axes = torch.eye(4).double()
+    high, low = torch.diag(torch.tensor([4.0, 3, 0.2, 0.1])), torch.diag(torch.tensor([0.1, 0.2, 3, 4]))
+    assert subspace_overlap(high, low, 2) == pytest.approx(0, abs=1e-6)
+    assert subspace_overlap(high, high, 2) == pytest.approx(1, rel=1e-5)
+    assert subspace_overlap(high, high, 1, 3) == pytest.approx(1, rel=1e-5)
+    assert subspace_overlap(high, high, 3, 1) == pytest.approx(1, rel=1e-5)
+    assert subspace_overlap(high, low, 3) == pytest.approx(2 / 3, rel=1e-5)  # two axes of three are shared
+    tilted = math.cos(0.3) * axes[:, :1] + math.sin(0.3) * axes[:, 1:2]
+    assert subspace_overlap(axes[:, :1], tilted, 1) == pytest.approx(math.cos(0.3) ** 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_worked_on_in_float32(dtype):
+    matrix = gaussian(12, 6).to(dtype)
+    assert low_rank_approx(matrix, 2).dtype == torch.float32
+    torch.testing.assert_close(low_rank_approx(matrix, 2), low_rank_approx(matrix.float(), 2), rtol=0, atol=0)
+    assert effective_rank(matrix) == effective_rank(matrix.float())
+
+
+@pytest.mark.parametrize("measure", OF_A_ZERO_MATRIX)
+def test_the_size_of_a_matrix_does_not_matter(measure):
+    # squares of values near 1e-25 are zero in float32
+    matrix = gaussian(6, 4)
+    assert measure(1e-25 * matrix) == pytest.approx(measure(matrix), rel=1e-5)
+    assert measure(1e25 * matrix) == pytest.approx(measure(matrix), rel=1e-5)
+
+
+@pytest.mark.parametrize("measure", EVERY_MEASURE)
+def test_no_matrix_no_numbers_no_measure(measure):
+    for bad, why in (
+        (torch.ones(3), "two dimensions"),
+        (torch.ones(2, 2, 2), "two dimensions"),
+        (torch.ones(0, 3), "empty"),
+        (torch.tensor([[1.0, float("nan")]]), "NaN"),
+        (torch.tensor([[1.0, float("inf")]]), "infinite"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            measure(bad)
+
+
+@pytest.mark.parametrize("measure", OF_A_ZERO_MATRIX)
+def test_a_zero_matrix_has_no_directions(measure):
+    with pytest.raises(ConfigError, match="the matrix is zero"):
+        measure(torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize("rank", [0, -1, 4])
+def test_ranks_outside_the_matrix_are_refused(rank):
+    for function in (truncated_svd, low_rank_approx, lambda m, r: subspace_overlap(m, m, r)):
+        with pytest.raises(ConfigError, match="rank must be 1 to 3"):
+            function(torch.ones(3, 5), rank)
+
+
+def test_other_refusals():
+    with pytest.raises(ConfigError, match="at least 0"):
+        energy(torch.eye(3), -1)
+    for share in (0, -0.1, 1.01, float("nan")):
+        with pytest.raises(ConfigError, match="share must be above 0"):
+            rank_for_energy(torch.eye(3), share)
+    with pytest.raises(ConfigError, match="3 rows against 4"):
+        subspace_overlap(torch.eye(3), torch.eye(4), 1)
+
+
+def test_the_matrix_is_left_alone_and_out_of_autograd():
+    weight = torch.nn.Parameter(gaussian(4, 4))
+    before = weight.detach().clone()
+    assert not low_rank_approx(weight, 2).requires_grad
+    assert torch.equal(weight, before)

@@ -1,0 +1,71 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from labkit import storage
+
+
+@pytest.mark.parametrize(
+    ("variable", "folder"), [("LABKIT_CACHE", storage.cache_dir), ("LABKIT_DATA", storage.user_data_dir)]
+)
+def test_environment_moves_a_folder(monkeypatch, tmp_path, variable, folder):
+    monkeypatch.setenv(variable, str(tmp_path / "elsewhere"))
+    assert folder() == tmp_path / "elsewhere"
+    monkeypatch.setenv(variable, "")
+    assert folder().is_absolute() and "labkit" in folder().parts[-1].lower()
+
+
+def test_course_data_lies_beside_the_package():
+    assert storage.course_data_dir().parent.joinpath("labkit", "storage.py").exists()
+
+
+@pytest.mark.parametrize("content", ["", "naïve ✔\nsecond line\n", b"\x00\xff\r\n", "x" * 1_000_000])
+def test_write_atomically_round_trip(tmp_path, content):
+    path = tmp_path / "new folder" / "file"
+    storage.write_atomically(path, "older")
+    storage.write_atomically(path, content)
+    assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_write_atomically_refused_leaves_nothing(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        storage.write_atomically(tmp_path / "taken", "text")
+    assert os.listdir(tmp_path) == ["taken"]
+
+
+def test_folder_replaces_the_older_one_whole(tmp_path):
+    for names in (["a", "b"], ["b", "c"]):
+        with storage.folder_written_aside(tmp_path / "target") as aside:
+            assert not list(aside.iterdir()) and aside != tmp_path / "target"
+            for name in names:
+                (aside / name).write_text(name)
+        assert sorted(os.listdir(tmp_path / "target")) == names
+    assert os.listdir(tmp_path) == ["target"]
+
+
+def test_folder_after_an_error_is_as_before(tmp_path):
+    with storage.folder_written_aside(tmp_path / "target") as aside:
+        (aside / "file").write_text("good")
+    with pytest.raises(ValueError, match="half way"):
+        with storage.folder_written_aside(tmp_path / "target") as aside:
+            (aside / "file").write_text("bad")
+            raise ValueError("half way")
+    assert (tmp_path / "target" / "file").read_text() == "good"
+    assert os.listdir(tmp_path) == ["target"]
+
+
+def test_a_killed_writer_leaves_no_half_folder(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from labkit.storage import folder_written_aside\n"
+        "with folder_written_aside(sys.argv[1]) as aside:\n"
+        "    (aside / 'file').write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "target")])
+    assert killed.returncode == -9
+    assert not (tmp_path / "target").exists()

@@ -48,11 +48,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(PY)
 setup: $(VENV)/.installed
 	@$(VENV)/bin/labkit fetch
 
-# Jupyter settings of the course's own: a token or address set in the user's never reaches this server
+# Jupyter settings of the course's own: an empty token or an open address in the user's settings never reaches this
+# server. No news and no extension manager, so that it asks nothing of the network.
 lab: setup
 	JUPYTER_CONFIG_DIR="$(CURDIR)/$(VENV)/jupyter" $(VENV)/bin/jupyter lab \
 		--ServerApp.ip=localhost --ServerApp.port=$(PORT) --ServerApp.root_dir="$(CURDIR)" \
-		--LabApp.default_url=/lab/tree/$(START) \
+		--LabApp.default_url=/lab/tree/$(START) --LabApp.news_url=None --LabApp.extension_manager=readonly \
 		$(if $(filter no,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
 test: test-units test-notebooks

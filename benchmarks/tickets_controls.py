@@ -1,6 +1,6 @@
 """Does `tickets` tell right training from wrong? The same code with one thing broken. Stored for notebook 04.
 
-    python benchmarks/tickets_controls.py        # about ten minutes on two cores
+python benchmarks/tickets_controls.py        # about ten minutes on two cores
 """
 
 import json

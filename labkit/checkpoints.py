@@ -22,7 +22,8 @@ from labkit.errors import TrainingError
 from labkit.storage import folder_written_aside
 from labkit.text import Example
 
-_NAME = re.compile(r"checkpoint-(\d+)")
+_PREFIX = "checkpoint-"
+_NAME = re.compile(rf"{_PREFIX}(\d+)")
 _ADAMW_STATE = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -40,16 +41,17 @@ def save(
     recipe: dict,
     history: list[dict],
 ) -> Path:
-    """Write the checkpoint of `step`, then remove older ones."""
-    path = Path(output_dir) / f"checkpoint-{step:06d}"
+    """Write the checkpoint of `step`, then remove older ones and what a killed run left half-written."""
+    path = Path(output_dir) / f"{_PREFIX}{step:06d}"
     averages = {f"{name}.{key}": value for name, p in trainable.items() for key, value in optimizer.state[p].items()}
     with folder_written_aside(path) as folder:
         save_file({name: p.detach().contiguous() for name, p in trainable.items()}, folder / "weights.safetensors")
         save_file(averages, folder / "optimizer.safetensors")
         run = {"step": step, "recipe": recipe, "history": history}
         (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
-    for _, older in _checkpoints(output_dir)[:-1]:
-        shutil.rmtree(older)
+    older = [folder for _, folder in _checkpoints(output_dir)[:-1]]
+    for folder in [*older, *Path(output_dir).glob(f".{_PREFIX}*")]:
+        shutil.rmtree(folder)
     return path
 
 

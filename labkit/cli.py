@@ -196,7 +196,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--batch-size", type=int, default=4, help="rows a step (%(default)s)")
     sub.add_argument("--lr", type=float, default=2e-3, help="highest learning rate (%(default)s)")
     sub.add_argument("--seed", type=int, default=0, help="of A, of the rows' order, of dropout (%(default)s)")
-    sub.add_argument("--checkpoint-every", type=int, default=10, help="steps between checkpoints, 0 for none (%(default)s)")
+    sub.add_argument(
+        "--checkpoint-every", type=int, default=10, help="steps between checkpoints, 0 for none (%(default)s)"
+    )
     sub.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
     sub.add_argument("--evaluate", type=int, metavar="N", help="score the first N test rows afterwards")
 

@@ -55,8 +55,11 @@ class TrainConfig:
         for name in ("steps", "batch_size", "gradient_accumulation"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.learning_rate < 0 or self.max_grad_norm <= 0 or not 0 <= self.warmup_share <= 1:
-            raise ConfigError("need learning_rate ≥ 0, max_grad_norm > 0 and 0 ≤ warmup_share ≤ 1")
+        # put so that NaN is refused, too
+        if not (self.learning_rate >= 0 and self.weight_decay >= 0 and self.max_grad_norm > 0):
+            raise ConfigError("need learning_rate ≥ 0, weight_decay ≥ 0 and max_grad_norm > 0")
+        if not 0 <= self.warmup_share <= 1:
+            raise ConfigError(f"warmup_share must be between 0 and 1, got {self.warmup_share}")
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
             raise ConfigError(f"checkpoint_every must be at least 1, got {self.checkpoint_every}")
 

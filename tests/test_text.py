@@ -55,17 +55,15 @@ def test_labels_by_position_also_where_the_prompt_holds_the_padding_id(tiny_toke
         assert (ids[last + 1 :] == tiny_tokenizer.pad_token_id).all()
 
 
+texts = st.text("ab {}87,\n", min_size=1)
+
+
 @settings(max_examples=30, deadline=None)
-@given(
-    st.lists(
-        st.fixed_dictionaries({name: st.text("abc <|im_end|>{}87", min_size=1) for name in ROW}), min_size=1, max_size=4
-    )
-)
+@given(st.lists(st.fixed_dictionaries({"prompt": texts, "completion": texts}), min_size=1, max_size=4))
 def test_round_trip(tiny_tokenizer, rows):
-    known = [{name: text.translate(dict.fromkeys(map(ord, "<|_>"))) or "a" for name, text in row.items()} for row in rows]
-    examples = [encode(tiny_tokenizer, row, "Be kind") for row in known]
+    examples = [encode(tiny_tokenizer, row, "Be kind") for row in rows]
     batch = collate(examples, tiny_tokenizer.pad_token_id)
-    for labels, example, row in zip(batch.labels, examples, known):
+    for labels, example, row in zip(batch.labels, examples, rows):
         assert tiny_tokenizer.decode(example.input_ids).endswith(
             f"user\n{row['prompt']}<|im_end|>\n<|im_start|>assistant\n{row['completion']}<|im_end|>"
         )

@@ -39,7 +39,7 @@ def claim(
             of one element count as their element.
         below, above: bounds that the value must not touch; one or both.
         equals: the exact value expected.
-        within: ``(target, tolerance)``: \\|value − target\\| ≤ tolerance.
+        within: ``(target, tolerance)``: |value − target| ≤ tolerance.
         unit: ``"%"`` (value is a share), ``"MB"``, ``"GB"`` (value in bytes; GB = 10⁹), ``"s"``, ``"×"``
             or any word.
 

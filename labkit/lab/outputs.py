@@ -109,12 +109,14 @@ def _sanitized(text: str) -> str:
 
 def _text_lines(cell: NotebookNode) -> list[str]:
     """Everything nbval compares, in order, as lines."""
-    texts = []
+    lines = []
     for output in cell.outputs:
-        data = {kind: value for kind, value in output.get("data", {}).items() if kind not in _PICTURES}
-        texts += [output.get("text", ""), *(value if isinstance(value, str) else str(value) for value in data.values())]
-    text = "\n".join(filter(None, texts))
-    return text.split("\n") if text else []
+        if text := output.get("text", ""):
+            lines += (text[:-1] if text.endswith("\n") else f"{text} (no line end)").split("\n")
+        for kind, value in output.get("data", {}).items():
+            if kind not in _PICTURES:
+                lines += str(value).split("\n")
+    return lines
 
 
 def _line_changes(cell: str, old: list[str], new: list[str]) -> list[Change]:

@@ -124,16 +124,16 @@ class LoraConfig:
         return first is not None and int(first["number"]) in numbers
 
     def _layers_patterns(self) -> list[str]:
-        patterns = self.layers_pattern or [r"[^.]*"]
+        patterns = self.layers_pattern or [r".*?\.[^.]*"]  # as in PEFT, a number after the first name is none of these
         return [patterns] if isinstance(patterns, str) else patterns
 
     def rank_of(self, name: str) -> int:
-        """r for the layer called `name`."""
-        return _by_pattern(self.rank_pattern, name, self.r)
+        """r for the layer called `name`. ConfigError when two keys of rank_pattern disagree on it."""
+        return _by_pattern("rank_pattern", self.rank_pattern, name, self.r)
 
     def alpha_of(self, name: str) -> float:
-        """α for the layer called `name`."""
-        return _by_pattern(self.alpha_pattern, name, self.lora_alpha)
+        """α for the layer called `name`. ConfigError when two keys of alpha_pattern disagree on it."""
+        return _by_pattern("alpha_pattern", self.alpha_pattern, name, self.lora_alpha)
 
     def to_peft(self, base_model_name: str | None = None) -> dict:
         """The content of PEFT's ``adapter_config.json`` for this adapter.
@@ -204,8 +204,9 @@ def _matches(wanted: list[str] | str, name: str) -> bool:
     return any(name == entry or name.endswith("." + entry) for entry in wanted)
 
 
-def _by_pattern(patterns: dict, name: str, default):
-    for key, value in patterns.items():
-        if re.match(_at_the_end(key), name):
-            return value
-    return default
+def _by_pattern(where: str, patterns: dict, name: str, default):
+    found = {value for key, value in patterns.items() if re.match(_at_the_end(key), name)}
+    # PEFT takes the first key that matches, but writes its file with the keys sorted: the order does not survive
+    if len(found) > 1:
+        raise ConfigError(f"{where}: several keys match {name} and disagree; let each layer be matched by one")
+    return found.pop() if found else default

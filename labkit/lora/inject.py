@@ -56,12 +56,15 @@ def resolve_targets(model: nn.Module, config: LoraConfig) -> tuple[LoraConfig, l
     """The config with ``"all-linear"`` spelled out, and the full names of the layers it adapts on `model`.
 
     Raises:
-        ConfigError: a named target matches no layer, or one that is not linear.
+        ConfigError: a named target matches no layer, or one that is not linear; two patterns disagree on
+            the r or α of a layer.
     """
     if config.target_modules == "all-linear":
         config = dataclasses.replace(config, target_modules=_all_linear_names(model))
     names = [name for name, _ in model.named_modules() if config.targets(name)]
     _check_targets(model, config, names)
+    for name in names:
+        config.rank_of(name), config.alpha_of(name)  # refuses what is ambiguous
     return config, names
 
 

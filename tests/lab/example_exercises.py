@@ -30,9 +30,7 @@ def _of_the_wrong_shape(x, A, B, alpha):
 
 
 def _inputs():
-    return [
-        Case(torch.randn(5, 6), torch.randn(r, 6), torch.randn(4, r), alpha) for r, alpha in ((2, 16.0), (8, 24.0))
-    ]
+    return [Case(torch.randn(5, 6), torch.randn(r, 6), torch.randn(6, r), alpha) for r, alpha in ((2, 16.0), (8, 24.0))]
 
 
 function_exercise = exercise(
@@ -50,7 +48,7 @@ function_exercise = exercise(
         Mistake(_without_scaling, "The scaling is missing.", "B A is not yet the update.", "Where does alpha go?"),
         Mistake(_not_divided_by_r, "Your update is r times too large.", "alpha is not the scaling.", "alpha / r"),
         Mistake(_in_place, "Your function changes x.", "+= works on the caller's x.", "Use x + update."),
-        Mistake(_of_the_wrong_shape, "A does not fit.", "A has r rows.", "nn.Linear computes x @ A.T."),
+        Mistake(_of_the_wrong_shape, "A does not fit x.", "A has r rows.", "nn.Linear computes x @ A.T."),
     ],
     shows="The same three numbers, r, α and the order of A and B, are all there is to a LoRA layer.",
 )

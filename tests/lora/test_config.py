@@ -3,7 +3,7 @@ import re
 
 import peft
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from labkit.errors import ConfigError
@@ -51,6 +51,9 @@ TARGETS = st.lists(st.lists(PARTS, min_size=1, max_size=3).map(".".join), min_si
     layers_to_transform=st.one_of(st.none(), st.just([]), st.sampled_from([0, 1, 12]), st.lists(st.integers(0, 12))),
     layers_pattern=st.one_of(st.none(), st.sampled_from(["layers", "h", ["h", "layers"], ["experts"], r"lay\w+"])),
 )
+@example(
+    name="model.0.q_proj", target_modules=["q_proj"], exclude_modules=None, layers_to_transform=0, layers_pattern=None
+)
 def test_layers_are_chosen_as_peft_chooses_them(name, layers_to_transform, layers_pattern, **fields):
     if layers_to_transform is not None:
         fields |= {"layers_to_transform": layers_to_transform, "layers_pattern": layers_pattern}
@@ -64,6 +67,15 @@ def test_r_and_alpha_by_pattern():
     assert (config.rank_of(Q), config.rank_of(V), config.rank_of("model.lm_head")) == (5, 2, 8)
     assert (config.alpha_of(Q), config.alpha_of(V)) == (1.5, 8)
     assert config.rank_of("model.my_v_proj") == 8
+
+
+def test_patterns_that_disagree_are_refused():
+    config = LoraConfig(rank_pattern={"q_proj": 2, r"layers\.3\..*": 5}, alpha_pattern={"v_proj": 2, ".*_proj": 3})
+    with pytest.raises(ConfigError, match=f"rank_pattern: several keys match {Q} and disagree"):
+        config.rank_of(Q)
+    with pytest.raises(ConfigError, match=f"alpha_pattern: several keys match {V} and disagree"):
+        config.alpha_of(V)
+    assert (config.rank_of(V), config.alpha_of(Q)) == (8, 3)
 
 
 def test_targets_are_sorted():

@@ -133,6 +133,8 @@ def test_the_mode_is_kept(training):
         ({"target_modules": ["embed_tokens"]}, "embed_tokens is a Embedding, not a linear layer"),
         ({"target_modules": ["q_proj", "norm"]}, "is a LlamaRMSNorm, not a linear layer"),
         ({"target_modules": ".*"}, "not a linear layer"),
+        ({"alpha_pattern": {"q_proj": 1, ".*_proj": 2}}, "alpha_pattern: several keys match .*q_proj and disagree"),
+        ({"rank_pattern": {"v_proj": 1, ".*_proj": 2}}, "rank_pattern: several keys match .*v_proj and disagree"),
     ],
 )
 @pytest.mark.parametrize("training", [True, False])

@@ -113,6 +113,8 @@ def _constant_factor(answer: Tensor, expected: Tensor) -> str | None:
         return None
     if abs(factor + 1) < 1e-4:
         return "minus"
+    if abs(factor - 1) < 1e-3:  # nearly right, but not by a factor
+        return None
     for amount, words in ((factor, "{} times"), (1 / factor, "1/{} of")):
         if round(amount) and abs(amount / round(amount) - 1) < 1e-4 and abs(amount) < 1e7:
             return words.format(round(amount))

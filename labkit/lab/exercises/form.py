@@ -24,7 +24,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How close is right: \\|answer − expected\\| ≤ atol + rtol · \\|expected\\|, for every number.
+    """How close is right: |answer − expected| ≤ atol + rtol · |expected|, for every number.
 
     Whole numbers are compared exactly.
     """

@@ -8,8 +8,10 @@ numbers, warnings). The learner's own interrupt (■ in Jupyter, Ctrl-C) still g
 import copy
 import ctypes
 import io
+import queue
 import random
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -28,11 +30,11 @@ class TimeLimit(BaseException):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one call: a value or an error, whether the input was changed, and what was printed."""
+    """What came of one call: a value or an error, which of the arguments were changed, and what was printed."""
 
     value: Any = None
     error: BaseException | None = None
-    changed_input: bool = False
+    changed: tuple[int, ...] = ()
     printed: str = ""
 
 
@@ -62,7 +64,9 @@ def run(function: Callable, args: tuple, observe: Callable | None = None, second
         raise
     except BaseException as caught:
         error = caught
-    changed = observe is None and difference(given, args, EXACT) is not None
+    changed = ()
+    if observe is None:
+        changed = tuple(i for i, pair in enumerate(zip(given, args)) if difference(*pair, EXACT) is not None)
     return Outcome(value, error, changed, output.text())
 
 
@@ -101,23 +105,32 @@ def within_time(seconds: float, function: Callable):
     own KeyboardInterrupt. It takes effect between two steps of Python code: one long call into C is not cut
     short. It is raised again and again, because a bare ``except:`` within the loop may swallow it.
     """
-    caller, finished = ctypes.c_ulong(threading.get_ident()), threading.Event()
+    caller, ended = ctypes.c_ulong(threading.get_ident()), []
+    # The exception may arrive between any two steps, so what is shared with the thread must be impossible to
+    # leave half done: these queues are C, while threading's events and joins are Python, and do get stuck.
+    go, stop = queue.SimpleQueue(), queue.SimpleQueue()
 
     def nag():
-        wait = seconds
-        while not finished.wait(wait):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(caller, ctypes.py_object(TimeLimit))
-            wait = 0.02
+        wait = go.get()
+        while True:
+            try:
+                stop.get(timeout=wait)
+                break
+            except queue.Empty:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(caller, ctypes.py_object(TimeLimit))
+                wait = 0.02
+        ended.append(True)
 
-    thread = threading.Thread(target=nag, daemon=True)
-    thread.start()
+    threading.Thread(target=nag, daemon=True, name="time limit").start()
     try:
+        go.put(seconds)
         return function()
     finally:
         while True:
             try:
-                finished.set()
-                thread.join()
+                stop.put(True)
+                while not ended:
+                    time.sleep(0.0002)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(caller, None)  # one that is still on its way
                 break
             except TimeLimit:  # it arrived right here, when the learner's code had ended

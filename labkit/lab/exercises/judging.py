@@ -98,7 +98,7 @@ def _run(exercise: Exercise, function: Callable, case: Case) -> Outcome:
 
 
 def _alike(outcome: Outcome, other: Outcome, exercise: Exercise) -> bool:
-    if type(outcome.error) is not type(other.error) or outcome.changed_input != other.changed_input:
+    if repr(outcome.error) != repr(other.error) or outcome.changed != other.changed:
         return False
     return outcome.error is not None or difference(outcome.value, other.value, exercise.close) is None
 

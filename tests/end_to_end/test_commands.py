@@ -1,0 +1,140 @@
+"""The command line as people use it: in a process of its own, on files, killed in the middle."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.conftest import make_tiny_llama, make_tiny_tokenizer
+
+ROWS = [{"prompt": f"say {i}", "completion": f"ok {i}"} for i in range(20)]
+
+
+@pytest.fixture(scope="module")
+def tiny_base(tmp_path_factory) -> Path:
+    """A folder that `--base` accepts."""
+    folder = tmp_path_factory.mktemp("base") / "tiny-llama"
+    make_tiny_llama(vocab_size=128).save_pretrained(folder)
+    make_tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def good_data(tmp_path) -> Path:
+    path = tmp_path / "good.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def labkit(*arguments, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "labkit.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+def train_arguments(base: Path, data: Path, out: Path, *more) -> list:
+    return ["train", "--base", base, "--data", data, "--out", out, "--rank", 2, "--lr", 0.01, *more]
+
+
+def weights(out: Path) -> bytes:
+    return (out / "adapter" / "adapter_model.safetensors").read_bytes()
+
+
+def test_train_then_evaluate(tiny_base, good_data, tmp_path):
+    out = tmp_path / "run"
+    done = labkit(*train_arguments(tiny_base, good_data, out, "--steps", 150, "--test", good_data, "--evaluate", 5))
+    assert done.returncode == 0, done.stderr
+    about = json.loads((out / "adapter" / "labkit.json").read_text())
+    assert about["task"] == "good" and about["recipe"]["training"]["steps"] == 150 and "exact" in about["scores"]
+    assert sorted(path.name for path in out.iterdir()) == ["adapter"], "checkpoints are gone once the adapter is there"
+
+    scored = labkit(
+        "evaluate", "--base", tiny_base, "--adapter", out / "adapter", "--data", good_data, "--limit", 5, "--json"
+    )
+    assert scored.returncode == 0, scored.stderr
+    assert json.loads(scored.stdout)["scores"] == about["scores"], "the saved adapter scores what the trained one did"
+
+    again = labkit(*train_arguments(tiny_base, good_data, out, "--steps", 1))
+    assert again.returncode == 2 and "holds an adapter already" in again.stderr
+
+
+def broken(lines: list[str]) -> bytes:
+    return "\n".join(lines).encode()
+
+
+GOOD_LINES = [json.dumps(row) for row in ROWS]
+LONG = json.dumps({"prompt": "a" * 100, "completion": "b"})
+BROKEN = {
+    "bad JSON on line 17": (broken(GOOD_LINES[:16] + ['{"prompt": "x", '] + GOOD_LINES[17:]), ":17: not valid JSON", "whole JSON object"),
+    "a missing field": (broken(GOOD_LINES[:4] + ['{"prompt": "x"}']), ':5: the field "completion" is missing', "needs prompt and completion"),
+    "an empty file": (b"", "broken.jsonl: the file has no rows", "Write one JSON object a line"),
+    "not UTF-8": (broken(GOOD_LINES[:2]) + b'\n{"prompt": "caf\xe9", "completion": "x"}', ":3: not UTF-8", "encoding UTF-8"),
+    "a row longer than the context": (broken(GOOD_LINES[:7] + [LONG]), ":8: the row has", "Shorten the row"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_data_is_refused_with_file_line_and_remedy(case, tiny_base, tmp_path):
+    content, where, remedy = BROKEN[case]
+    data, out = tmp_path / "broken.jsonl", tmp_path / "run"
+    data.write_bytes(content)
+    done = labkit(*train_arguments(tiny_base, data, out))
+    assert done.returncode == 2
+    assert where in done.stderr and remedy in done.stderr and "broken.jsonl" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not out.exists(), "nothing is written"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "say either --task"),
+        (["train", "--task", "poetry"], "there is no task 'poetry'"),
+        (["train", "--task", "tickets", "--rank", "0"], "must be a whole number of at least 1"),
+        (["train", "--task", "tickets", "--steps", "0"], "steps must be at least 1"),
+        (["train", "--task", "tickets", "--base", "no-such-folder/no-such-model/at-all"], "no-such-folder"),
+        (["evaluate", "--task", "tickets", "--adapter", "no-such-adapter"], "no-such-adapter"),
+    ],
+)
+def test_wrong_commands_say_so(arguments, message, tmp_path):
+    done = labkit(*arguments, cwd=tmp_path)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+    assert not any(tmp_path.glob("runs")), "nothing is written"
+
+
+def test_killed_and_resumed_equals_uninterrupted_to_the_bit(tiny_base, good_data, tmp_path):
+    arguments = ["--steps", 80, "--checkpoint-every", 3, "--dropout", 0.1]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert labkit(*train_arguments(tiny_base, good_data, whole, *arguments)).returncode == 0
+
+    command = [sys.executable, "-m", "labkit.cli", *map(str, train_arguments(tiny_base, good_data, killed, *arguments))]
+    for wanted in ("checkpoint-000003", "checkpoint-00004"):  # killed twice, early and late
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not any((killed / "checkpoints").glob(f"{wanted}*")):
+            time.sleep(0.001)
+        assert process.poll() is None, "the run was over before it could be killed"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (killed / "adapter").exists()
+        command.append("--resume")
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr
+    assert weights(killed) == weights(whole)
+
+
+def test_resume_with_other_settings_is_refused(tiny_base, good_data, tmp_path):
+    arguments = train_arguments(tiny_base, good_data, tmp_path / "run", "--checkpoint-every", 1)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "labkit.cli", *map(str, arguments), "--steps", "5000"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not any((tmp_path / "run" / "checkpoints").glob("checkpoint-*")):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    done = labkit(*arguments, "--steps", 4000, "--resume")
+    assert done.returncode == 2 and "made by another run (steps differ)" in done.stderr

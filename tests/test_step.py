@@ -1,0 +1,131 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import make_tiny_llama
+from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM
+
+from labkit import CompletionLoss, LoraConfig, encode, inject_lora
+from labkit.step import label_logits
+from labkit.text import IGNORED, Batch, collate
+
+SHAPE = {
+    "vocab_size": 96,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "pad_token_id": 2,
+    "eos_token_id": 2,
+}
+ROWS = [
+    {"prompt": "Say a number.", "completion": "87"},
+    {"prompt": "Hi", "completion": "Good morning"},
+    {"prompt": "What does <|im_end|> mean?", "completion": "The end."},
+]
+
+
+def gemma2():
+    """Caps its logits at ±2, far below what its weights, made large, would give."""
+    torch.manual_seed(0)
+    model = Gemma2ForCausalLM(Gemma2Config(**SHAPE, head_dim=8, final_logit_softcapping=2.0)).eval()
+    with torch.no_grad():
+        model.lm_head.weight.mul_(50)
+    return model
+
+
+def cohere():
+    """Scales its logits."""
+    torch.manual_seed(0)
+    return CohereForCausalLM(CohereConfig(**SHAPE, bos_token_id=1, logit_scale=0.25)).eval()
+
+
+def llama():
+    return make_tiny_llama(max_position_embeddings=256)
+
+
+MODELS = pytest.mark.parametrize("make", [llama, gemma2, cohere])
+
+
+@pytest.fixture
+def batch(tiny_tokenizer):
+    return collate([encode(tiny_tokenizer, row, "Be kind") for row in ROWS], tiny_tokenizer.pad_token_id)
+
+
+@pytest.fixture
+def mask(tiny_tokenizer, batch):
+    lengths = torch.tensor([len(encode(tiny_tokenizer, row, "Be kind").input_ids) for row in ROWS])
+    return (torch.arange(batch.input_ids.shape[1]) < lengths[:, None]).long()
+
+
+@MODELS
+def test_loss_and_gradients_equal_transformers_own(make, batch, mask):
+    """Theirs: all logits, the attention mask given. Ours: labelled positions only, no mask."""
+    model = make()
+    theirs = model(input_ids=batch.input_ids, attention_mask=mask, labels=batch.labels).loss
+    theirs.backward()
+    wanted = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+
+    summed, count = CompletionLoss(model)(batch)
+    (summed / count).backward()
+    torch.testing.assert_close(summed / count, theirs, atol=1e-6, rtol=1e-6)
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.grad, wanted[name], atol=1e-5, rtol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+    assert max(gradient.abs().max() for gradient in wanted.values()) > 1e-3
+
+
+def test_counts_completions_and_their_ends(tiny_llama, batch):
+    _, count = CompletionLoss(tiny_llama)(batch)
+    assert count == sum(len(row["completion"]) + 1 for row in ROWS) == (batch.labels != IGNORED).sum()
+
+
+@MODELS
+def test_label_logits_equal_the_full_ones(make, batch):
+    model = make()
+    counted = batch.labels[:, 1:] != IGNORED
+    with torch.no_grad():
+        full = model(input_ids=batch.input_ids).logits[:, :-1]
+        few = label_logits(model, batch.input_ids, counted)
+    assert few.shape == (counted.sum(), model.config.vocab_size)
+    torch.testing.assert_close(few, full[counted], atol=1e-6, rtol=1e-5)
+    if make is gemma2:
+        assert 1.5 < few.abs().max() <= 2.0
+
+
+def test_the_output_head_sees_labelled_positions_only(tiny_llama, batch):
+    seen = []
+    with tiny_llama.lm_head.register_forward_hook(lambda head, inputs, output: seen.append(output.shape)):
+        _, count = CompletionLoss(tiny_llama)(batch)
+    assert seen == [(count, 96)]
+
+
+def test_the_model_is_as_before_also_after_an_error(tiny_llama, batch):
+    wanted = tiny_llama(input_ids=batch.input_ids).logits
+    CompletionLoss(tiny_llama)(batch)
+    with pytest.raises(IndexError):
+        label_logits(tiny_llama, batch.input_ids, torch.ones(1, 1, dtype=torch.bool))
+    assert tiny_llama(input_ids=batch.input_ids).logits.equal(wanted)
+
+
+def test_an_output_head_with_lora(batch):
+    model = make_tiny_llama(max_position_embeddings=256, tie_word_embeddings=False)
+    inject_lora(model, LoraConfig(r=4, target_modules=["lm_head", "q_proj"]))
+    torch.nn.init.normal_(model.lm_head.lora_B.weight)
+    summed, _ = CompletionLoss(model)(batch)
+    full = model(input_ids=batch.input_ids).logits[:, :-1]
+    wanted = F.cross_entropy(full.flatten(0, 1), batch.labels[:, 1:].flatten(), reduction="sum")
+    torch.testing.assert_close(summed, wanted)
+
+
+def test_padding_changes_nothing(tiny_llama, batch):
+    summed, count = CompletionLoss(tiny_llama)(batch)
+    wider = Batch(F.pad(batch.input_ids, (0, 9), value=5), F.pad(batch.labels, (0, 9), value=IGNORED))
+    padded, padded_count = CompletionLoss(tiny_llama)(wider)
+    assert count == padded_count
+    torch.testing.assert_close(summed, padded, atol=0, rtol=1e-6)
+
+
+def test_the_loss_of_a_half_precision_model_is_float32(batch):
+    summed, _ = CompletionLoss(llama().to(torch.bfloat16))(batch)
+    assert summed.dtype == torch.float32

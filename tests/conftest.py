@@ -5,6 +5,8 @@ import os
 import string
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Two threads on matrices of 32 × 32 wait for each other more than they work; child processes inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch

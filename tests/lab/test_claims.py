@@ -116,3 +116,15 @@ def test_nan_never_passes(bound):
 def test_a_claim_that_claims_nothing_is_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         claim("it", **arguments)
+
+
+def test_numbers_stated_for_the_default_base_do_not_bind_another(monkeypatch, capsys):
+    monkeypatch.setenv("LABKIT_BASE", "someone/another-model")
+    claim("parameters", 7, equals=134_515_008)
+    claim("share trained", 0.5, below=0.01)
+    assert capsys.readouterr().out.count("not applicable to someone/another-model") == 2
+    with pytest.raises(ClaimFailed):
+        claim("the logits are the same", False)
+    monkeypatch.setenv("LABKIT_BASE", "HuggingFaceTB/SmolLM2-135M-Instruct")
+    with pytest.raises(ClaimFailed):
+        claim("parameters", 7, equals=134_515_008)

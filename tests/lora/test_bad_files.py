@@ -35,9 +35,9 @@ def folder(tmp_path) -> Path:
 
 def refused(folder: Path, file: str, cause: str, model: torch.nn.Module | None = None) -> None:
     """Loading names the file and the cause, whatever mode the model is in, and the model is as it was."""
-    for model in [model] if model is not None else [make_tiny_llama(), make_tiny_llama().train()]:
-        with untouched(model), pytest.raises(AdapterError, match=rf"{re.escape(str(folder / file))}: .*{cause}"):
-            load_adapter(model, folder)
+    for each in [model] if model is not None else [make_tiny_llama(), make_tiny_llama().train()]:
+        with untouched(each), pytest.raises(AdapterError, match=rf"{re.escape(str(folder / file))}: .*{cause}"):
+            load_adapter(each, folder)
 
 
 def rewrite(folder: Path, **fields) -> None:
@@ -111,10 +111,6 @@ def test_pickles_are_never_opened(folder, tmp_path, name):
     assert (tmp_path / "opened").exists()
 
 
-def wide(state):
-    state[KEY] = torch.zeros(32, 9)
-
-
 @pytest.mark.parametrize(
     "change, cause",
     [
@@ -130,7 +126,7 @@ def wide(state):
         (lambda s: s[KEY].view(-1)[7:8].fill_(float("nan")), f"{KEY} holds NaN or infinite values"),
         (lambda s: s[KEY].view(-1)[7:8].fill_(float("inf")), "holds NaN or infinite values"),
         (lambda s: s[KEY].view(-1)[7:8].fill_(-float("inf")), "holds NaN or infinite values"),
-        (lambda s: s.update({KEY: torch.full((32, 8), 1e300).double()}), "holds NaN or infinite values"),
+        (lambda s: s.update({KEY: torch.full((32, 8), 1e300, dtype=torch.float64)}), "holds NaN or infinite values"),
         (lambda s: s.pop(KEY), rf"1 missing \(the first is {KEY}\), 0 not expected"),
         (lambda s: s.clear(), "8 missing"),
         (lambda s: s.update({"stray": torch.zeros(1)}), r"0 missing, 1 not expected \(the first is stray\)"),

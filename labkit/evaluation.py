@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import GenerationConfig
 
 from labkit.errors import ConfigError
 from labkit.step import label_logits
@@ -84,7 +85,7 @@ def generate(
     """The model's greedy answer to each prompt.
 
     Args:
-        model: a causal language model; its mode is afterwards as before.
+        model: a causal language model; its mode and generation settings are afterwards as before.
         tokenizer: of the base model.
         prompts: what the user says.
         system: the system prompt: one for all, or one for each.
@@ -104,8 +105,15 @@ def generate(
     encoded = [encode_prompt(tokenizer, prompt, system) for prompt, system in zip(prompts, systems)]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
     answers = [""] * len(encoded)
-    was_training = model.training
+    was_training, was_config = model.training, model.generation_config
     model.eval()
+    # plain greedy decoding, whatever temperature or repetition penalty the base comes with
+    model.generation_config = GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,  # the end of turn that training teaches
+    )
     try:
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
@@ -116,20 +124,14 @@ def generate(
             for row, i in enumerate(chosen):
                 ids[row, length - len(encoded[i]) :] = torch.tensor(encoded[i])
                 mask[row, length - len(encoded[i]) :] = 1
-            out = model.generate(
-                input_ids=ids.to(model.device),
-                attention_mask=mask.to(model.device),
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=tokenizer.eos_token_id,  # the end of turn that training teaches
-            )
+            out = model.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device))
             for i, answer in zip(chosen, tokenizer.batch_decode(out[:, length:], skip_special_tokens=True)):
                 answers[i] = answer
             if on_batch:
                 on_batch(start + len(chosen), len(order))
     finally:
         model.train(was_training)
+        model.generation_config = was_config
     return answers
 
 

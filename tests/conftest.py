@@ -82,3 +82,12 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 def base():
     """The real base model and its tokenizer, shared by all tests: leave it as it is."""
     return load_base()
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """So that sums are always taken in the same order, and tiny matrices do not fight for the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -19,14 +19,13 @@ ROWS = [{"prompt": f"Number {i}?", "completion": word} for i, word in enumerate(
 TASK = Task("numbers", "Spell.", exact_match, {}, max_new_tokens=8)
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 @pytest.fixture
 def model():
-    """Weights large enough that the greedy answer depends on the prompt."""
-    model = make_tiny_llama(max_position_embeddings=512)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.mul_(1 if p.ndim == 1 else 6)
-    return model
+    """Weights large enough that the greedy answer depends on the whole prompt."""
+    return make_tiny_llama(max_position_embeddings=512, initializer_range=0.5, tie_word_embeddings=False)
 
 
 # ---- intervals
@@ -114,6 +113,15 @@ def test_real_base_answers_in_batches_as_one_by_one(base):
     assert "Paris" in wanted[1]
 
 
+def test_greedy_whatever_settings_the_base_comes_with(model, tiny_tokenizer):
+    wanted = generate(model, tiny_tokenizer, PROMPTS, "Be kind", 12)
+    own = model.generation_config
+    own.update(do_sample=True, temperature=5.0, repetition_penalty=9.0, max_length=20, eos_token_id=[5, 6, 7])
+    before = own.to_dict()
+    assert generate(model, tiny_tokenizer, PROMPTS, "Be kind", 12) == wanted
+    assert model.generation_config is own and own.to_dict() == before
+
+
 def test_one_system_prompt_for_each(model, tiny_tokenizer):
     systems = ["Be kind", "Answer in verse, always.", "x"]
     wanted = [greedy(model, tiny_tokenizer, "Hi", system, 12) for system in systems]
@@ -153,7 +161,7 @@ def test_mode_is_restored_also_after_an_error(model, tiny_tokenizer, training):
 
 
 @pytest.fixture(scope="module")
-def overfit(tiny_tokenizer):
+def overfit(tiny_tokenizer, one_thread):
     model = make_tiny_llama(max_position_embeddings=512)
     result = train(model, tiny_tokenizer, TASK, TrainConfig(steps=80, batch_size=4, learning_rate=2e-2), rows=ROWS)
     assert result.losses[-1] < 0.05
@@ -207,13 +215,6 @@ def test_a_model_that_knows_nothing_has_the_vocabularys_size(tiny_tokenizer):
     model = make_tiny_llama(max_position_embeddings=512)
     torch.nn.init.zeros_(model.lm_head.weight)
     assert perplexity(model, tiny_tokenizer, "abc 123 " * 50) == pytest.approx(96, rel=1e-5)
-
-
-def test_training_on_a_text_lowers_its_perplexity(overfit, tiny_tokenizer):
-    text = "<|im_start|>system\nSpell.<|im_end|>\n<|im_start|>user\nNumber 2?<|im_end|>\n<|im_start|>assistant\nthree<|im_end|>"
-    fresh = make_tiny_llama(max_position_embeddings=512)
-    before, after = (perplexity(m, tiny_tokenizer, text, window=50) for m in (fresh, overfit))
-    assert after < before
 
 
 def test_windows_depend_on_the_seed_alone(model, tiny_tokenizer):

@@ -27,13 +27,7 @@ RUN = Path(__file__).with_name("training_run.py")
 HERE = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """So that sums are taken in one order, and the processes of these tests do not fight for the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from labkit.text import collate, encode
 
 TARGET_LOSS = 0.01  # nats a token, on the validation rows
 CHECK_EVERY = 5
+TEST_ROWS = 200
 LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
 RUNS = [
     {"method": method, "learning_rate": rate}
@@ -91,7 +92,7 @@ def run(settings: dict, results: multiprocessing.Queue) -> None:
         watcher.join()
     record |= {"steps": len(step_seconds), "train_seconds": sum(step_seconds), "peak_private_bytes": peak[0]}
     record["seconds_a_step"] = sorted(step_seconds)[len(step_seconds) // 2]
-    result = labkit.evaluate(model, tokenizer, task)
+    result = labkit.evaluate(model, tokenizer, task, limit=TEST_ROWS)
     record["scores"] = {name: vars(score) for name, score in result.scores.items()}
     record["perplexity"] = labkit.perplexity(model, tokenizer)
     results.put(record)

@@ -132,7 +132,8 @@ def test_every_rule_has_a_planted_violation():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_keeps_every_rule(path):
-    assert lint.problems(nbformat.read(path, as_version=4), path.name[:2]) == []
+    found = lint.problems(nbformat.read(path, as_version=4), path.name[:2])
+    assert found == [], "\n".join(["", *found])
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -9,7 +9,7 @@ import pytest
 
 from labkit import ConfigError, DataError, Task, load_task, read_rows
 from labkit.tasks import distinct_rows, exact_match, task_from_files
-from labkit.tasks.generate import SIZES, as_jsonl, splits
+from labkit.tasks.make_data import SIZES, as_jsonl, splits
 from labkit.tasks.tickets import make_row, same
 
 TICKETS = load_task("tickets")
@@ -86,7 +86,7 @@ def test_the_card_says_what_the_data_is():
         "2026",
         "MIT",
         "invented",
-        "python -m labkit.tasks.generate tickets",
+        "python -m labkit.tasks.make_data tickets",
         "exact",
         "field_f1",
         "valid_json",
@@ -103,7 +103,7 @@ def test_generator_writes_the_same_files_from_the_command_line(tmp_path):
         "folder = pathlib.Path(sys.argv[1])\n"
         "storage.course_data_dir = lambda: folder\n"
         "sys.argv = ['generate', 'tickets']\n"
-        "runpy.run_module('labkit.tasks.generate', run_name='__main__')\n"
+        "runpy.run_module('labkit.tasks.make_data', run_name='__main__')\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -32,8 +32,8 @@ exercise(
     importance=5,
     solution=lora_forward,
     explanation=(
-        "The base answers as always, x @ W.T. The update goes through the small matrix A first, down to r numbers, and\n"
-        "then through B, up again. r is the number of rows of A. Only the update is scaled by alpha / r."
+        "The base answers as always, x @ W.T. The update goes through the small matrix A first, down to r numbers,\n"
+        "and then through B, up again. r is the number of rows of A. Only the update is scaled by alpha / r."
     ),
     cases=_forward_cases,
     hints=[
@@ -161,8 +161,7 @@ exercise(
         Mistake(
             _count_as_if_all_were_wide,
             "Your count takes k_proj and v_proj to be as wide as q_proj.",
-            "Under grouped-query attention several query heads share one key/value head. The 16.8 million people quote\n"
-            "  for an 8B Llama come from exactly this.",
+            "Several query heads share one key/value head. The 16.8 million quoted for an 8B Llama come from this.",
             "kv_heads, which your count does not need so far.",
         ),
         Mistake(
@@ -204,7 +203,7 @@ exercise(
         Mistake(
             _count_q_and_v,
             "You counted q_proj and v_proj only.",
-            "That is what the LoRA paper adapted, and PEFT's default for a Llama; here all four projections are asked for.",
+            "That is the LoRA paper's choice and PEFT's default for a Llama; here all four are asked for.",
             "k_proj is as wide as v_proj, o_proj as q_proj.",
         ),
     ],
@@ -235,7 +234,7 @@ exercise(
     id="03.3",
     title="The merged weight",
     prompt=(
-        "Write merged_weight(W, A, B, alpha, dropout): one matrix that answers as the base and its update do together.\n"
+        "Write merged_weight(W, A, B, alpha, dropout): one matrix that answers as base and update together.\n"
         "dropout is the probability the adapter was trained with. W must stay as it is."
     ),
     minutes=5,
@@ -243,8 +242,8 @@ exercise(
     importance=4,
     solution=merged_weight,
     explanation=(
-        "B A has the shape of W, so the scaled update can be added once and for all. Dropout is an affair of training:\n"
-        "it thins the inputs of A at random while A and B learn, and has no part in the finished update."
+        "B A has the shape of W, so the scaled update can be added once and for all. Dropout is an affair of\n"
+        "training: it thins the inputs of A at random while A and B learn, and has no part in the finished update."
     ),
     cases=_merge_cases,
     hints=[
@@ -280,7 +279,7 @@ exercise(
         Mistake(
             lambda W, A, B, alpha, dropout: W + alpha / A.shape[0] * (1 - dropout) * (B @ A),
             "Your update is weakened by the dropout.",
-            "While training, dropout already scales what it keeps by 1 / (1 − p), so that nothing needs correcting later.",
+            "While training, dropout scales what it keeps by 1 / (1 − p), so nothing needs correcting later.",
             "leave dropout out. It is in the signature to tempt you.",
         ),
         Mistake(
@@ -296,7 +295,7 @@ exercise(
             "W + …, which makes a new matrix, instead of W += ….",
         ),
     ],
-    shows="A merged model computes nothing extra: one matrix product a layer, as before. Notebook 09 looks at the rounding.",
+    shows="A merged model computes nothing extra: one matrix product a layer, as before. Notebook 09 has the rest.",
 )
 
 # 03.4
@@ -319,15 +318,15 @@ exercise(
     id="03.4",
     title="Which layers are meant",
     prompt=(
-        "Write matching(names, targets): the names, in their order, that are one of the targets or end in one after a dot."
+        "Write matching(names, targets): those names, in their order, that are a target or end in one after a dot."
     ),
     minutes=5,
     difficulty=2,
     importance=3,
     solution=matching,
     explanation=(
-        "A target is the last part of a name, cut at a dot. Asking for the dot keeps v_proj from matching qkv_proj; the\n"
-        "comparison for equality is for a layer at the very top, which has no dot before it."
+        "A target is the last part of a name, cut at a dot. Asking for the dot keeps v_proj from matching qkv_proj;\n"
+        "the comparison for equality is for a layer at the very top, which has no dot before it."
     ),
     cases=_names_and_targets,
     hints=[
@@ -466,7 +465,7 @@ exercise(
         Mistake(
             _both_zero,
             "Nothing will ever learn: A and B are both zero.",
-            "The gradient of A is multiplied by B, and that of B by A. If both are zero, so are both gradients, for good.",
+            "The gradient of A is multiplied by B, and that of B by A. If both are zero, so are both gradients.",
             "the table of the four starts in section 2.",
         ),
         Mistake(
@@ -478,8 +477,7 @@ exercise(
         Mistake(
             _the_other_way_round,
             "B is random and A is zero: it would learn, but it is the other way round.",
-            "The update is zero, as it should be. But LoRA and every library start with A random, and the two train\n"
-            "  differently (Hayou et al., 2024).",
+            "LoRA and its libraries start with A random, and the two train differently (Hayou et al., 2024).",
             "which of the two your zeros went to.",
         ),
         Mistake(

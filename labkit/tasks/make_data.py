@@ -1,4 +1,4 @@
-"""Write a task's data: ``python -m labkit.tasks.generate tickets``. The same rows every time."""
+"""Write a task's data: ``python -m labkit.tasks.make_data tickets``. The same rows every time."""
 
 import json
 import sys

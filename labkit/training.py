@@ -66,7 +66,16 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class StepReport:
-    """What is known after a step: `loss` in nats a token, `seconds` since the start of this call."""
+    """What is known after a step.
+
+    Attributes:
+        step, steps: steps done, and steps in all.
+        loss: of this step, in nats a token.
+        learning_rate: of this step.
+        tokens: that went through the model so far, prompts included, since the start of this call of train.
+        seconds: since then; seconds_left: what is likely still to come.
+        tokens_per_second: over that time.
+    """
 
     step: int
     steps: int
@@ -181,7 +190,7 @@ def train(
 
     was_training = model.training
     model.train()
-    began, tokens = time.perf_counter(), 0
+    began = time.perf_counter()
     try:
         with torch.random.fork_rng():
             for step in range(start, config.steps):
@@ -189,25 +198,36 @@ def train(
                 batch = [examples[i] for i in rows_at(step, len(examples), config)]
                 rate = learning_rate_at(step, config)
                 loss = _step(loss_module, optimizer, accelerator, batch, rate, config, tokenizer.pad_token_id, step)
-                step_tokens = sum(len(example.input_ids) for example in batch)
-                tokens += step_tokens
-                result.history.append({"step": step + 1, "loss": loss, "learning_rate": rate, "tokens": step_tokens})
+                tokens = sum(len(example.input_ids) for example in batch)
+                result.history.append({"step": step + 1, "loss": loss, "learning_rate": rate, "tokens": tokens})
                 result.seconds = time.perf_counter() - began
-                result.tokens_per_second = tokens / result.seconds
-                if accelerator.is_main_process:
-                    if config.checkpoint_every and (step + 1) % config.checkpoint_every == 0:
-                        checkpoints.save(output_dir, step + 1, trainable, optimizer.optimizer, recipe, result.history)
-                    if on_step:
-                        left = result.seconds / (step + 1 - start) * (config.steps - step - 1)
-                        on_step(
-                            StepReport(
-                                step + 1, config.steps, loss, rate, tokens, result.seconds,
-                                result.tokens_per_second, left,
-                            )
-                        )  # fmt: skip
+                report = _report(result, start, config.steps)
+                result.tokens_per_second = report.tokens_per_second
+                if not accelerator.is_main_process:
+                    continue
+                if config.checkpoint_every and (step + 1) % config.checkpoint_every == 0:
+                    checkpoints.save(output_dir, step + 1, trainable, optimizer.optimizer, recipe, result.history)
+                if on_step:
+                    on_step(report)
     finally:
         model.train(was_training)
     return result
+
+
+def _report(result: TrainResult, start: int, steps: int) -> StepReport:
+    """What is known after the newest step of a run that began, or was resumed, at step `start`."""
+    newest, done = result.history[-1], len(result.history)
+    tokens = sum(entry["tokens"] for entry in result.history[start:])
+    return StepReport(
+        step=done,
+        steps=steps,
+        loss=newest["loss"],
+        learning_rate=newest["learning_rate"],
+        tokens=tokens,
+        seconds=result.seconds,
+        tokens_per_second=tokens / result.seconds,
+        seconds_left=result.seconds / (done - start) * (steps - done),
+    )
 
 
 def _step(

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.conftest import make_tiny_llama, make_tiny_tokenizer
+from conftest import make_tiny_llama, make_tiny_tokenizer
 
 ROWS = [{"prompt": f"say {i}", "completion": f"ok {i}"} for i in range(20)]
 
@@ -65,15 +65,26 @@ def broken(lines: list[str]) -> bytes:
     return "\n".join(lines).encode()
 
 
-GOOD_LINES = [json.dumps(row) for row in ROWS]
-LONG = json.dumps({"prompt": "a" * 100, "completion": "b"})
+LINES = [json.dumps(row) for row in ROWS]
 BROKEN = {
-    "bad JSON on line 17": (broken(GOOD_LINES[:16] + ['{"prompt": "x", '] + GOOD_LINES[17:]), ":17: not valid JSON", "whole JSON object"),
-    "a missing field": (broken(GOOD_LINES[:4] + ['{"prompt": "x"}']), ':5: the field "completion" is missing', "needs prompt and completion"),
+    "bad JSON on line 17": (
+        broken([*LINES[:16], '{"prompt": "x", ', *LINES[17:]]),
+        ":17: not valid JSON",
+        "whole JSON",
+    ),
+    "a missing field": (
+        broken([*LINES[:4], '{"prompt": "x"}']),
+        ':5: the field "completion" is missing',
+        "needs prompt",
+    ),
     "an empty file": (b"", "broken.jsonl: the file has no rows", "Write one JSON object a line"),
-    "not UTF-8": (broken(GOOD_LINES[:2]) + b'\n{"prompt": "caf\xe9", "completion": "x"}', ":3: not UTF-8", "encoding UTF-8"),
-    "a row longer than the context": (broken(GOOD_LINES[:7] + [LONG]), ":8: the row has", "Shorten the row"),
-}  # fmt: skip
+    "not UTF-8": (broken(LINES[:2]) + b'\n{"prompt": "caf\xe9", "completion": "x"}', ":3: not UTF-8", "encoding UTF-8"),
+    "a row longer than the context": (
+        broken([*LINES[:7], json.dumps({"prompt": "a" * 100, "completion": "b"})]),
+        ":8: the row has",
+        "Shorten the row",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -1,6 +1,7 @@
 """`tickets` is learned by right training only: the same code with one thing broken stays under 40 %."""
 
 import pytest
+
 from benchmarks.tickets_controls import RUNS, run
 
 ROWS = 64

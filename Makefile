@@ -15,7 +15,7 @@ export PIP_ARGS
 # Tests see no model hub, and write progress to a folder that is thrown away
 SANDBOXED = set -e; data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; \
 	HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 PYTHONUTF8=1 LABKIT_DATA="$$data"
-NBVAL = $(PY) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg \
+NBVAL = $(PY) -m pytest -p tests.notebooks.budgets --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg \
 	--nbval-cell-timeout 180 --nbval-kernel-startup-timeout 180 notebooks/
 
 .PHONY: help setup lab test test-units test-notebooks test-avx2 test-browser test-gpu demo refresh constraints clean

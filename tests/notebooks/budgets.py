@@ -1,0 +1,83 @@
+"""A pytest plugin for the nbval run: is every notebook as quick as it says?
+
+    pytest -p tests.notebooks.budgets --nbval … notebooks/
+
+A notebook states its seconds on two ordinary cores in ``metadata.labkit.budget_seconds``. Other machines are
+slower, and shared ones are slow at times, so a fixed piece of work is timed before and after the run, and the
+budgets are stretched by how much longer it takes here than it did where they were stated.
+"""
+
+import statistics
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import nbformat
+import torch
+
+# What `calibrate` gave on the machine where the budgets were stated: two cores, AVX2 kernels, nothing else running.
+REFERENCE_SECONDS = 0.1
+
+
+def calibrate() -> float:
+    """Seconds for a fixed matrix product and a fixed forward pass, the median of five tries."""
+    matrix = torch.randn(1024, 1024, generator=torch.Generator().manual_seed(0))
+    block = torch.nn.TransformerEncoderLayer(576, 9, 1536, dropout=0.0, batch_first=True).eval()
+    tokens = torch.randn(8, 64, 576, generator=torch.Generator().manual_seed(0))
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        with torch.no_grad():
+            matrix @ matrix @ matrix
+            block(tokens)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+def slowdown(calibrations: list[float]) -> float:
+    """How many times slower than the reference this machine was at its slowest; never below 1."""
+    return max(1.0, max(calibrations) / REFERENCE_SECONDS)
+
+
+def over_budget(seconds: dict[str, float], budgets: dict[str, float], factor: float) -> list[str]:
+    """The notebooks that took longer than `factor` times their budget."""
+    return [name for name, taken in seconds.items() if taken > factor * budgets.get(name, float("inf"))]
+
+
+class Budgets:
+    """Adds up the seconds of each notebook's cells, and fails the run when one is over its budget."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.calibrations: list[float] = []
+
+    def pytest_sessionstart(self):
+        self.calibrations.append(calibrate())
+
+    def pytest_runtest_logreport(self, report):
+        if (path := report.nodeid.split("::")[0]).endswith(".ipynb"):
+            self.seconds[path] += report.duration
+
+    def pytest_sessionfinish(self, session):
+        self.calibrations.append(calibrate())
+        root = session.config.rootpath
+        self.budgets = {name: budget_of(root / name) for name in self.seconds}
+        self.factor = slowdown(self.calibrations)
+        if over_budget(self.seconds, self.budgets, self.factor) and session.exitstatus == 0:
+            session.exitstatus = 1
+
+    def pytest_terminal_summary(self, terminalreporter):
+        terminalreporter.section(f"notebooks: seconds and budgets (this machine, now: {self.factor:.2f} × slower)")
+        late = over_budget(self.seconds, self.budgets, self.factor)
+        for name, taken in sorted(self.seconds.items()):
+            verdict = "OVER BUDGET" if name in late else "in time"
+            terminalreporter.write_line(f"{Path(name).name:32}{taken:7.1f} of {self.budgets[name]:5.0f} s  {verdict}")
+
+
+def budget_of(path: Path) -> float:
+    """What the notebook says it takes, in seconds on two ordinary cores."""
+    return nbformat.read(path, 4).metadata.labkit.budget_seconds
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(Budgets())

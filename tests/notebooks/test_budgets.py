@@ -28,10 +28,8 @@ def test_a_notebook_over_its_budget_turns_a_green_run_red(budget, status, verdic
     cell = nbformat.v4.new_code_cell("import time\ntime.sleep(1)", execution_count=1)
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"labkit": {"budget_seconds": budget}})
     nbformat.write(notebook, tmp_path / "slow.ipynb")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.notebooks.budgets", "--rootdir", tmp_path, "-p", "no:cacheprovider",
-         "--nbval", "--nbval-current-env", tmp_path / "slow.ipynb"],
-        capture_output=True, text=True, cwd=ROOT,
-    )  # fmt: skip
+    options = ["-p", "tests.notebooks.budgets", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
+    command = [sys.executable, "-m", "pytest", *options, "--rootdir", tmp_path, tmp_path / "slow.ipynb"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert "1 passed" in done.stdout and verdict in done.stdout
     assert done.returncode == status

@@ -148,4 +148,4 @@ def test_resume_with_other_settings_is_refused(tiny_base, good_data, tmp_path):
     process.kill()
     process.wait()
     done = labkit(*arguments, "--steps", 4000, "--resume")
-    assert done.returncode == 2 and "made by another run (steps differ)" in done.stderr
+    assert done.returncode == 2 and "made by another run (not the same: steps)" in done.stderr

@@ -97,4 +97,4 @@ def render_masked(tokenizer, example: Example) -> str:
     """The example as text, with the part that the loss does not count in grey (ANSI colours)."""
     masked = tokenizer.decode(example.input_ids[: example.prompt_length])
     counted = tokenizer.decode(example.input_ids[example.prompt_length :])
-    return f"\x1b[90m{masked}\x1b[0m{counted}"
+    return f"\x1b[38;5;245m{masked}\x1b[0m{counted}"

@@ -1,10 +1,22 @@
 """`tickets` is learned by right training only: the same code with one thing broken stays under 40 %."""
 
+import os
+
 import pytest
+import torch
 
 from benchmarks.tickets_controls import RUNS, run
 
 ROWS = 64
+
+
+@pytest.fixture(autouse=True)
+def all_cores():
+    """The other tests keep to one thread, which suits tiny models; this is a real one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count())
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.slow

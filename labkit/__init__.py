@@ -28,6 +28,9 @@ _HOME = {
     "evaluation": "evaluate generate perplexity bootstrap_interval",
     "lab.claims": "claim approx",
     "lab.exercises": "check hint solution",
+    "lab.predictions": "predict reveal surprises show_surprises",
+    "lab.quizzes": "quiz Question",
+    "lab.progress_map": "progress",
     "lab.plots": "use_style axes",
     "lab.widgets": "training_bar",
 }

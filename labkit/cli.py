@@ -111,6 +111,15 @@ def evaluate(options: argparse.Namespace) -> None:
         _print_scores(evaluation)
 
 
+def progress(options: argparse.Namespace) -> None:
+    from labkit.lab.exercises.form import known_ids
+    from labkit.lab.progress_map import map_data, map_text
+    from labkit.lab.record import read_record
+
+    record, ids = read_record(), known_ids()
+    print(json.dumps(map_data(record, ids), indent=2, ensure_ascii=False) if options.json else map_text(record, ids))
+
+
 def demo(options: argparse.Namespace) -> None:
     import torch
 
@@ -207,6 +216,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--adapter", type=Path, help="an adapter's folder; its task and system prompt are used")
     sub.add_argument("--limit", type=int, help="only the first so many rows")
     sub.add_argument("--json", action="store_true", help="the scores as JSON")
+
+    sub = command(progress, "the map of the course, and how far you are")
+    sub.add_argument("--json", action="store_true", help="every notebook and exercise as JSON")
 
     sub = command(demo, "the whole idea in a terminal, in about a minute")
     sub.add_argument("--base", help="another base: a model's folder or hub id")

@@ -1,8 +1,10 @@
-"""A progress bar for training: a widget in Jupyter, a line in a terminal."""
+"""How the course shows a widget, and a progress bar for training: a widget in Jupyter, a line in a terminal."""
 
+import html
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 
@@ -51,16 +53,51 @@ def training_bar(title: str = "training") -> Callable[[Report], None]:
     Args:
         title: shown in front of the bar.
     """
-    if _in_notebook():
+    if in_notebook():
         return _WidgetBar(title)
     return _RewrittenLine(title) if sys.stderr.isatty() else _LineEveryTenth(title)
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this."""
     if "IPython" not in sys.modules:  # a kernel has it loaded; a terminal need not wait for it
         return False
     shell = sys.modules["IPython"].get_ipython()
     return shell is not None and hasattr(shell, "kernel")
+
+
+def show_widget(widget, text: str, html_text: str | None = None) -> None:
+    """Display `widget`, and store what stands for it where there is no kernel: on GitHub, in nbval's comparison.
+
+    Args:
+        widget: any ipywidgets widget.
+        text: the same each time. The widget's own text form holds its whole state, and would differ.
+        html_text: a richer form of `text`, for pages that can show it.
+    """
+    from IPython.display import display
+
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    shown = {"application/vnd.jupyter.widget-view+json": view, "text/plain": text}
+    display(shown | ({"text/html": html_text} if html_text else {}), raw=True)
+
+
+def as_html(text: str) -> str:
+    """`text` for an HTML page: special characters escaped, `` `code` `` set as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+
+
+def radio_buttons(options: Iterable[str], chosen: str | None, on_choice: Callable[[str], None]):
+    """A button for each option; none is pressed when `chosen` is no option. A press calls ``on_choice(option)``."""
+    from ipywidgets import Layout, RadioButtons
+
+    options = list(options)
+    radio = RadioButtons(
+        options=[(option.replace("`", ""), option) for option in options],
+        value=chosen if chosen in options else None,
+        layout=Layout(width="max-content"),
+    )
+    radio.observe(lambda change: on_choice(change["new"]), names="value")
+    return radio
 
 
 class _WidgetBar:
@@ -80,15 +117,11 @@ class _WidgetBar:
                 self.bar.bar_style = "success"
 
     def _display(self, steps: int) -> None:
-        from IPython.display import display
         from ipywidgets import FloatProgress, HBox, Label
 
         self.bar, self.label = FloatProgress(max=steps), Label()
         box = HBox([Label(self.title), self.bar, self.label])
-        # the widget's own text form holds its whole state, the loss included, and would differ each time
-        view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-        text = f"({self.title}: a progress bar is shown here while the cell runs)"
-        display({"application/vnd.jupyter.widget-view+json": view, "text/plain": text}, raw=True)
+        show_widget(box, f"({self.title}: a progress bar is shown here while the cell runs)")
 
 
 class _RewrittenLine:

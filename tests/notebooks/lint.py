@@ -5,12 +5,14 @@
 
 import ast
 import base64
+import contextlib
 import copy
 import io
 import re
 import tokenize
 from collections.abc import Callable, Iterator
 
+import prose
 from nbformat import NotebookNode
 
 from labkit.lab.exercises.form import known_ids
@@ -36,6 +38,10 @@ def problems(notebook: NotebookNode, number: str) -> list[str]:
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def markdown(notebook: NotebookNode) -> str:
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
 
 
 def output_texts(cell: NotebookNode) -> list[str]:
@@ -202,8 +208,8 @@ def skeleton(notebook, number):
         yield "the first cell is not a title (# …)"
     if number == "00":
         return
-    prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    if not re.search(r"\b\d+ ?(min|minutes)\b", prose):
+    text = markdown(notebook)
+    if not re.search(r"\b\d+ ?(min|minutes)\b", text):
         yield "the minutes it takes are not stated"
     place = 0
     for part in (
@@ -214,7 +220,7 @@ def skeleton(notebook, number):
         "Key takeaways",
         "Sources",
     ):
-        found = re.compile(rf"^(#+ |\*\*).*{part}", re.IGNORECASE | re.MULTILINE).search(prose, place)
+        found = re.compile(rf"^(#+ |\*\*).*{part}", re.IGNORECASE | re.MULTILINE).search(text, place)
         if not found:
             yield f"no heading {part!r} (or not in its place)"
         else:
@@ -239,3 +245,36 @@ def exercises_known(notebook, number):
             yield f"exercise {id} belongs to another notebook"
     if number != "00" and not 3 <= len(called) <= 5:
         yield f"{len(called)} exercises; three to five are asked for"
+
+
+@rule
+def takeaways_name_claims(notebook, number):
+    """No sentence has to be believed: what a learner takes along was measured here, and says where."""
+    bullets = prose.takeaways(markdown(notebook))
+    if bullets is None:
+        return  # skeleton reports it
+    if not bullets:
+        yield 'there is no list under Key takeaways (- … *(claim "…")*)'
+    made = []
+    for cell in code_cells(notebook):
+        with contextlib.suppress(SyntaxError):  # plain_python reports it
+            made += prose.claims_made(cell.source)
+    for bullet in bullets:
+        named = prose.claims_named(bullet)
+        if not named:
+            yield f"the takeaway {bullet!r} names no claim"
+        for name in named:
+            if not any(pattern.fullmatch(name) for pattern in made):
+                yield f"no cell claims {name!r}, which a takeaway names"
+
+
+@rule
+def numbers_measured(notebook, number):
+    """A number in prose is one that a cell holds or shows, or has its source beside it: author and year, or arXiv."""
+    shown = prose.numbers_shown(text for cell in code_cells(notebook) for text in [cell.source, *output_texts(cell)])
+    sections, ids = prose.section_numbers(markdown(notebook)), known_ids()
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for stated, unit in dict.fromkeys(prose.numbers_stated(cell.source, sections, ids)):
+                if not prose.is_shown(stated, unit, shown):
+                    yield f"{cell.id} says {f'{stated} {unit}'.strip()!r}, which no cell shows and no source backs"

@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbval.plugin import get_sanitize_patterns
+from prose import is_shown, numbers_shown, numbers_stated
 
 from labkit.lab.claims import APPROX_PATTERN
 from labkit.lab.outputs import normalise
@@ -23,6 +24,7 @@ measure (20 minutes)
 ## Quick check
 ## Common misconceptions
 ## Key takeaways
+- It was seen. *(claims "seen", "ratio of step 3")*
 ## Sources
 [Next: LoRA by hand](03_lora_layer.ipynb)"""
 
@@ -44,7 +46,10 @@ def shown(**data):
 
 def clean():
     """A small notebook 04 that keeps every rule."""
-    code = new_code_cell("print(check('04.1'), check('04.2'), check('04.3'))", execution_count=1)
+    source = (
+        "claim('seen', x)\nlabkit.claim(f'ratio of step {n}', x)\nprint(check('04.1'), check('04.2'), check('04.3'))"
+    )
+    code = new_code_cell(source, execution_count=1)
     code.outputs = [stream("✔ seen: 12.5 %\n≈1.3 s for 60 steps\nthe model says “2.5 GB”\nratio 0.25\n")]
     cells = [new_markdown_cell("# Train"), code, new_code_cell("x = 'a; b;'", execution_count=2)]
     notebook = new_notebook(cells=[*cells, new_markdown_cell(PROSE)], metadata={"labkit": {"budget_seconds": 60}})
@@ -65,7 +70,15 @@ def tag(name):
 
 
 def without(part):
-    return lambda notebook: notebook.cells[3].update(source=PROSE.replace(part, ""))
+    return instead(part, "")
+
+
+def instead(part, other):
+    return lambda notebook: notebook.cells[3].update(source=PROSE.replace(part, other))
+
+
+def says(prose):
+    return lambda notebook: notebook.cells[0].update(source=f"# Train\n\n{prose}")
 
 
 # rule, what plants a violation, what the message must say
@@ -111,6 +124,20 @@ PLANTED = [
     ("exercises_known", source("check('04.9', x)"), "04.9 is not in"),
     ("exercises_known", source("check('05.1', x)"), "belongs to another"),
     ("exercises_known", lambda notebook: notebook.cells[1].update(source="check('04.1')"), "1 exercises"),
+    ("takeaways_name_claims", instead('"seen"', '"foreseen"'), "no cell claims 'foreseen'"),
+    ("takeaways_name_claims", instead("step 3", ""), "no cell claims 'ratio of '"),
+    ("takeaways_name_claims", instead("seen. ", "seen.\n- It is believed.\n- "), "'- It is believed.' names no claim"),
+    ("takeaways_name_claims", instead("*(claims", "(claims"), "names no claim"),
+    ("takeaways_name_claims", instead("- It", "It"), "no list under Key takeaways"),
+    ("numbers_measured", says("It took 13 steps."), "cell-01 says '13'"),
+    ("numbers_measured", says("**It has 1,234,567 numbers.**"), "'1,234,567'"),
+    ("numbers_measured", says("- A share of 12.6 %"), "'12.6 %'"),
+    ("numbers_measured", says("| trained | 0.31 |"), "'0.31'"),
+    ("numbers_measured", says("13 steps say nothing.\n\nLoRA does (Hu et al., 2021)."), "'13'"),
+    ("numbers_measured", says("- LoRA: Hu et al., 2021\n- It took 13 steps."), "'13'"),
+    ("numbers_measured", says("Since May 2021 it took 13 steps."), "'13'"),
+    ("numbers_measured", says("It took 13 steps, see [part 13](04_train_lora.ipynb)."), "'13'"),
+    ("numbers_measured", says("It falls by −0.13 in 13 minutes."), "'0.13'"),
 ]
 
 
@@ -124,6 +151,59 @@ def test_a_planted_violation_is_found(planted_exercises, name, plant, message):
 
 def test_a_clean_notebook_has_no_problems(planted_exercises):
     assert lint.problems(clean(), "04") == []
+
+
+@pytest.mark.parametrize(
+    "prose",
+    [
+        "It is 12.5 %, a share of 0.125, and took 60 steps and 1.3 s.",
+        "Its ratio is 0.250, a quarter, and one of four.",
+        "SmolLM2 is a model like Llama-3.1-8B or Phi-3, in Q4_1, with `r = 13` and <code>13</code>.",
+        "See section 13, Sections 13.1 and 14, notebook 07, notebooks 07 to 13, [part 13](04_train_lora.ipynb#13).",
+        "Hu and others (2021) trained 13 layers.",
+        "They trained 13 layers, see arXiv 2106.09685.",
+        "They trained 13 layers ([Hu et al., 2021](04_train_lora.ipynb)).",
+        "- Eckart, Young: *The approximation of one matrix by another of lower rank*, 1936, p. 211",
+        "About 13 minutes. ★\n\n**04.1 · What counts** (13 minutes, easy).\n\nDifficulty ●● · about 13 minutes",
+        "1. One\n2. Two\n\n<details><summary>13 · Why?</summary>Because.</details>",
+        "| notebook | minutes |\n|---|---|\n| Start | 13 |",
+        "```\n13\n```",
+        "## 13.1 · A heading\n\nAs was shown (13.1).",
+    ],
+)
+def test_numbers_that_are_shown_cited_or_no_statement_are_left_alone(planted_exercises, prose):
+    notebook = clean()
+    says(prose)(notebook)
+    assert lint.problems(notebook, "04") == []
+
+
+@pytest.mark.parametrize(
+    "number, unit, shown, found",
+    [
+        ("16.8", "million", "16,777,216", True),
+        ("16.7", "million", "16,777,216", False),
+        ("20", "million", "20_971_520", False),
+        ("21", "million", "20_971_520", True),
+        ("50", "%", "above=0.5", True),
+        ("50", "", "above=0.5", False),
+        ("0.125", "", "12.5 %", True),
+        ("0.125", "", "12.5 s", False),
+        ("0.002", "", "lr=2e-3", True),
+        ("2", "", "SmolLM2", False),
+        ("7", "", "x7 = 17", False),
+    ],
+)
+def test_a_number_counts_as_shown_in_another_spelling_only(number, unit, shown, found):
+    assert is_shown(number, unit, numbers_shown([shown])) is found
+
+
+def test_a_range_has_one_unit_for_both_numbers():
+    assert list(numbers_stated("16.8 or 20 million, 3 to 5 %")) == [
+        ("16.8", "million"),
+        ("20", "million"),
+        ("3", "%"),
+        ("5", "%"),
+    ]
 
 
 def test_every_rule_has_a_planted_violation():

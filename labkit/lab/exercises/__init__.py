@@ -17,7 +17,8 @@ from labkit.lab.exercises.form import (
     find,
     known_ids,
 )
-from labkit.lab.exercises.judging import judge
+from labkit.lab.exercises.judging import NOT_ATTEMPTED, RIGHT, judge
+from labkit.lab.record import note_try
 
 __all__ = [
     "Case",
@@ -39,7 +40,7 @@ def check(id: str, answer=None) -> None:
 
     Prints ``○`` not attempted yet, with the first hint; ``✔`` right; or ``✗`` with what is wrong, what
     may be behind it and where to look. Your code runs on copies of several inputs, with a time limit, and
-    cannot harm the notebook.
+    cannot harm the notebook. Your progress is kept.
 
     Args:
         id: the exercise, ``"03.1"``.
@@ -52,6 +53,8 @@ def check(id: str, answer=None) -> None:
     except Exception as error:
         print(f"✗ {id} could not be judged ({type(error).__name__}). Is your answer an ordinary Python value?")
         return
+    if verdict.mark != NOT_ATTEMPTED:
+        note_try(found.id, passed=verdict.mark == RIGHT)
     print(f"{verdict.mark} {id} {verdict.lines[0]}")
     for line in verdict.lines[1:]:
         print(f"  {line}")

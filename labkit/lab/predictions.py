@@ -1,0 +1,113 @@
+"""Predictions: say first what you expect, then measure, and see at the end of the course what surprised you."""
+
+from collections.abc import Iterable
+
+from labkit.errors import ConfigError
+from labkit.lab.record import Prediction, note_measured, note_prediction, read_record
+from labkit.lab.widgets import as_html, in_notebook, radio_buttons, show_widget
+
+_asked: dict[str, tuple[str, ...]] = {}  # id -> options, of this session
+
+
+def predict(question: str, options: list[str], *, id: str | None = None) -> None:
+    """Ask what the learner expects; a choice is recorded when it is made.
+
+    In Jupyter it shows one button for each option. Nothing waits for an answer: in a plain run nothing is
+    chosen and nothing recorded, and the stored output, question and options as text, is the same each time.
+
+    Args:
+        question: one sentence.
+        options: what might come out, at least two, each a few words.
+        id: what :func:`reveal` calls it; the question itself when not given.
+
+    Raises:
+        ConfigError: fewer than two options, or the same one twice.
+    """
+    options, id = tuple(options), id or question
+    if len(options) < 2 or len(set(options)) < len(options) or not all(isinstance(o, str) and o for o in options):
+        raise ConfigError(f"predict({question!r}) needs at least two options, all different texts, got {options}")
+    _asked[id] = options
+    text = "\n".join([f"Your prediction: {question}", *(f"  ○ {option}" for option in options)])
+    if in_notebook():
+        show_widget(_prediction_box(id, question, options), text)
+    else:
+        print(text)
+
+
+def reveal(id: str, measured: str) -> None:
+    """Print what the learner said beside what was measured; keep both for the end of the course.
+
+    Args:
+        id: of the prediction; its question, if it has no other.
+        measured: which of its options came out. Let code choose it from the measurement, never by hand.
+
+    Raises:
+        ConfigError: `measured` is not one of the prediction's options.
+    """
+    if id in _asked and measured not in _asked[id]:
+        raise ConfigError(f"reveal({id!r}): {measured!r} is not one of its options {', '.join(_asked[id])}")
+    prediction = read_record().predictions.get(id)
+    if prediction:
+        note_measured(id, measured)
+    print(comparison(prediction.said if prediction else None, measured))
+
+
+def comparison(said: str | None, measured: str) -> str:
+    """One line: ``You said: both. Measured: only B. A surprise.``"""
+    if said is None:
+        return f"Measured: {measured}. (You made no prediction.)"
+    return f"You said: {said}. Measured: {measured}. {'As you expected.' if said == measured else 'A surprise.'}"
+
+
+def surprises(answers: Iterable[Prediction]) -> list[str]:
+    """What surprised the learner, as lines of text: a count, then each prediction that did not come true.
+
+    Args:
+        answers: predictions, in the order they were made; those not measured yet do not count.
+    """
+    measured = [answer for answer in answers if answer.measured is not None]
+    if not measured:
+        return ["No prediction of yours has been measured yet."]
+    missed = [answer for answer in measured if answer.said != answer.measured]
+    lines = [f"You made {len(measured)} predictions, and {len(measured) - len(missed)} came true."]
+    if len(measured) == 1:
+        lines = [f"You made 1 prediction, and it {'did not come' if missed else 'came'} true."]
+    if missed:
+        lines.append("What surprised you:")
+    for answer in missed:
+        lines += [f"  {answer.question}", f"    you said: {answer.said} · measured: {answer.measured}"]
+    return lines
+
+
+def show_surprises() -> None:
+    """Print what surprised you so far: your predictions that the measurements did not bear out."""
+    print("\n".join(surprises(read_record().predictions.values())))
+
+
+def note_on_choice(chosen: str, recorded: Prediction | None) -> str:
+    """What stands below the buttons after a choice.
+
+    Args:
+        chosen: the option chosen now.
+        recorded: what the learner's record holds after it.
+    """
+    if recorded is None:
+        return "Your choice could not be saved. The course goes on all the same: run the next cell."
+    if recorded.said != chosen:
+        return f"You have seen the measurement. What you said before it is kept: {recorded.said}."
+    return "Noted. Now run the next cell."
+
+
+def _prediction_box(id: str, question: str, options: tuple[str, ...]):
+    """The question, a radio button for each option, and a note."""
+    from ipywidgets import HTML, VBox
+
+    note = HTML()
+
+    def choose(option: str) -> None:
+        note_prediction(id, question, option)
+        note.value = as_html(note_on_choice(option, read_record().predictions.get(id)))
+
+    before = read_record().predictions.get(id)
+    buttons = radio_buttons(options, before.said if before else None, choose)
+    return VBox([HTML(f"<b>Your prediction:</b> {as_html(question)}"), buttons, note])

@@ -1,0 +1,75 @@
+"""The map of the course, and how far the learner is on it."""
+
+from dataclasses import asdict, dataclass
+
+from labkit.lab.exercises.form import known_ids
+from labkit.lab.record import PASSED, Attempts, Record, read_record
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """One notebook of the course.
+
+    Args:
+        number: ``"03"``.
+        title: a few words.
+        minutes: of reading, running and exercises together; None while it is still to come.
+        core: whether it is on the core path.
+    """
+
+    number: str
+    title: str
+    minutes: int | None
+    core: bool = False
+
+
+COURSE = (
+    Notebook("00", "Start here", 15, core=True),
+    Notebook("01", "Low rank and the SVD", None, core=True),
+    Notebook("02", "The cost of full fine-tuning", None),
+    Notebook("03", "The LoRA layer", 75, core=True),
+    Notebook("04", "Train a LoRA", 45, core=True),
+    Notebook("05", "Rank, α and targets", None),
+    Notebook("06", "Data and evaluation", None),
+    Notebook("07", "Quantization and NF4", None, core=True),
+    Notebook("08", "QLoRA", None, core=True),
+    Notebook("09", "Merge", None, core=True),
+    Notebook("10", "Swap adapters", None, core=True),
+    Notebook("11", "PEFT and more machines", None),
+)
+
+
+def progress() -> None:
+    """Print the map of the course: each notebook, its minutes, and how many of its exercises you have passed.
+
+    ``check`` keeps the count. ``labkit progress`` prints the same in a terminal.
+    """
+    print(map_text(read_record(), known_ids()))
+
+
+def map_text(record: Record, ids: list[str]) -> str:
+    """The map as lines of text.
+
+    Args:
+        record: the learner's record.
+        ids: the course's exercises, ``["00.1", "03.1", …]``.
+    """
+    width = max(len(notebook.title) for notebook in COURSE)
+    lines = [f"     {'notebook':<{width}}  minutes  exercises passed"]
+    for notebook in COURSE:
+        passed = [record.exercises.get(id, Attempts()).state == PASSED for id in ids if id[:2] == notebook.number]
+        minutes = "to come" if notebook.minutes is None else str(notebook.minutes)
+        dots = f"{'●' * sum(passed)}{'○' * passed.count(False)}  {sum(passed)} of {len(passed)}" if passed else ""
+        star = "★" if notebook.core else " "
+        lines.append(f"{star} {notebook.number} {notebook.title:<{width}}  {minutes:>7}  {dots}".rstrip())
+    done = sum(record.exercises.get(id, Attempts()).state == PASSED for id in ids)
+    return "\n".join([*lines, "", f"★ is the core path. You have passed {done} of {len(ids)} exercises."])
+
+
+def map_data(record: Record, ids: list[str]) -> list[dict]:
+    """The map as data: each notebook's fields, and ``exercises``, by id the fields of :class:`Attempts`."""
+    return [
+        asdict(notebook)
+        | {"exercises": {id: asdict(record.exercises.get(id, Attempts())) for id in ids if id[:2] == notebook.number}}
+        for notebook in COURSE
+    ]

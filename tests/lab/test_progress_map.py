@@ -1,0 +1,63 @@
+import json
+from pathlib import Path
+
+import pytest
+
+import labkit
+from labkit.cli import main
+from labkit.lab.exercises.form import known_ids
+from labkit.lab.progress_map import COURSE, map_data, map_text
+from labkit.lab.record import Attempts, Record, note_try
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+IDS = ["00.1", "03.1", "03.2", "04.1"]
+
+
+def row(text, number):
+    return next(line for line in text.splitlines() if line[2:4] == number)
+
+
+def test_a_fresh_learner_has_passed_nothing():
+    text = map_text(Record(), IDS)
+    assert row(text, "03") == "★ 03 The LoRA layer                     75  ○○  0 of 2"
+    assert row(text, "02") == "  02 The cost of full fine-tuning  to come"
+    assert text.endswith("You have passed 0 of 4 exercises.")
+
+
+def test_what_was_passed_shows_and_what_was_tried_does_not():
+    learner = Record({"03.2": Attempts("passed", 2, "2026-01-05"), "03.1": Attempts("tried", 4)})
+    text = map_text(learner, IDS)
+    assert row(text, "03").endswith("●○  1 of 2") and row(text, "04").endswith("○  0 of 1")
+    assert text.endswith("You have passed 1 of 4 exercises.")
+
+
+def test_exercises_that_are_no_longer_there_do_not_count():
+    learner = Record({"99.1": Attempts("passed", 1, "2026-01-05")})
+    assert map_text(learner, IDS) == map_text(Record(), IDS)
+
+
+def test_the_data_hold_every_exercise_once():
+    data = map_data(Record({"03.2": Attempts("passed", 2, "2026-01-05")}), IDS)
+    assert [id for notebook in data for id in notebook["exercises"]] == IDS
+    assert data[3]["exercises"]["03.2"] == {"state": "passed", "tries": 2, "passed_on": "2026-01-05"}
+
+
+def test_the_notebook_and_the_terminal_print_the_same(capsys):
+    labkit.progress()
+    fresh = capsys.readouterr().out
+    assert main(["progress"]) == 0 and capsys.readouterr().out == fresh
+    note_try("00.1", passed=True)
+    labkit.progress()
+    moved = capsys.readouterr().out
+    assert row(moved, "00").endswith("●  1 of 1") and row(fresh, "00").endswith("○  0 of 1")
+    assert main(["progress", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["exercises"]["00.1"]["state"] == "passed"
+
+
+def test_every_exercise_of_the_course_has_its_place_on_the_map():
+    assert {id[:2] for id in known_ids()} <= {notebook.number for notebook in COURSE if notebook.minutes}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_that_is_there_is_on_the_map_with_its_minutes(path):
+    assert [notebook.minutes is not None for notebook in COURSE if notebook.number == path.name[:2]] == [True]

@@ -153,7 +153,7 @@ exercise(
     ),
     cases=lambda: [Case(576, 9, 3, 30, 8), Case(4096, 32, 8, 32, 16)],
     hints=[
-        "A layer from `in` to `out` costs r · in for A and r · out for B.",
+        "A layer from in to out costs r · in for A and r · out for B.",
         "k_proj and v_proj give one key and one value per key/value head: kv_heads · (hidden // heads) numbers.",
         "layers · (2 · r · (hidden + hidden) + 2 · r · (hidden + kv)), with kv from the hint before.",
     ],
@@ -247,7 +247,7 @@ exercise(
     ),
     cases=_merge_cases,
     hints=[
-        "You look for a matrix of the shape of W. Which product of A and B has that shape?",
+        "Which product of A and B has the shape of W?",
         "The scaling is alpha / r, as in the forward pass. What does dropout do once training is over?",
         "W + alpha / A.shape[0] * (B @ A), which makes a new matrix. Dropout does nothing.",
     ],
@@ -330,8 +330,8 @@ exercise(
     ),
     cases=_names_and_targets,
     hints=[
-        "Python's str.endswith tells whether a text ends in another. What must stand before the target?",
-        'name.endswith("." + target) is nearly all. What about a layer that is called just "v_proj"?',
+        "str.endswith is nearly right. What must stand before the target?",
+        'name.endswith("." + target) does most of it. What about a layer that is called just "v_proj"?',
         'Keep the names for which any(name == t or name.endswith("." + t) for t in targets).',
     ],
     mistakes=[
@@ -457,7 +457,7 @@ exercise(
     cases=lambda: [Case(64, 48, 8), Case(32, 96, 4)],
     observe=_observe_start,
     hints=[
-        "The update must start at zero, and yet something must be able to learn. Section 2 tries all four ways.",
+        "Silent, and yet able to learn: section 2 tries all four ways.",
         "A of shape (r, in_features) is random, B of shape (out_features, r) is zero. Return A first.",
         "A = torch.empty(r, in_features), then nn.init.kaiming_uniform_(A, a=math.sqrt(5)), and torch.zeros for B.",
     ],

@@ -401,27 +401,37 @@ def new_adapter(in_features, out_features, r):
     return A, torch.zeros(out_features, r)
 
 
+_GOOD_START = (
+    "the update starts at zero",
+    "B gets a gradient at once",
+    "A gets a gradient at once",
+    "how many rows of A differ",
+    "the numbers in A are large enough",
+    "the numbers in A are small enough",
+)
+
+
 def _observe_start(args, adapter):
     """What matters about freshly made A and B; the random numbers themselves are the learner's own."""
     in_features, out_features, r = args
-    pair = isinstance(adapter, (tuple, list)) and [isinstance(one, torch.Tensor) for one in adapter] == [True, True]
-    if not pair:
-        return "no pair of tensors: end with `return A, B`, both of them tensors"
+    if not isinstance(adapter, (tuple, list)) or [isinstance(one, torch.Tensor) for one in adapter] != [True, True]:
+        return "no pair of tensors"
     A, B = adapter
-    fits = A.shape == (r, in_features) and B.shape == (out_features, r)
-    seen = {"A's shape": list(A.shape), "B's shape": list(B.shape)}
-    if not fits:
+    seen = dict.fromkeys(["shape of A", "shape of B", *_GOOD_START])
+    seen |= {"shape of A": list(A.shape), "shape of B": list(B.shape)}
+    if A.shape != (r, in_features) or B.shape != (out_features, r):
         return seen
     x, error = torch.randn(20, in_features), torch.randn(20, out_features)
-    to_B, to_A = error.T @ (x @ A.T), (error @ B).T @ x
     spread = A.std().item() * math.sqrt(in_features)  # Kaiming-uniform with a = √5: 1/√3
-    return seen | {
-        "the update starts at zero": bool((B @ A == 0).all()),
-        "B gets a gradient at once": bool((to_B != 0).any()),
-        "A gets a gradient at once": bool((to_A != 0).any()),
-        "rows of A that differ": len(A.unique(dim=0)),
-        "size of the numbers in A": "too small" if spread < 0.3 else "as asked" if spread < 1.3 else "too large",
-    }
+    facts = (
+        bool((B @ A == 0).all()),
+        bool((error.T @ (x @ A.T) != 0).any()),
+        bool(((error @ B).T @ x != 0).any()),
+        len(A.unique(dim=0)),
+        spread > 0.3,
+        spread < 1.3,
+    )
+    return seen | dict(zip(_GOOD_START, facts))
 
 
 def _both_zero(in_features, out_features, r):
@@ -452,6 +462,10 @@ def _transposed(in_features, out_features, r):
 
 def _swapped(in_features, out_features, r):
     return new_adapter(in_features, out_features, r)[::-1]
+
+
+def _as_layers(in_features, out_features, r):
+    return nn.Linear(in_features, r, bias=False), nn.Linear(r, out_features, bias=False)
 
 
 def _ones(in_features, out_features, r):
@@ -503,7 +517,7 @@ exercise(
         Mistake(
             _too_large,
             "The numbers in A are too large: they do not shrink as the layer gets wider.",
-            "torch.randn and torch.rand spread as far whatever the width. Then A x grows with √in, and B's steps with it.",
+            "torch.randn spreads as far whatever the width. A x then grows with √in, and the steps of B with it.",
             "nn.init.kaiming_uniform_(A, a=math.sqrt(5)), which draws from −1/√in to 1/√in.",
         ),
         Mistake(
@@ -517,6 +531,12 @@ exercise(
             "You return B first and then A.",
             "A is the one that meets x: its shape is (r, in_features).",
             "the order in your return.",
+        ),
+        Mistake(
+            _as_layers,
+            "You do not return a pair of tensors.",
+            "Asked for are the two matrices themselves: no layers, and both of them.",
+            "end with return A, B. A layer's matrix is its .weight.",
         ),
         Mistake(
             _ones,

@@ -139,8 +139,16 @@ def _averaged_over_all(logits, labels):
     return _summed(logits, labels) / (len(labels) - 1)
 
 
-def _as_probability(logits, labels):
+def _negative(logits, labels):
     return -my_loss(logits, labels)
+
+
+def _softmax_first(logits, labels):
+    return my_loss(logits.softmax(-1), labels)
+
+
+def _as_a_number(logits, labels):
+    return my_loss(logits, labels).item()
 
 
 exercise(
@@ -188,7 +196,19 @@ exercise(
             "Divide by the number of labels that are not -100.",
         ),
         Mistake(
-            _as_probability,
+            _softmax_first,
+            "The logits went through a softmax before they came to the cross-entropy.",
+            "F.cross_entropy takes raw logits and does the softmax itself.",
+            "Leave the softmax out.",
+        ),
+        Mistake(
+            _as_a_number,
+            "It is the right number, but a plain Python one.",
+            "backward() needs the tensor, with everything that led to it; .item() cuts that off.",
+            "Leave .item() out.",
+        ),
+        Mistake(
+            _negative,
             "The sign is turned round.",
             "Cross-entropy is already −log p; gradient descent makes it small.",
             "Leave the minus sign out.",
@@ -221,6 +241,24 @@ def _cosine_from_the_start(step, steps, warmup, peak):
 
 def _falls_in_a_line(step, steps, warmup, peak):
     return peak * (step + 1) / warmup if step < warmup else peak * (1 - (step - warmup) / (steps - warmup))
+
+
+def _one_step_short(step, steps, warmup, peak):
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup - 1)))
+
+
+def _forgets_the_one(step, steps, warmup, peak):
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * math.cos(math.pi * (step - warmup) / (steps - warmup))
+
+
+def _quarter_cosine(step, steps, warmup, peak):
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * math.cos(math.pi / 2 * (step - warmup) / (steps - warmup))
 
 
 def _never_falls(step, steps, warmup, peak):
@@ -266,6 +304,24 @@ exercise(
             _falls_in_a_line,
             "The rate falls in a straight line.",
             "That is a good schedule too, but half a cosine stays high for longer and lands softly.",
+            "0.5 * (1 + math.cos(math.pi * done))",
+        ),
+        Mistake(
+            _one_step_short,
+            "The rate reaches 0 with the last step, so that step is wasted.",
+            "0 is where the cosine would be at step = steps, which is never taken.",
+            "done = (step - warmup) / (steps - warmup), without a further − 1.",
+        ),
+        Mistake(
+            _forgets_the_one,
+            "The rate jumps to half the peak after the warm-up, and ends below zero.",
+            "A cosine runs from 1 to −1; it must be lifted by 1 before it is halved.",
+            "0.5 * (1 + math.cos(…))",
+        ),
+        Mistake(
+            _quarter_cosine,
+            "You took a quarter of a cosine: it stays high and falls off steeply at the end.",
+            "Half a cosine goes through π, and is lifted so that it ends at 0.",
             "0.5 * (1 + math.cos(math.pi * done))",
         ),
         Mistake(
@@ -318,7 +374,7 @@ exercise(
         Mistake(
             30 * 4 * 16 * (576 + 576) * 4,
             "That takes k and v to be as wide as q.",
-            "With grouped queries, several query heads share one key and value head: 3 of 64 here.",
+            "With grouped queries, several query heads share one key and value head: 3 heads of 64 numbers here.",
             "k_proj and v_proj give out 192 numbers.",
         ),
         Mistake(
@@ -326,6 +382,12 @@ exercise(
             "That is one layer.",
             "Every one of the 30 layers has its own A and B.",
             "Multiply by 30.",
+        ),
+        Mistake(
+            adapter_bytes() / 1e6,
+            "That looks like megabytes.",
+            "The question is about bytes, and a megabyte is a million of them.",
+            "Leave out the division by 1,000,000.",
         ),
         Mistake(
             30 * 4 * 4 * 16 * 576,
@@ -346,6 +408,10 @@ def my_mean_loss(sums, counts):
 
 def _mean_of_means(sums, counts):
     return sum(s / c for s, c in zip(sums, counts)) / len(sums)
+
+
+def _sum_of_means(sums, counts):
+    return sum(s / c for s, c in zip(sums, counts))
 
 
 def _forgot_to_divide(sums, counts):
@@ -382,6 +448,12 @@ exercise(
             _mean_of_means,
             "You averaged the averages.",
             "A part with few tokens then weighs as much as one with many.",
+            "All the loss there is, over all the tokens there are.",
+        ),
+        Mistake(
+            _sum_of_means,
+            "You added up the parts' averages.",
+            "That grows with the number of parts, and weighs short parts too much.",
             "All the loss there is, over all the tokens there are.",
         ),
         Mistake(

@@ -16,7 +16,7 @@ import nbformat
 import torch
 
 # What `calibrate` gave on the machine where the budgets were stated: two cores, AVX2 kernels, nothing else running.
-REFERENCE_SECONDS = 0.1
+REFERENCE_SECONDS = 0.05
 
 
 def calibrate() -> float:

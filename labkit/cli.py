@@ -30,12 +30,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def fetch(options: argparse.Namespace) -> None:
+    """Fetch the base model, once."""
     from labkit.base import DEFAULT_BASE, fetch_base
 
     print(f"The base model is in {fetch_base(options.base or DEFAULT_BASE)}")
 
 
 def doctor(options: argparse.Namespace) -> int:
+    """Say whether this machine is ready; status 1 when it is not."""
     from labkit.doctor import examine, exit_status, report
 
     findings = examine()
@@ -44,6 +46,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def train(options: argparse.Namespace) -> None:
+    """Train an adapter, score it if asked, and save it; checkpoints go once it is saved."""
     import torch
 
     import labkit
@@ -91,6 +94,7 @@ def train(options: argparse.Namespace) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
+    """Score a base, or a base with an adapter, on test rows."""
     import labkit
     from labkit.lora.files import read_about
 
@@ -112,6 +116,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def progress(options: argparse.Namespace) -> None:
+    """The map of the course, with what this learner has done."""
     from labkit.lab.exercises.form import known_ids
     from labkit.lab.progress_map import map_data, map_text
     from labkit.lab.record import read_record
@@ -121,6 +126,7 @@ def progress(options: argparse.Namespace) -> None:
 
 
 def demo(options: argparse.Namespace) -> None:
+    """The base's answers, a minute of training, the adapter's answers."""
     import torch
 
     import labkit

@@ -14,6 +14,7 @@ CLOSE = Tolerance(rtol=1e-4, atol=1e-3)
 
 
 def lora_forward(x, W, A, B, alpha):
+    """The base's answer plus the scaled detour through A and B."""
     r = A.shape[0]
     return x @ W.T + alpha / r * (x @ A.T @ B.T)
 
@@ -114,6 +115,7 @@ exercise(
 
 
 def count_attention(hidden, heads, kv_heads, layers, r):
+    """r · (in + out) for q, k, v and o, in every layer."""
     kv = hidden // heads * kv_heads
     q_and_o = 2 * r * (hidden + hidden)
     k_and_v = 2 * r * (hidden + kv)
@@ -230,6 +232,7 @@ exercise(
 
 
 def merged_weight(W, A, B, alpha, dropout):
+    """W with the whole update added; dropout has no part in it."""
     r = A.shape[0]
     return W + alpha / r * (B @ A)
 
@@ -319,6 +322,7 @@ exercise(
 
 
 def matching(names, targets):
+    """The names that are a target, or end in one after a dot."""
     return [name for name in names if any(name == t or name.endswith("." + t) for t in targets)]
 
 
@@ -396,6 +400,7 @@ exercise(
 
 
 def new_adapter(in_features, out_features, r):
+    """A random, B zero: silent, and ready to learn."""
     A = torch.empty(r, in_features)
     nn.init.kaiming_uniform_(A, a=math.sqrt(5))
     return A, torch.zeros(out_features, r)

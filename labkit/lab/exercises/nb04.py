@@ -11,6 +11,7 @@ from labkit.lab.exercises import Case, Mistake, exercise
 
 
 def my_labels(input_ids, prompt_length):
+    """The ids, with -100 in place of the prompt."""
     labels = input_ids.clone()
     labels[:prompt_length] = -100
     return labels
@@ -115,6 +116,7 @@ exercise(
 
 
 def my_loss(logits, labels):
+    """Mean cross-entropy over the tokens that count."""
     predictions, targets = logits[:-1], labels[1:]
     counted = targets != -100
     return F.cross_entropy(predictions[counted], targets[counted])
@@ -221,6 +223,7 @@ exercise(
 
 
 def my_rate(step, steps, warmup, peak):
+    """A line up to the peak, then half a cosine down to 0."""
     if step < warmup:
         return peak * (step + 1) / warmup
     done = (step - warmup) / (steps - warmup)
@@ -338,6 +341,7 @@ exercise(
 
 
 def adapter_bytes():
+    """Layers · Σ r · (in + out) numbers, four bytes each."""
     hidden, key_value, layers, r, bytes_each = 576, 3 * 64, 30, 16, 4
     numbers = sum(r * (hidden + width) for width in (hidden, key_value, key_value, hidden))
     return layers * numbers * bytes_each
@@ -403,6 +407,7 @@ exercise(
 
 
 def my_mean_loss(sums, counts):
+    """All the loss there is, over all the tokens there are."""
     return sum(sums) / sum(counts)
 
 

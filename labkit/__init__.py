@@ -6,8 +6,9 @@ Importing it is cheap: torch and friends are loaded only when a name that needs 
 import importlib
 import os
 
-# OpenMP's threads wait for each other by spinning. On a machine with anything else to do that made generation
-# twenty times slower here; waiting passively costs next to nothing. It counts only if torch is not loaded yet.
+# OpenMP's threads wait for each other by spinning, which takes the core from whoever they wait for. Two programs
+# generating at once on two cores were three times slower for it; alone, waiting passively costs a few percent at
+# most. It counts only if torch is not loaded yet.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # public name -> the module that defines it; a test checks that each is there and documented

@@ -2,7 +2,7 @@
 
 Logits are the widest tensor of a language model (49,152 numbers a token in SmolLM2), and most tokens of
 a batch are prompt or padding, for which nobody asks the loss. So the output head is run only where there
-is a label. What :mod:`labkit.simulation` traces is what :mod:`labkit.training` runs: this.
+is a label.
 """
 
 import torch.nn.functional as F

@@ -15,24 +15,25 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from labkit.base import load_base
 
+TINY_SHAPE = {
+    "vocab_size": 96,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "tie_word_embeddings": True,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 2,
+}
+
 
 def make_tiny_llama(seed: int = 0, **changes) -> LlamaForCausalLM:
     """A random Llama of a few thousand parameters: 4 heads over 2 key/value heads, tied embeddings."""
     torch.manual_seed(seed)
-    settings = {
-        "vocab_size": 96,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 64,
-        "tie_word_embeddings": True,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "pad_token_id": 2,
-    }
-    return LlamaForCausalLM(LlamaConfig(**(settings | changes))).eval()
+    return LlamaForCausalLM(LlamaConfig(**(TINY_SHAPE | changes))).eval()
 
 
 @pytest.fixture

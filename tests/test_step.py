@@ -1,23 +1,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import make_tiny_llama
+from conftest import TINY_SHAPE, make_tiny_llama
 from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 from labkit import CompletionLoss, LoraConfig, encode, inject_lora
 from labkit.step import label_logits
 from labkit.text import IGNORED, Batch, collate
 
-SHAPE = {
-    "vocab_size": 96,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "pad_token_id": 2,
-    "eos_token_id": 2,
-}
 ROWS = [
     {"prompt": "Say a number.", "completion": "87"},
     {"prompt": "Hi", "completion": "Good morning"},
@@ -28,7 +18,7 @@ ROWS = [
 def gemma2():
     """Caps its logits at ±2, far below what its weights, made large, would give."""
     torch.manual_seed(0)
-    model = Gemma2ForCausalLM(Gemma2Config(**SHAPE, head_dim=8, final_logit_softcapping=2.0)).eval()
+    model = Gemma2ForCausalLM(Gemma2Config(**TINY_SHAPE, head_dim=8, final_logit_softcapping=2.0)).eval()
     with torch.no_grad():
         model.lm_head.weight.mul_(50)
     return model
@@ -37,7 +27,7 @@ def gemma2():
 def cohere():
     """Scales its logits."""
     torch.manual_seed(0)
-    return CohereForCausalLM(CohereConfig(**SHAPE, bos_token_id=1, logit_scale=0.25)).eval()
+    return CohereForCausalLM(CohereConfig(**TINY_SHAPE, logit_scale=0.25)).eval()
 
 
 def llama():

@@ -49,9 +49,7 @@ def save(
         save_file(averages, folder / "optimizer.safetensors")
         run = {"step": step, "recipe": recipe, "history": history}
         (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
-    older = [folder for _, folder in _checkpoints(output_dir)[:-1]]
-    for folder in [*older, *Path(output_dir).glob(f".{_PREFIX}*")]:
-        shutil.rmtree(folder)
+    remove_all_but_newest(output_dir)
     return path
 
 
@@ -97,6 +95,13 @@ def newest(output_dir: Path | str) -> Path | None:
     """The newest complete checkpoint in `output_dir`, if there is one."""
     found = _checkpoints(output_dir)
     return found[-1][1] if found else None
+
+
+def remove_all_but_newest(output_dir: Path | str) -> None:
+    """Remove older checkpoints and those that a killed run left half-written."""
+    older = [folder for _, folder in _checkpoints(output_dir)[:-1]]
+    for folder in [*older, *Path(output_dir).glob(f".{_PREFIX}*")]:
+        shutil.rmtree(folder)
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:

@@ -186,6 +186,8 @@ def train(
     result, start = TrainResult(), 0
     if resume:
         start, result.history = checkpoints.restore(output_dir, trainable, optimizer, recipe)
+        if accelerator.is_main_process:  # a run killed right after its last checkpoint had no time to remove the others
+            checkpoints.remove_all_but_newest(output_dir)
     loss_module, optimizer = accelerator.prepare(CompletionLoss(model), optimizer)
 
     was_training = model.training

@@ -231,6 +231,13 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bits(run, tmp_path):
     assert os.listdir(tmp_path / "checkpoints") == ["checkpoint-000025"]  # and no half-written ones
 
 
+def test_resuming_a_run_killed_before_it_could_remove_the_older_checkpoint_removes_it(run, tmp_path):
+    run(SAVED, output_dir=tmp_path)
+    shutil.copytree(tmp_path / "checkpoint-000010", tmp_path / "checkpoint-000008")
+    run(SAVED, output_dir=tmp_path, resume=True)
+    assert os.listdir(tmp_path) == ["checkpoint-000010"]
+
+
 def test_other_folders_are_not_taken_for_checkpoints(run, interrupted):
     (interrupted / ".checkpoint-000008.0badcafe.tmp").mkdir()
     (interrupted / "checkpoint-old").mkdir()

@@ -19,7 +19,7 @@ export OMP_WAIT_POLICY := passive
 SANDBOXED = set -e; data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; \
 	HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 PYTHONUTF8=1 LABKIT_DATA="$$data"
 NBVAL = $(PY) -m pytest -p tests.notebooks.budgets --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg \
-	--nbval-cell-timeout 180 --nbval-kernel-startup-timeout 180 notebooks/
+	--nbval-cell-timeout 180 --nbval-kernel-startup-timeout 180 notebooks/$(if $(NB),$(NB)_*.ipynb)
 
 .PHONY: help setup lab test test-units test-notebooks test-avx2 test-browser test-gpu demo refresh constraints clean
 
@@ -28,6 +28,7 @@ help:
 	@echo "                     PORT=8899 chooses the port; BROWSER=no opens none and prints the address"
 	@echo "make demo            the whole idea in a terminal, in about a minute"
 	@echo "make test            set up, then every unit test and every notebook, outputs compared"
+	@echo "make test-notebooks  the notebooks only (NB=03: one of them)"
 	@echo "make test-avx2       the notebooks once more, held to the instructions of an older laptop"
 	@echo "make test-gpu        the tests for a machine with a CUDA GPU"
 	@echo "make refresh NB=04   run a notebook, store its outputs, say what changed (NB='03 04', NB=all)"

@@ -54,6 +54,15 @@ def output_texts(cell: NotebookNode) -> list[str]:
     return texts
 
 
+def calls_in(cell: NotebookNode) -> list[ast.Call]:
+    """Every call in a code cell; none where it is not plain Python, which `plain_python` reports."""
+    try:
+        tree = ast.parse(cell.source)
+    except SyntaxError:
+        return []
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
 @rule
 def executed(notebook, number):
     """nbval passes a never-executed cell without comparing anything."""
@@ -206,8 +215,6 @@ def skeleton(notebook, number):
     """The same parts in the same order in every notebook: a learner who knows one knows them all."""
     if not notebook.cells or not re.match(r"# \S", notebook.cells[0].source):
         yield "the first cell is not a title (# …)"
-    if number == "00":
-        return
     text = markdown(notebook)
     if not re.search(r"\b\d+ ?(min|minutes)\b", text):
         yield "the minutes it takes are not stated"
@@ -243,8 +250,41 @@ def exercises_known(notebook, number):
             yield f"exercise {id} is not in labkit.lab.exercises"
         elif not id.startswith(f"{number}."):
             yield f"exercise {id} belongs to another notebook"
-    if number != "00" and not 3 <= len(called) <= 5:
+    if not 3 <= len(called) <= 5:
         yield f"{len(called)} exercises; three to five are asked for"
+
+
+@rule
+def predictions_revealed(notebook, number):
+    """A learner who has said what to expect is told what came out, further down, and is asked at least once."""
+    asked, revealed = {}, {}
+    for place, cell in enumerate(code_cells(notebook)):
+        for call in calls_in(cell):
+            name = ast.unparse(call.func).split(".")[-1]
+            if name in ("predict", "reveal"):
+                named = [word.value for word in call.keywords if word.arg == "id"] or call.args[:1]
+                id = getattr(named[0], "value", ast.unparse(named[0])) if named else ""
+                (asked if name == "predict" else revealed)[id] = place
+    if not asked:
+        yield "nothing is predicted"
+    for id, place in asked.items():
+        if revealed.get(id, -1) <= place:
+            yield f"prediction {id!r} is not revealed in a later cell"
+    for id in revealed.keys() - asked:
+        yield f"{id!r} is revealed, but was never predicted"
+
+
+@rule
+def quiz_asked(notebook, number):
+    """The quick check is the notebook's own, once."""
+    asked = [
+        ast.unparse(call.args[0])
+        for cell in code_cells(notebook)
+        for call in calls_in(cell)
+        if ast.unparse(call.func).split(".")[-1] == "quiz" and call.args
+    ]
+    if asked != [repr(number)]:
+        yield f"the quizzes asked are {asked}; quiz({number!r}) is meant, once"
 
 
 @rule

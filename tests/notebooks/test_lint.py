@@ -49,9 +49,10 @@ def clean():
     source = (
         "claim('seen', x)\nlabkit.claim(f'ratio of step {n}', x)\nprint(check('04.1'), check('04.2'), check('04.3'))"
     )
+    source += "\npredict('More?', ['yes', 'no'], id='more')\nquiz('04')"
     code = new_code_cell(source, execution_count=1)
     code.outputs = [stream("✔ seen: 12.5 %\n≈1.3 s for 60 steps\nthe model says “2.5 GB”\nratio 0.25\n")]
-    cells = [new_markdown_cell("# Train"), code, new_code_cell("x = 'a; b;'", execution_count=2)]
+    cells = [new_markdown_cell("# Train"), code, new_code_cell("x = 'a; b;'\nreveal('more', 'no')", execution_count=2)]
     notebook = new_notebook(cells=[*cells, new_markdown_cell(PROSE)], metadata={"labkit": {"budget_seconds": 60}})
     normalise(notebook)
     return notebook
@@ -79,6 +80,10 @@ def instead(part, other):
 
 def says(prose):
     return lambda notebook: notebook.cells[0].update(source=f"# Train\n\n{prose}")
+
+
+def code_with(old, new):
+    return lambda notebook: notebook.cells[1].update(source=notebook.cells[1].source.replace(old, new))
 
 
 # rule, what plants a violation, what the message must say
@@ -124,6 +129,12 @@ PLANTED = [
     ("exercises_known", source("check('04.9', x)"), "04.9 is not in"),
     ("exercises_known", source("check('05.1', x)"), "belongs to another"),
     ("exercises_known", lambda notebook: notebook.cells[1].update(source="check('04.1')"), "1 exercises"),
+    ("predictions_revealed", code_with("predict(", "print("), "nothing is predicted"),
+    ("predictions_revealed", code_with("id='more'", "id='less'"), "'less' is not revealed in a later cell"),
+    ("predictions_revealed", code_with("id='more'", "id='less'"), "'more' is revealed, but was never predicted"),
+    ("predictions_revealed", source("x = 1"), "'more' is not revealed"),
+    ("quiz_asked", code_with("quiz('04')", "quiz('03')"), "'03'"),
+    ("quiz_asked", code_with("quiz('04')", ""), "quiz.'04'. is meant"),
     ("takeaways_name_claims", instead('"seen"', '"foreseen"'), "no cell claims 'foreseen'"),
     ("takeaways_name_claims", instead("step 3", ""), "no cell claims 'ratio of '"),
     ("takeaways_name_claims", instead("seen. ", "seen.\n- It is believed.\n- "), "'- It is believed.' names no claim"),

@@ -4,6 +4,8 @@ PYTHON ?= python3
 PIP_ARGS ?=
 PORT ?= 8888
 BROWSER ?= yes
+# What JupyterLab shows; the browser tests give it a copy, so that nothing a test types is saved over the course
+FOLDER := $(CURDIR)
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -47,6 +49,8 @@ $(PY):
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(PY)
 	$(PY) -m pip install $(PIP_ARGS) -c constraints.txt -e '.[test]'
+	@# or JupyterLab asks each learner, on the first page, whether it may fetch its news
+	@$(VENV)/bin/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements 2>/dev/null
 	@touch $@
 
 setup: $(VENV)/.installed
@@ -56,7 +60,7 @@ setup: $(VENV)/.installed
 # server. No news and no extension manager, so that it asks nothing of the network.
 lab: setup
 	JUPYTER_CONFIG_DIR="$(CURDIR)/$(VENV)/jupyter" $(VENV)/bin/jupyter lab \
-		--ServerApp.ip=localhost --ServerApp.port=$(PORT) --ServerApp.root_dir="$(CURDIR)" \
+		--ServerApp.ip=localhost --ServerApp.port=$(PORT) --ServerApp.root_dir="$(FOLDER)" \
 		--LabApp.default_url=/lab/tree/$(START) --LabApp.news_url=None --LabApp.extension_manager=readonly \
 		$(if $(filter no,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 

@@ -24,6 +24,7 @@ _HOME = {
     "rows": "read_rows",
     "text": "encode render_masked",
     "tasks": "load_task Task",
+    "updates": "load_update",
     "step": "CompletionLoss",
     "training": "TrainConfig train",
     "evaluation": "evaluate generate perplexity bootstrap_interval",
@@ -32,7 +33,9 @@ _HOME = {
     "lab.predictions": "predict reveal surprises show_surprises",
     "lab.quizzes": "quiz Question",
     "lab.progress_map": "progress",
+    "lab.asking": "playground",
     "lab.plots": "use_style axes",
+    "lab.ranks": "rank_slider",
     "lab.widgets": "training_bar",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}

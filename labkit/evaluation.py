@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import GenerationConfig
+from transformers.generation.streamers import BaseStreamer
 
 from labkit.errors import ConfigError
 from labkit.step import label_logits
@@ -81,6 +82,7 @@ def generate(
     max_new_tokens: int = 64,
     batch_size: int = 64,
     on_batch: Callable[[int, int], None] | None = None,
+    streamer: BaseStreamer | None = None,
 ) -> list[str]:
     """The model's greedy answer to each prompt.
 
@@ -92,16 +94,20 @@ def generate(
         max_new_tokens: where an answer is cut off at the latest.
         batch_size: prompts generated together, sorted by length so that padding stays short.
         on_batch: called with (prompts done, prompts in all).
+        streamer: given each token of the answer to a single prompt as it comes, such as
+            :class:`labkit.streaming.AnswerStreamer`.
 
     Returns:
         The answers, in the order of `prompts`, without special tokens.
 
     Raises:
-        ConfigError: there is not one system prompt for each prompt.
+        ConfigError: there is not one system prompt for each prompt; a streamer for more than one prompt.
     """
     systems = [system] * len(prompts) if isinstance(system, str) else system
     if len(systems) != len(prompts):
         raise ConfigError(f"{len(prompts)} prompts cannot go with {len(systems)} system prompts")
+    if streamer is not None and len(prompts) != 1:
+        raise ConfigError(f"a streamer follows the answer to one prompt, and there are {len(prompts)}")
     encoded = [encode_prompt(tokenizer, prompt, system) for prompt, system in zip(prompts, systems)]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
     answers = [""] * len(encoded)
@@ -124,7 +130,9 @@ def generate(
             for row, i in enumerate(chosen):
                 ids[row, length - len(encoded[i]) :] = torch.tensor(encoded[i])
                 mask[row, length - len(encoded[i]) :] = 1
-            out = model.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device))
+            out = model.generate(
+                input_ids=ids.to(model.device), attention_mask=mask.to(model.device), streamer=streamer
+            )
             for i, answer in zip(chosen, tokenizer.batch_decode(out[:, length:], skip_special_tokens=True)):
                 answers[i] = answer
             if on_batch:

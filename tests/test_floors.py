@@ -22,10 +22,10 @@ FLOORS = [
     "errors storage lowrank linear",
     "lora quant",
     "family",
-    "rows text base tasks",
+    "rows text base tasks updates",
     "step",
     "simulation",
-    "checkpoints evaluation training",
+    "checkpoints streaming evaluation training",
     "lab",
     "doctor cli",
 ]

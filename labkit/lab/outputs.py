@@ -113,7 +113,7 @@ def _text_lines(cell: NotebookNode) -> list[str]:
     for output in cell.outputs:
         if text := output.get("text", ""):
             lines += (text[:-1] if text.endswith("\n") else f"{text} (no line end)").split("\n")
-        for kind, value in output.get("data", {}).items():
+        for kind, value in sorted(output.get("data", {}).items()):  # a file keeps them sorted
             if kind not in _PICTURES:
                 lines += str(value).split("\n")
     return lines

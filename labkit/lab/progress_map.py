@@ -24,8 +24,8 @@ class Notebook:
 
 
 COURSE = (
-    Notebook("00", "Start here", 15, core=True),
-    Notebook("01", "Low rank and the SVD", None, core=True),
+    Notebook("00", "Start here", 25, core=True),
+    Notebook("01", "Low rank and the SVD", 60, core=True),
     Notebook("02", "The cost of full fine-tuning", None),
     Notebook("03", "The LoRA layer", 75, core=True),
     Notebook("04", "Train a LoRA", 45, core=True),

@@ -1,5 +1,6 @@
 """How the course shows a widget, and a progress bar for training: a widget in Jupyter, a line in a terminal."""
 
+import base64
 import html
 import re
 import sys
@@ -66,19 +67,22 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-def show_widget(widget, text: str, html_text: str | None = None) -> None:
+def show_widget(widget, text: str, html_text: str | None = None, png: bytes | None = None) -> None:
     """Display `widget`, and store what stands for it where there is no kernel: on GitHub, in nbval's comparison.
 
     Args:
         widget: any ipywidgets widget.
         text: the same each time. The widget's own text form holds its whole state, and would differ.
         html_text: a richer form of `text`, for pages that can show it.
+        png: a picture of the widget, which nbval does not compare.
     """
     from IPython.display import display
 
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     shown = {"application/vnd.jupyter.widget-view+json": view, "text/plain": text}
-    display(shown | ({"text/html": html_text} if html_text else {}), raw=True)
+    shown |= {"text/html": html_text} if html_text else {}
+    shown |= {"image/png": base64.b64encode(png).decode()} if png else {}
+    display(shown, raw=True)
 
 
 def as_html(text: str) -> str:

@@ -49,7 +49,7 @@ def test_the_notebook_and_the_terminal_print_the_same(capsys):
     note_try("00.1", passed=True)
     labkit.progress()
     moved = capsys.readouterr().out
-    assert row(moved, "00").endswith("●  1 of 1") and row(fresh, "00").endswith("○  0 of 1")
+    assert row(moved, "00").endswith("●○○  1 of 3") and row(fresh, "00").endswith("○○○  0 of 3")
     assert main(["progress", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["exercises"]["00.1"]["state"] == "passed"
 

@@ -158,7 +158,8 @@ def test_check_records_what_it_judged(capsys):
     check("00.1")
     check("00.1", lambda trained, total: ...)
     check("00.999", 1)
-    assert read_record().exercises == {}, "not attempted, or not an exercise"
+    check("00.1", lambda trained, total: trained / total, record=False)
+    assert read_record().exercises == {}, "not attempted, not an exercise, or not the learner's own"
     check("00.1", lambda trained, total: total / trained)
     assert read_record().exercises == {"00.1": Attempts("tried", 1)}
     check("00.1", lambda trained, total: trained / total)

@@ -55,6 +55,16 @@ def test_refreshing_twice_gives_the_same_bytes_though_the_seconds_differ(tmp_pat
     assert after_one.endswith(b"}\n") and not after_one.endswith(b"\n\n")
 
 
+def test_the_order_of_an_outputs_kinds_is_no_change(tmp_path):
+    show = "from IPython.display import display\ndisplay({'text/plain': 'a', 'text/html': '<b>a</b>'}, raw=True)"
+    path = write(tmp_path, f"{show}\nprint('first')")
+    refresh(path)
+    changed = stored(path)
+    changed.cells[1].outputs[1].text = "another\n"
+    nbformat.write(changed, path)
+    assert [(change.old, change.new) for change in refresh(path)] == [("another", "first")]
+
+
 def test_the_kernel_is_this_interpreter_offline_in_the_notebooks_folder(tmp_path):
     source = "import os, sys\nprint([sys.executable, os.getcwd(), os.environ['HF_HUB_OFFLINE']])"
     done = run(stored(write(tmp_path, source)), tmp_path)

@@ -4,7 +4,9 @@ None of the three ever raises, and what they print is the same each time, so a n
 exercises untouched runs from top to bottom and compares to the letter.
 """
 
+import ast
 import inspect
+import re
 import textwrap
 
 from labkit.lab.exercises.form import (
@@ -35,7 +37,7 @@ __all__ = [
 _hints_given: dict[str, int] = {}
 
 
-def check(id: str, answer=None) -> None:
+def check(id: str, answer=None, *, record: bool = True) -> None:
     """Say how it stands with your answer to exercise `id`.
 
     Prints ``○`` not attempted yet, with the first hint; ``✔`` right; or ``✗`` with what is wrong, what
@@ -45,6 +47,7 @@ def check(id: str, answer=None) -> None:
     Args:
         id: the exercise, ``"03.1"``.
         answer: your function itself, or your value, as the exercise asks.
+        record: False for an example that is not your own: your progress stays as it is.
     """
     if (found := _found(id)) is None:
         return
@@ -53,7 +56,7 @@ def check(id: str, answer=None) -> None:
     except Exception as error:
         print(f"✗ {id} could not be judged ({type(error).__name__}). Is your answer an ordinary Python value?")
         return
-    if verdict.mark != NOT_ATTEMPTED:
+    if record and verdict.mark != NOT_ATTEMPTED:
         note_try(found.id, passed=verdict.mark == RIGHT)
     print(f"{verdict.mark} {id} {verdict.lines[0]}")
     for line in verdict.lines[1:]:
@@ -78,9 +81,21 @@ def solution(id: str) -> None:
     """Print the tested solution of exercise `id`, with an explanation."""
     if (found := _found(id)) is None:
         return
-    answer = found.solution
-    print(textwrap.dedent(inspect.getsource(answer)).rstrip() if callable(answer) else repr(answer))
-    print(f"\n{found.explanation}")
+    print(f"{_as_typed(found)}\n\n{found.explanation}")
+
+
+def _as_typed(exercise: Exercise) -> str:
+    """The solution as it would stand in the learner's cell: a function whole, a value as the lines that lead to it."""
+    answer = exercise.solution
+    if not callable(answer):
+        return repr(answer)
+    source = textwrap.dedent(inspect.getsource(answer)).rstrip()
+    if exercise.cases is not None:
+        return source
+    definition = ast.parse(source).body[0]
+    first = definition.body[1 if ast.get_docstring(definition) else 0]
+    inside = textwrap.dedent("\n".join(source.splitlines()[first.lineno - 1 :]))
+    return re.sub(r"^return ", f"{definition.name} = ", inside, flags=re.MULTILINE)
 
 
 def _found(id: str) -> Exercise | None:

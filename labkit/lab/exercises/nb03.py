@@ -13,7 +13,7 @@ CLOSE = Tolerance(rtol=1e-4, atol=1e-3)
 # 03.1
 
 
-def lora_forward(x, W, A, B, alpha):
+def my_forward(x, W, A, B, alpha):
     """The base's answer plus the scaled detour through A and B."""
     r = A.shape[0]
     return x @ W.T + alpha / r * (x @ A.T @ B.T)
@@ -30,11 +30,14 @@ def _forward_cases():
 exercise(
     id="03.1",
     title="The forward pass",
-    prompt="Write lora_forward(x, W, A, B, alpha): the answer of a LoRA layer without dropout, in one or two lines.",
+    prompt=(
+        "Write my_forward(x, W, A, B, alpha): the answer of a LoRA layer without dropout, from x of shape (…, in),\n"
+        "the frozen W (out, in), A (r, in), B (out, r) and the number alpha. One or two lines."
+    ),
     minutes=5,
     difficulty=2,
     importance=5,
-    solution=lora_forward,
+    solution=my_forward,
     explanation=(
         "The base answers as always, x @ W.T. The update goes through the small matrix A first, down to r numbers,\n"
         "and then through B, up again. r is the number of rows of A. Only the update is scaled by alpha / r."
@@ -114,7 +117,7 @@ exercise(
 # 03.2
 
 
-def count_attention(hidden, heads, kv_heads, layers, r):
+def my_count(hidden, heads, kv_heads, layers, r):
     """r · (in + out) for q, k, v and o, in every layer."""
     kv = hidden // heads * kv_heads
     q_and_o = 2 * r * (hidden + hidden)
@@ -135,7 +138,7 @@ def _count_only_B(hidden, heads, kv_heads, layers, r):
 
 
 def _count_one_block(hidden, heads, kv_heads, layers, r):
-    return count_attention(hidden, heads, kv_heads, 1, r)
+    return my_count(hidden, heads, kv_heads, 1, r)
 
 
 def _count_the_frozen_weights(hidden, heads, kv_heads, layers, r):
@@ -158,13 +161,13 @@ exercise(
     id="03.2",
     title="Counting under grouped queries",
     prompt=(
-        "Write count_attention(hidden, heads, kv_heads, layers, r): how many numbers LoRA trains on q_proj, k_proj,\n"
-        "v_proj and o_proj of a Llama. A head is hidden // heads wide."
+        "Write my_count(hidden, heads, kv_heads, layers, r): how many numbers LoRA trains on q_proj, k_proj, v_proj\n"
+        "and o_proj of a Llama-like model that is hidden wide. A head is hidden // heads wide."
     ),
     minutes=8,
     difficulty=3,
     importance=5,
-    solution=count_attention,
+    solution=my_count,
     explanation=(
         "Each adapted layer costs r · (in + out). q_proj and o_proj are hidden → hidden. k_proj and v_proj are\n"
         "hidden → kv_heads · head width, which is narrower whenever there are fewer key/value heads than heads."
@@ -231,7 +234,7 @@ exercise(
 # 03.3
 
 
-def merged_weight(W, A, B, alpha, dropout):
+def my_merged_weight(W, A, B, alpha, dropout):
     """W with the whole update added; dropout has no part in it."""
     r = A.shape[0]
     return W + alpha / r * (B @ A)
@@ -253,13 +256,13 @@ exercise(
     id="03.3",
     title="The merged weight",
     prompt=(
-        "Write merged_weight(W, A, B, alpha, dropout): one matrix that answers as base and update together.\n"
-        "dropout is the probability the adapter was trained with. W must stay as it is."
+        "Write my_merged_weight(W, A, B, alpha, dropout): one matrix that answers as the base and its finished\n"
+        "adapter do together. dropout is the probability the adapter was trained with. W itself must stay as it is."
     ),
     minutes=5,
     difficulty=2,
     importance=4,
-    solution=merged_weight,
+    solution=my_merged_weight,
     explanation=(
         "B A has the shape of W, so the scaled update can be added once and for all. Dropout is an affair of\n"
         "training: it thins the inputs of A at random while A and B learn, and has no part in the finished update."
@@ -321,7 +324,7 @@ exercise(
 # 03.4
 
 
-def matching(names, targets):
+def my_matching(names, targets):
     """The names that are a target, or end in one after a dot."""
     return [name for name in names if any(name == t or name.endswith("." + t) for t in targets)]
 
@@ -339,12 +342,13 @@ exercise(
     id="03.4",
     title="Which layers are meant",
     prompt=(
-        "Write matching(names, targets): those names, in their order, that are a target or end in one after a dot."
+        "Write my_matching(names, targets): those of names, in their order, that are a target or end in one after a\n"
+        "dot. A target may have several parts, such as self_attn.o_proj."
     ),
     minutes=5,
     difficulty=2,
     importance=3,
-    solution=matching,
+    solution=my_matching,
     explanation=(
         "A target is the last part of a name, cut at a dot. Asking for the dot keeps v_proj from matching qkv_proj;\n"
         "the comparison for equality is for a layer at the very top, which has no dot before it."
@@ -399,7 +403,7 @@ exercise(
 # 03.5
 
 
-def new_adapter(in_features, out_features, r):
+def my_new_adapter(in_features, out_features, r):
     """A random, B zero: silent, and ready to learn."""
     A = torch.empty(r, in_features)
     nn.init.kaiming_uniform_(A, a=math.sqrt(5))
@@ -461,12 +465,12 @@ def _too_large(in_features, out_features, r):
 
 
 def _transposed(in_features, out_features, r):
-    A, B = new_adapter(in_features, out_features, r)
+    A, B = my_new_adapter(in_features, out_features, r)
     return A.T, B.T
 
 
 def _swapped(in_features, out_features, r):
-    return new_adapter(in_features, out_features, r)[::-1]
+    return my_new_adapter(in_features, out_features, r)[::-1]
 
 
 def _as_layers(in_features, out_features, r):
@@ -481,13 +485,13 @@ exercise(
     id="03.5",
     title="A good start",
     prompt=(
-        "Write new_adapter(in_features, out_features, r): tensors A and B for a fresh adapter, started as LoRA does,\n"
-        "with A Kaiming-uniform (a = √5)."
+        "Write my_new_adapter(in_features, out_features, r): fresh tensors A and B for a new adapter, started as LoRA\n"
+        "starts them: silent, and ready to learn. The random one is Kaiming-uniform with a = √5."
     ),
     minutes=8,
     difficulty=3,
     importance=4,
-    solution=new_adapter,
+    solution=my_new_adapter,
     explanation=(
         "With B at zero, the update is zero and the model answers as before. With A random, B gets a gradient at once\n"
         "and moves in the first step, and from then on A learns too. nn.init.kaiming_uniform_ draws A evenly from\n"

@@ -156,7 +156,8 @@ def _as_a_number(logits, labels):
 exercise(
     "04.2",
     title="The loss of one row",
-    prompt="Write my_loss(logits, labels): the mean cross-entropy over the tokens that count.",
+    prompt="Write my_loss(logits, labels): the mean cross-entropy over the tokens that count, as a tensor. logits has "
+    "shape (tokens, vocabulary), labels has shape (tokens,) with -100 where nothing counts.",
     minutes=6,
     difficulty=3,
     importance=5,
@@ -271,7 +272,8 @@ def _never_falls(step, steps, warmup, peak):
 exercise(
     "04.3",
     title="Warm up, then cool down",
-    prompt="Write my_rate(step, steps, warmup, peak) for step = 0, 1, …: a line up to peak, then half a cosine to 0.",
+    prompt="Write my_rate(step, steps, warmup, peak) for step = 0, 1, …: a line that reaches peak with the last of the "
+    "warmup steps, then half a cosine from peak towards 0 at step = steps.",
     minutes=6,
     difficulty=3,
     importance=3,
@@ -340,21 +342,24 @@ exercise(
 # --- 04.4 ---------------------------------------------------------------------------------------------------
 
 
-def adapter_bytes():
+def my_bytes():
     """Layers · Σ r · (in + out) numbers, four bytes each."""
-    hidden, key_value, layers, r, bytes_each = 576, 3 * 64, 30, 16, 4
-    numbers = sum(r * (hidden + width) for width in (hidden, key_value, key_value, hidden))
-    return layers * numbers * bytes_each
+    layers, r, bytes_each = 30, 16, 4
+    hidden, key_value = 576, 3 * 64
+    q_and_o = 2 * r * (hidden + hidden)
+    k_and_v = 2 * r * (hidden + key_value)
+    return layers * (q_and_o + k_and_v) * bytes_each
 
 
 exercise(
     "04.4",
     title="What an adapter weighs",
-    prompt="How many bytes do A and B take in the file, for r = 16 on q, k, v and o of SmolLM2-135M, in float32?",
+    prompt="How many bytes do A and B take for r = 16 on q_proj, k_proj, v_proj and o_proj of SmolLM2-135M, in "
+    "float32? Give the number as my_bytes.",
     minutes=6,
     difficulty=2,
     importance=4,
-    solution=adapter_bytes,
+    solution=my_bytes,
     explanation="Each layer has r · (in + out) numbers: A is r × in, B is out × r. The keys and values of SmolLM2 are "
     "3 heads of 64, so k and v give out 192 numbers, not 576.",
     hints=[
@@ -364,13 +369,13 @@ exercise(
     ],
     mistakes=[
         Mistake(
-            adapter_bytes() // 2,
+            my_bytes() // 2,
             "That is half of it.",
             "Either B was left out, or each number was taken to have two bytes; in float32 it has four.",
             "Count A and B, then multiply by 4.",
         ),
         Mistake(
-            adapter_bytes() // 4,
+            my_bytes() // 4,
             "That is how many numbers there are, not how many bytes.",
             "A float32 number takes four bytes.",
             "Multiply by 4.",
@@ -382,13 +387,13 @@ exercise(
             "k_proj and v_proj give out 192 numbers.",
         ),
         Mistake(
-            adapter_bytes() // 30,
+            my_bytes() // 30,
             "That is one layer.",
             "Every one of the 30 layers has its own A and B.",
             "Multiply by 30.",
         ),
         Mistake(
-            adapter_bytes() / 1e6,
+            my_bytes() / 1e6,
             "That looks like megabytes.",
             "The question is about bytes, and a megabyte is a million of them.",
             "Leave out the division by 1,000,000.",

@@ -85,9 +85,10 @@ def quiz_html(questions: list[Question]) -> str:
     """The questions as HTML, each answer behind a line that opens it. No ids and no scripts: nbval compares it."""
     parts = []
     for number, question in enumerate(questions, start=1):
-        options = "".join(f"<li>{as_html(option)}</li>" for option in question.options)
+        # letters as text: of a list, some pages make numbers
+        options = "<br>".join(f"{letter}) {as_html(o)}" for letter, o in zip(ascii_lowercase, question.options))
         parts.append(
-            f'<p><b>{number}. {as_html(question.text)}</b></p>\n<ol type="a">{options}</ol>\n'
+            f"<p><b>{number}. {as_html(question.text)}</b><br>{options}</p>\n"
             f"<details><summary>Answer</summary><p>{question.right}) {as_html(question.right_option)}<br>"
             f"{as_html(question.options[question.right_option])}</p></details>"
         )

@@ -24,6 +24,18 @@ QUESTIONS = [
         right="c",
     ),
     Question(
+        "You predicted something, and the measurement came out otherwise. What happens?",
+        {
+            "Nothing, predictions are not kept": "They are kept on this machine, with what was measured.",
+            "It counts against you": "There are no marks. A surprise is where there was something to learn.",
+            "You change the prediction": "After the measurement, what you said before it stays. Else it would not be a "
+            "prediction.",
+            "At the end of the course you see it again": "The last notebook shows what surprised you: that is what you "
+            "learned here.",
+        },
+        right="d",
+    ),
+    Question(
         "The model answers in perfect English. What do you know about the answer?",
         {
             "That it is in English": "Whether it is right takes a check, such as the task's score.",

@@ -54,7 +54,7 @@ def run(notebook: NotebookNode, folder: Path, timeout: float = CELL_TIMEOUT) -> 
         coalesce_streams=True,
         record_timing=False,
         store_widget_state=False,
-        extra_arguments=["--log-level=ERROR"],  # the kernel's word on its transport is nothing a maintainer could act on
+        extra_arguments=["--log-level=ERROR"],  # or the kernel warns about its transport
         on_cell_start=lambda cell, cell_index: started.append(cell),
         resources={"metadata": {"path": str(folder)}},
     )

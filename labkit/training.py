@@ -231,14 +231,16 @@ def _checkpointed(model: nn.Module) -> Iterator[None]:
     """Inside the ``with`` block, transformers' own gradient checkpointing is on."""
     if not getattr(model, "supports_gradient_checkpointing", False):
         raise ConfigError(f"{type(model).__name__} has no gradient checkpointing: train without")
-    before = model.is_gradient_checkpointing
+    # transformers has a new name for it, and warns of the old one
+    kind = "activation" if hasattr(model, "is_activation_checkpointing") else "gradient"
+    before = getattr(model, f"is_{kind}_checkpointing")
     # the older, reentrant kind gives no gradients when a block's input needs none, as behind a frozen embedding
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    getattr(model, f"{kind}_checkpointing_enable")({"use_reentrant": False})
     try:
         yield
     finally:
         if not before:
-            model.gradient_checkpointing_disable()
+            getattr(model, f"{kind}_checkpointing_disable")()
 
 
 def _report(result: TrainResult, start: int, steps: int) -> StepReport:

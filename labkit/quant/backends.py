@@ -19,7 +19,7 @@ from labkit.quant.blockwise import refuse_unquantizable
 from labkit.quant.bnb import find_bitsandbytes
 from labkit.quant.double import DoubleAbsmax
 from labkit.quant.kernels import fast_dequantize
-from labkit.quant.linear4bit import check_shape, compute_dtype, frozen_linear, from_bytes, to_bytes
+from labkit.quant.linear4bit import check_shape, compute_dtype, from_bytes, frozen_linear, to_bytes
 from labkit.quant.nf4 import NF4Tensor
 
 bnb = find_bitsandbytes()
@@ -54,7 +54,7 @@ class GuardedLinear4bit(bnb.nn.Linear4bit):
     ):
         # on "meta", so that no weight is drawn only to be thrown away
         super().__init__(dense.in_features, dense.out_features, bias=False, quant_type="nf4", device="meta")
-        self.block_size, self.double = block_size, double
+        self.block_size, self.double_quant = block_size, double
         self.bias = dense.bias
         self.weight = self._quantize(dense.weight, device)
 
@@ -63,7 +63,11 @@ class GuardedLinear4bit(bnb.nn.Linear4bit):
             raise ConfigError(f"bitsandbytes has block sizes {BLOCK_SIZES}, not {self.block_size}")
         refuse_unquantizable(weight, self.block_size)
         parameter = bnb.nn.Params4bit(
-            weight.detach(), blocksize=self.block_size, compress_statistics=self.double, quant_type="nf4", module=self
+            weight.detach(),
+            blocksize=self.block_size,
+            compress_statistics=self.double_quant,
+            quant_type="nf4",
+            module=self,
         )
         return parameter.to(device or weight.device)  # this is what quantizes it
 

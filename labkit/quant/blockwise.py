@@ -21,7 +21,7 @@ def quantize_blockwise(tensor: Tensor, codebook: Tensor, block_size: int) -> tup
 
     Args:
         tensor: float32, bfloat16 or float16, any shape, n numbers.
-        codebook: float32, at most 256 numbers in [−1, 1], on the tensor's device.
+        codebook: float32, at most 256 ascending numbers in [−1, 1], on the tensor's device.
         block_size: numbers to a block.
 
     Returns:
@@ -41,9 +41,18 @@ def quantize_blockwise(tensor: Tensor, codebook: Tensor, block_size: int) -> tup
         tail_absmax = tail.abs().amax().clamp(min=_SMALLEST)
         absmax = torch.cat([absmax, tail_absmax[None]])
         scaled = torch.cat([scaled, tail / tail_absmax])
-    ascending, order = codebook.sort()
-    nearest = torch.bucketize(scaled, (ascending[:-1] + ascending[1:]) / 2, out_int32=True)
-    return order.to(torch.uint8)[nearest], absmax
+    return _count_below(scaled, (codebook[:-1] + codebook[1:]) / 2), absmax
+
+
+def _count_below(numbers: Tensor, bounds: Tensor) -> Tensor:
+    """How many of the ascending `bounds` are below each number, uint8: the index of the entry they lead to."""
+    if len(bounds) > 15:
+        return torch.bucketize(numbers, bounds, out_int32=True).to(torch.uint8)
+    # the same, and more than twice as fast when there are few: no search, so no branch to mispredict
+    below = torch.zeros(numbers.shape, dtype=torch.uint8, device=numbers.device)
+    for bound in bounds:
+        below += numbers > bound
+    return below
 
 
 def dequantize_blockwise(codes: Tensor, absmax: Tensor, codebook: Tensor, block_size: int) -> Tensor:

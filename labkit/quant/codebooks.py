@@ -34,14 +34,14 @@ def _normal_quantiles(probability: Tensor) -> Tensor:
 def fp4_codebook(device: torch.device | str | None = None) -> Tensor:
     """The 16 numbers of bitsandbytes' FP4: one sign bit, two bits of exponent, one of mantissa, divided by 12.
 
-    The index is the bit pattern, so the numbers do not ascend, and zero is there twice.
+    Zero is there twice, as in every such format. bitsandbytes numbers them by their bit patterns, here they ascend.
 
     Returns:
-        float32, shape (16,).
+        float32, shape (16,), ascending.
     """
-    magnitudes = torch.tensor([0, 0.0625, 8, 12, 4, 6, 2, 3])
+    magnitudes = torch.tensor([0, 0.0625, 2, 3, 4, 6, 8, 12])
     # 0 − x, because −x would make a negative zero of the second zero
-    return (torch.cat([magnitudes, 0 - magnitudes]) / 12).to(device)
+    return (torch.cat([0 - magnitudes.flip(0), magnitudes]) / 12).to(device)
 
 
 def dynamic_codebook(device: torch.device | str | None = None) -> Tensor:

@@ -56,12 +56,15 @@ def quantize_int(tensor: Tensor, bits: int = 8, block_size: int = 64, affine: bo
     blocks = padded.view(-1, block_size)
     if affine:
         offset = blocks.amin(dim=1, keepdim=True)
-        scale = (blocks.amax(dim=1, keepdim=True) - offset) / (2**bits - 1)
+        low, high = 0, 2**bits - 1
+        scale = (blocks.amax(dim=1, keepdim=True) - offset) / high
     else:
-        scale = blocks.abs().amax(dim=1, keepdim=True) / (2 ** (bits - 1) - 1)
+        low, high = 1 - 2 ** (bits - 1), 2 ** (bits - 1) - 1
+        scale = blocks.abs().amax(dim=1, keepdim=True) / high
         offset = torch.zeros_like(scale)
-    # in a block of one value the scale is zero, and so is every code
-    codes = ((blocks - offset) / scale.where(scale > 0, 1)).round().to(torch.int16)
+    # in a block of one value the scale is zero, and so is every code; and a scale may be so small that it is
+    # rounded itself, and quotients overshoot
+    codes = ((blocks - offset) / scale.where(scale > 0, 1)).round().clamp(low, high).to(torch.int16)
     return IntTensor(codes, scale, offset, tensor.shape, tensor.dtype)
 
 

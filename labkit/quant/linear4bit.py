@@ -45,7 +45,8 @@ class NF4Linear(nn.Module):
     ):
         super().__init__()
         self.in_features, self.out_features = dense.in_features, dense.out_features
-        self.block_size, self.double, self.weight_dtype = block_size, double, dense.weight.dtype
+        self.block_size, self.weight_dtype = block_size, dense.weight.dtype
+        self.double_quant = double  # `double` is what nn.Module calls a cast to float64
         self.bias = dense.bias
         self._keep(quantize_nf4(dense.weight.to(device), block_size, double))
 
@@ -57,7 +58,7 @@ class NF4Linear(nn.Module):
     @property
     def quantized(self) -> NF4Tensor:
         """The weight as :class:`labkit.quant.nf4.NF4Tensor`; its tensors are the layer's own."""
-        if self.double:
+        if self.double_quant:
             scales = DoubleAbsmax(self.absmax_codes, self.absmax_absmax, self.absmax_offset, self.absmax_codebook)
         else:
             scales = self.absmax
@@ -80,7 +81,7 @@ class NF4Linear(nn.Module):
         """
         check_shape(weight, self)
         self.weight_dtype = weight.dtype
-        self._keep(quantize_nf4(weight, self.block_size, self.double))
+        self._keep(quantize_nf4(weight, self.block_size, self.double_quant))
 
     def stored_weight(self) -> Tensor:
         """The packed bytes and the scales as one uint8 tensor, for :meth:`restore_weight`."""
@@ -91,8 +92,8 @@ class NF4Linear(nn.Module):
         self._keep(from_bytes(stored, self.quantized))
 
     def _apply(self, fn, recurse=True):
-        # model.half() and the like cast every float tensor they find. Scales must move with the model, and stay float32:
-        # the packed codes mean nothing without them.
+        # model.half() and the like cast every float tensor they find. Scales must move with the model and stay
+        # float32: a rounded scale would change all weights of its block.
         before = dict(self._buffers)
         super()._apply(fn, recurse)
         for name, tensor in before.items():
@@ -103,7 +104,7 @@ class NF4Linear(nn.Module):
     def extra_repr(self) -> str:
         return (
             f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}, "
-            f"block_size={self.block_size}, double={self.double}"
+            f"block_size={self.block_size}, double={self.double_quant}"
         )
 
 
@@ -133,7 +134,8 @@ class _FrozenMatmul(torch.autograd.Function):
 def compute_dtype(x: Tensor) -> torch.dtype:
     """Autocast's dtype where it is on for x's device, else x's own."""
     kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if on else x.dtype
 
 
 def check_shape(weight: Tensor, layer: nn.Module) -> None:

@@ -25,7 +25,7 @@ FLOORS = [
     "rows text base tasks updates",
     "step",
     "simulation",
-    "checkpoints streaming evaluation training",
+    "checkpoints optimizers streaming evaluation training",
     "lab",
     "doctor cli",
 ]

@@ -73,6 +73,60 @@ def test_the_prompt_does_not_give_the_solution_away_and_hints_go_deeper(each):
     assert each.prompt and len(set(each.hints)) == len(each.hints) >= 2
 
 
+def worked_out_but_not_returned(x, A, B, alpha):
+    print(alpha / A.shape[0] * (x @ A.T @ B.T))
+
+
+def a_bare_line(x, A, B, alpha):
+    alpha / A.shape[0] * (x @ A.T @ B.T)
+
+
+def a_line_above_the_dots(x, A, B, alpha):
+    r = A.shape[0]  # noqa: F841
+    ...
+
+
+@pytest.mark.parametrize("answer", [worked_out_but_not_returned, a_bare_line])
+def test_work_that_is_not_returned_is_no_stub(answer):
+    verdict = judge(example_exercises.function_exercise, answer)
+    assert verdict.mark == "✗" and verdict.lines[0] == "Your function returns nothing."
+    assert ("tensor(" in verdict.printed) == (answer is worked_out_but_not_returned)
+
+
+def test_as_long_as_the_dots_stand_nothing_is_wrong():
+    assert judge(example_exercises.function_exercise, a_line_above_the_dots).mark == "○"
+    assert judge(example_exercises.value_exercise, [..., ...]).mark == "○"
+
+
+def test_what_torch_cannot_do_is_no_stub():
+    def squared(x, A, B, alpha):
+        return x ^ 2
+
+    verdict = judge(example_exercises.function_exercise, squared)
+    assert verdict.mark == "✗" and "bitwise_xor" in verdict.lines[0] and "return x ^ 2" in verdict.lines[1]
+
+
+def test_an_unknown_wrong_number_stands_beside_the_right_one():
+    each = next(each for each in all_exercises() if each.id == "00.1")
+    verdict = judge(each, lambda trained, total: 1 - trained / total)
+    assert "Yours is 0.75; 0.25 is right here." in verdict.lines[1]
+    assert verdict.lines[-1] == 'For help: labkit.hint("00.1")'
+
+
+def test_an_input_changed_besides_a_wrong_answer_is_told_as_well():
+    def sorts(x, A, B, alpha):
+        x.zero_()
+        return B @ A
+
+    verdict = judge(example_exercises.function_exercise, sorts)
+    assert verdict.mark == "✗" and any(line.startswith("Besides, your function changes") for line in verdict.lines)
+
+
+def test_the_exercise_comes_first(capsys):
+    check(known, "99.1")
+    assert capsys.readouterr().out == 'The exercise comes first, as a text: check("00.1", my_answer).\n'
+
+
 def test_a_wrong_value_is_described_without_giving_the_right_one_away():
     right = example_exercises.share_trained()
     for answer, message in [
@@ -147,7 +201,7 @@ def test_an_answer_that_cannot_be_compared_does_not_raise(capsys):
     [
         (460_801, 460_800, "too large"),
         (torch.tensor([1, 2]), torch.tensor([1, 3]), "differ"),
-        ([1, [2, "a"]], [1, [2, "b"]], "item 1. Look at its item 1."),
+        ([1, [2, "a"]], [1, [2, "b"]], "item [1]. Look at its item [1]."),
         ({"a": 1}, {"a": 1, "b": 2}, "lacks 'b'"),
         ({"a": 1, "b": 2}, {"a": 1}, "surplus 'b'"),
         ("q_proj ", "q_proj", "Only spaces"),

@@ -74,7 +74,7 @@ def hint(id: str) -> None:
     _hints_given[id] = number
     print(f"Hint {number} of {len(found.hints)}: {found.hints[number - 1]}")
     if number == len(found.hints):
-        print(f'This was the last hint. solution("{id}") shows the answer.')
+        print(f'This was the last hint. labkit.solution("{id}") shows the answer.')
 
 
 def solution(id: str) -> None:
@@ -100,6 +100,9 @@ def _as_typed(exercise: Exercise) -> str:
 
 def _found(id: str) -> Exercise | None:
     """The exercise, or None after saying that there is none."""
+    if callable(id):
+        print('The exercise comes first, as a text: check("00.1", my_answer).')
+        return None
     found = find(id)
     if found is None:
         print(f"There is no exercise {id!r}. There are: {', '.join(known_ids())}.")

@@ -66,7 +66,9 @@ def _kind(value) -> str:
     for types, kind in kinds:
         if isinstance(value, types):
             return kind
-    return "None" if value is None else f"an object of type {type(value).__name__}"
+    if value is None or value is ...:
+        return "None" if value is None else "still the dots"
+    return f"an object of type {type(value).__name__}"
 
 
 def _a(value) -> str:
@@ -140,7 +142,7 @@ def _list_difference(answer, expected, close: Tolerance) -> str | None:
         return f"Its length is {len(answer)}, and should be {len(expected)}."
     for i, (one, other) in enumerate(zip(answer, expected)):
         if found := difference(one, other, close):
-            return f"Look at its item {i}. {found}"
+            return f"Look at its item [{i}]. {found}"
     return None
 
 

@@ -74,6 +74,13 @@ def describe_call(solution: Callable, args: tuple, case: str) -> str:
     return f"With {given} ({case})." if given else f"In {case}."
 
 
+def two_values(answer, expected) -> str:
+    """`` Yours is 0.25; 0.75 is right here.`` for two short values of a kind; nothing for others."""
+    shown = [f"{value:.4g}" if isinstance(value, float) else repr(value) for value in (answer, expected)]
+    plain = all(isinstance(value, (int, float, str)) for value in (answer, expected))
+    return f" Yours is {shown[0]}; {shown[1]} is right here." if plain and max(map(len, shown)) <= 40 else ""
+
+
 def _names(solution: Callable, args: tuple) -> list[str]:
     names = list(inspect.signature(solution).parameters)
     return names + [f"argument {i + 1}" for i in range(len(names), len(args))]

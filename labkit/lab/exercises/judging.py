@@ -1,11 +1,12 @@
 """The verdict on an answer: not attempted, right, or wrong and why."""
 
+import dis
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from labkit.lab.exercises.comparing import difference
-from labkit.lab.exercises.explaining import describe_call, error_lines, signature_problem
+from labkit.lab.exercises.explaining import describe_call, error_lines, signature_problem, two_values
 from labkit.lab.exercises.form import Case, Exercise, Mistake
 from labkit.lab.exercises.guards import Outcome, TimeLimit, restored_state, run
 
@@ -31,7 +32,7 @@ def judge(exercise: Exercise, answer) -> Verdict:
     Raises:
         KeyboardInterrupt: the learner's own, only.
     """
-    if answer is None or answer is ...:
+    if answer is None or answer is ... or (isinstance(answer, (list, tuple)) and {*map(id, answer)} == {id(...)}):
         return _not_attempted(exercise)
     if exercise.cases is None:
         return _judge_value(exercise, answer)
@@ -42,8 +43,8 @@ def judge(exercise: Exercise, answer) -> Verdict:
     if problem := signature_problem(answer, exercise.solution, cases[0].args):
         return _wrong(problem)
     first = _run(exercise, answer, cases[0])
-    if _is_stub(first):
-        return _not_attempted(exercise, answer)
+    if _is_stub(answer, first):
+        return _not_attempted(exercise, first.printed)
     if isinstance(first.error, TimeLimit):  # the other cases would only take as long again
         return _wrong(*error_lines(first.error, exercise.seconds), printed=first.printed)
     outcomes = [first, *(_run(exercise, answer, case) for case in cases[1:])]
@@ -65,18 +66,26 @@ def _judge_outcomes(exercise: Exercise, outcomes: list[Outcome], cases: list[Cas
     outcome, case = outcomes[wrong], cases[wrong]
     expected = _run(exercise, exercise.solution, case)
     where = describe_call(exercise.solution, case.args, f"case {wrong + 1} of {len(cases)}")
+    help = f'For help: labkit.hint("{exercise.id}")'
     if outcome.error is not None:
-        return _wrong(*error_lines(outcome.error, exercise.seconds), where, printed=printed)
+        return _wrong(*error_lines(outcome.error, exercise.seconds), where, help, printed=printed)
+    if outcome.value is None:
+        symptom = "Your function returns nothing" + (", and changes nothing." if exercise.observe else ".")
+        return _wrong(symptom, "Is a return missing? print shows a value, and does not hand it on.", printed=printed)
     found = difference(outcome.value, expected.value, exercise.close)
+    in_place = "Operations such as +=, those ending in _, and methods such as sort or pop work in place."
     if found is None:
-        advice = "The caller still needs it as it was. Operations such as += and those ending in _ work in place."
+        advice = f"The caller still needs it as it was. {in_place}"
         return _wrong("What you return is right, but your function changes its input.", advice, printed=printed)
-    return _wrong("Your answer is not right yet.", found, where, printed=printed)
+    also = [f"Besides, your function changes its input. {in_place}"] if outcome.changed else []
+    both = two_values(outcome.value, expected.value)
+    return _wrong("Your answer is not right yet.", f"{found}{both}", where, *also, help, printed=printed)
 
 
 def _judge_value(exercise: Exercise, answer) -> Verdict:
     if inspect.isroutine(answer) or inspect.isclass(answer):
-        return _wrong("check needs the value here, not a function:", f'check("{exercise.id}", my_function(…))')
+        call = f'If a function of yours works it out, call it: check("{exercise.id}", my_function(…))'
+        return _wrong("check needs a value here, not a function.", call)
     found = difference(answer, _value(exercise.solution), exercise.close)
     if found is None:
         return _right(exercise)
@@ -103,18 +112,40 @@ def _alike(outcome: Outcome, other: Outcome, exercise: Exercise) -> bool:
     return outcome.error is not None or difference(outcome.value, other.value, exercise.close) is None
 
 
-def _is_stub(outcome: Outcome) -> bool:
+def _is_stub(function: Callable, outcome: Outcome) -> bool:
+    """Whether the learner has not begun: the dots still stand, or there is nothing that computes."""
     if outcome.error is not None:
-        return isinstance(outcome.error, NotImplementedError)
-    return outcome.value is None or outcome.value is ...
+        return isinstance(outcome.error, NotImplementedError) and _raised_on_purpose(outcome.error)
+    if outcome.value is ...:
+        return True
+    return outcome.value is None and (_dots_stand(function) or not _computes(function))
 
 
-def _not_attempted(exercise: Exercise, function: Callable | None = None) -> Verdict:
-    lines = [f"not attempted yet. Hint: {exercise.hints[0]}"]
+def _raised_on_purpose(error: BaseException) -> bool:
+    """Whether a ``raise`` statement raised it. torch has the same error for what a dtype cannot do."""
+    last = error.__traceback__
+    while last.tb_next:
+        last = last.tb_next
+    return last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+
+
+def _dots_stand(function: Callable) -> bool:
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        return False
+    return any(line.split("#")[0].strip() == "..." for line in source.splitlines())
+
+
+def _computes(function: Callable) -> bool:
+    """Whether the function does more than return a constant, as its byte code tells."""
+    idle = {"RESUME", "NOP", "CACHE", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "COPY_FREE_VARS", "MAKE_CELL"}
     code = getattr(function, "__code__", None)
-    if code is not None and code.co_nlocals > code.co_argcount:
-        lines.append("If you have written it: your function returns None. Is a return missing?")
-    return Verdict(NOT_ATTEMPTED, tuple(lines))
+    return code is not None and any(step.opname not in idle for step in dis.get_instructions(code))
+
+
+def _not_attempted(exercise: Exercise, printed: str = "") -> Verdict:
+    return Verdict(NOT_ATTEMPTED, (f"not attempted yet. Hint: {exercise.hints[0]}",), printed)
 
 
 def _right(exercise: Exercise, printed: str = "") -> Verdict:

@@ -92,13 +92,17 @@ def refresh(path: Path, check: bool = False, timeout: float = CELL_TIMEOUT) -> l
     fresh = run(stored, path.parent, timeout)
     seconds = time.perf_counter() - before
     normalise(stored)
+    new = not any(cell.get("outputs") for cell in stored.cells)
     changes = keep_what_holds(stored, fresh)
 
     budget = fresh.metadata.get("labkit", {}).get("budget_seconds")
     print(f"{path.name}: {seconds:.0f} s" + (f" of the {budget:g} s it states" if budget else ", and no budget stated"))
     if budget and seconds > budget:
         print(f"  over its budget: shorten it, or state more in metadata.labkit.budget_seconds (now {budget:g})")
-    print("\n".join(map(str, changes)) or "  every exact line and every picture is as it was")
+    if new:
+        print(f"  new: {sum(bool(cell.get('outputs')) for cell in fresh.cells)} cells have outputs now")
+    else:
+        print("\n".join(map(str, changes)) or "  every exact line and every picture is as it was")
 
     content = nbformat.writes(fresh).rstrip("\n") + "\n"
     if not check and content != path.read_text(encoding="utf-8"):

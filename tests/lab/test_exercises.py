@@ -51,7 +51,8 @@ def test_a_stub_is_not_attempted(each):
 def test_each_known_mistake_is_told_by_its_own_message(each):
     verdicts = [judge(each, value_of(mistake.answer, each)) for mistake in each.mistakes]
     for mistake, verdict in zip(each.mistakes, verdicts):
-        assert verdict.mark == "✗" and verdict.lines[0] == mistake.symptom
+        told = f"the cases do not tell {mistake.answer} apart: it gets {verdict.lines[0]!r}"
+        assert verdict.mark == "✗" and verdict.lines[0] == mistake.symptom, told
     assert len({verdict.lines for verdict in verdicts}) == len(each.mistakes) >= 3
 
 

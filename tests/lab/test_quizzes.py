@@ -55,7 +55,8 @@ def test_an_answer_gets_its_reason_at_once_and_is_recorded():
 def test_a_quiz_of_the_course_can_be_asked_whole(id, capsys):
     quiz(id)
     questions = quizzes._questions(id)
-    assert len({question.text for question in questions}) == len(questions) >= 3
+    assert len({question.text for question in questions}) == len(questions), "each question is asked once"
+    assert len(questions) >= 3, "three questions or more"
     for question in questions:
         reasons = [feedback(question, option) for option in question.options]
         assert len(set(reasons)) == len(reasons) and sum(reason.startswith("✔") for reason in reasons) == 1

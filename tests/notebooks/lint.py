@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 
 from labkit.lab.exercises.form import known_ids
 from labkit.lab.outputs import normalise
+from labkit.lab.progress_map import COURSE
 
 CELL_LINES = 25
 FIGURE_BYTES = 80_000
@@ -216,11 +217,15 @@ def skeleton(notebook, number):
     if not notebook.cells or not re.match(r"# \S", notebook.cells[0].source):
         yield "the first cell is not a title (# …)"
     text = markdown(notebook)
-    if not re.search(r"\b\d+ ?(min|minutes)\b", text):
-        yield "the minutes it takes are not stated"
+    stated = re.search(r"^About (\d+) minutes", notebook.cells[0].source, re.MULTILINE) if notebook.cells else None
+    if not stated:
+        yield "the first cell does not say 'About … minutes'"
+    elif (minutes := {each.number: each.minutes for each in COURSE}.get(number)) != int(stated[1]):
+        yield f"it says {stated[1]} minutes, and COURSE in progress_map.py {minutes}"
     place = 0
     for part in (
         "You will be able to",
+        "Break it",
         "Exercises",
         "Quick check",
         "Common misconceptions",

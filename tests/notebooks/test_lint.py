@@ -18,8 +18,11 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SANITIZE = ROOT / "tests" / "nbval-sanitize.cfg"
 
+TITLE = "# Train\n\nAbout 45 minutes."
+
 PROSE = """## You will be able to
-measure (20 minutes)
+measure
+## Break it
 ## Exercises
 ## Quick check
 ## Common misconceptions
@@ -52,7 +55,7 @@ def clean():
     source += "\npredict('More?', ['yes', 'no'], id='more')\nquiz('04')"
     code = new_code_cell(source, execution_count=1)
     code.outputs = [stream("✔ seen: 12.5 %\n≈1.3 s for 60 steps\nthe model says “2.5 GB”\nratio 0.25\n")]
-    cells = [new_markdown_cell("# Train"), code, new_code_cell("x = 'a; b;'\nreveal('more', 'no')", execution_count=2)]
+    cells = [new_markdown_cell(TITLE), code, new_code_cell("x = 'a; b;'\nreveal('more', 'no')", execution_count=2)]
     notebook = new_notebook(cells=[*cells, new_markdown_cell(PROSE)], metadata={"labkit": {"budget_seconds": 60}})
     normalise(notebook)
     return notebook
@@ -79,7 +82,7 @@ def instead(part, other):
 
 
 def says(prose):
-    return lambda notebook: notebook.cells[0].update(source=f"# Train\n\n{prose}")
+    return lambda notebook: notebook.cells[0].update(source=f"{TITLE}\n\n{prose}")
 
 
 def code_with(old, new):
@@ -123,7 +126,9 @@ PLANTED = [
     ("budget_stated", lambda notebook: notebook.metadata.pop("labkit"), "missing"),
     ("budget_stated", lambda notebook: notebook.metadata.labkit.update(budget_seconds=181), "181 s"),
     ("skeleton", lambda notebook: notebook.cells[0].update(source="Train"), "title"),
-    ("skeleton", without("20 minutes"), "minutes"),
+    ("skeleton", lambda notebook: notebook.cells[0].update(source="# Train"), "does not say 'About … minutes'"),
+    ("skeleton", lambda notebook: notebook.cells[0].update(source="# Train\n\nAbout 7 minutes."), "COURSE"),
+    ("skeleton", without("## Break it"), "Break it"),
     ("skeleton", without("## Quick check"), "Quick check"),
     ("skeleton", without("[Next: LoRA by hand](03_lora_layer.ipynb)"), "link"),
     ("exercises_known", source("check('04.9', x)"), "04.9 is not in"),
@@ -232,6 +237,13 @@ def test_links_to_other_files_lead_somewhere(path):
     prose = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", prose)
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_readme_and_the_first_notebook_know_of_it(path):
+    readme, start = (ROOT / "README.md").read_text(encoding="utf-8"), nbformat.read(NOTEBOOKS[0], as_version=4)
+    assert f"\n| {path.name[:2]} " in readme, "take the brackets off its line in README"
+    assert path == NOTEBOOKS[0] or f"]({path.name})" in lint.markdown(start), "link it in notebook 00"
 
 
 def test_all_notebooks_fit_the_course_budget():

@@ -32,7 +32,8 @@ help:
 	@echo "make test            set up, then every unit test and every notebook, outputs compared"
 	@echo "make test-notebooks  the notebooks only (NB=03: one of them)"
 	@echo "make test-avx2       the notebooks once more, held to the instructions of an older laptop"
-	@echo "make test-gpu        the tests for a machine with a CUDA GPU"
+	@echo "make test-browser    the notebooks as a learner uses them, in Chromium (skipped, with the reason, without one)"
+	@echo "make test-gpu        the tests for a machine with a CUDA GPU, notebook 08 among them"
 	@echo "make refresh NB=04   run a notebook, store its outputs, say what changed (NB='03 04', NB=all)"
 	@echo "make constraints     choose new exact versions for constraints.txt"
 	@echo "make clean           remove .venv and what was built (the base model stays in its cache)"
@@ -76,7 +77,7 @@ test-avx2: setup
 	$(SANDBOXED) ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(NBVAL)
 
 test-browser: setup
-	$(SANDBOXED) $(PY) -m pytest tests/browser
+	$(SANDBOXED) $(PY) -m pytest -rs tests/browser
 
 # pytest leaves with 5 when it finds no test to run
 test-gpu: setup

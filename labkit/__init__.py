@@ -40,6 +40,7 @@ _HOME = {
     "lab.asking": "playground",
     "lab.plots": "use_style axes",
     "lab.ranks": "rank_slider",
+    "lab.rounding": "error_explorer",
     "lab.widgets": "training_bar",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}

@@ -14,8 +14,11 @@ from labkit.errors import ConfigError
 def _wide(matrix: Tensor) -> Tensor:
     if matrix.ndim != 2:
         raise ConfigError(f"expected a matrix with two dimensions, got shape {tuple(matrix.shape)}")
-    if matrix.numel() == 0 or not matrix.isfinite().all():
-        raise ConfigError(f"the matrix of shape {tuple(matrix.shape)} is empty, or holds NaN or infinite values")
+    if matrix.numel() == 0:
+        raise ConfigError(f"the matrix of shape {tuple(matrix.shape)} is empty")
+    if not matrix.isfinite().all():
+        what = "NaN" if matrix.isnan().any() else "infinite"
+        raise ConfigError(f"the matrix of shape {tuple(matrix.shape)} has {what} values in it")
     return matrix.detach().to(torch.promote_types(matrix.dtype, torch.float32))
 
 

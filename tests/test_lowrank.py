@@ -147,9 +147,9 @@ def test_no_matrix_no_numbers_no_measure(measure):
     for bad, why in (
         (torch.ones(3), "two dimensions"),
         (torch.ones(2, 2, 2), "two dimensions"),
-        (torch.ones(0, 3), "empty"),
-        (torch.tensor([[1.0, float("nan")]]), "NaN"),
-        (torch.tensor([[1.0, float("inf")]]), "infinite"),
+        (torch.ones(0, 3), "is empty$"),
+        (torch.tensor([[1.0, float("nan")]]), "has NaN values in it$"),
+        (torch.tensor([[1.0, float("inf")]]), "has infinite values in it$"),
     ):
         with pytest.raises(ConfigError, match=why):
             measure(bad)

@@ -106,14 +106,15 @@ def caption(facts: RankFacts) -> str:
 def rank_picture(pieces: Pieces, rank: int) -> bytes:
     """A PNG, 700 pixels wide: the matrix, its best approximation of rank `rank`, and the energy kept by rank.
 
-    Of a large matrix the first rows and columns are shown. Both use the same shades: middle grey is zero, white
-    the largest number that is not an outlier.
+    Of a large matrix the first rows and columns are shown. Both use the same shades: black is the largest number
+    that is not an outlier, and zero is middle grey, or white where no number is negative.
     """
     facts, shape = rank_facts(pieces, rank), pieces.matrix.shape
     side = CORNER if max(shape) > WHOLE else WHOLE
     given = pieces.matrix[:side, :side]
     near = pieces.U[:side, :rank] * pieces.S[:rank] @ pieces.Vh[:rank, :side]
     limit = given.abs().flatten().quantile(0.995).item() or given.abs().max().item() or 1.0
+    lightest = -limit if (pieces.matrix < 0).any() else 0
     size = "{} × {}".format(*shape)
     part = size if given.shape == shape else "first {} × {} of {}".format(*given.shape, size)
     stored = f"{facts.numbers:,} numbers for {facts.numbers_whole:,}"
@@ -124,15 +125,18 @@ def rank_picture(pieces: Pieces, rank: int) -> bytes:
         left, middle, right = (figure.add_axes(place) for place in places)
         for ax, shown in ((left, given), (middle, near)):
             drawn = "nearest" if side == CORNER else "antialiased"
-            ax.imshow(shown.numpy(), cmap="gray", vmin=-limit, vmax=limit, interpolation=drawn)
+            ax.imshow(shown.numpy(), cmap="gray_r", vmin=lightest, vmax=limit, interpolation=drawn)
             ax.set(xticks=[], yticks=[])
         left.set(title="the matrix", xlabel=part)
         middle.set(title=f"its best rank {rank}", xlabel=stored)
         ranks = range(1, facts.full_rank + 1)
-        right.fill_between(ranks[:rank], 100 * pieces.kept[:rank], color=COLOURS[5], alpha=0.5)
         right.plot(ranks, 100 * pieces.kept, color=COLOURS[0], marker="", linestyle="-")
-        right.plot([rank], [100 * facts.energy], color=COLOURS[0], marker="o", markersize=7)
-        right.set(xlim=(0, facts.full_rank + 1), ylim=(0, 104), xlabel="rank", ylabel="energy (%)")
+        # lines to both axes: the energy is a height, and an area below the curve would say otherwise
+        right.plot([rank, rank, 0.1], [0, 100 * facts.energy, 100 * facts.energy], color="gray", linewidth=1, marker="")
+        right.plot([rank], [100 * facts.energy], color=COLOURS[3], marker="o", markersize=8)
+        right.set(xscale="log", xlim=(0.9, 1.1 * facts.full_rank), ylim=(0, 104), xlabel="rank", ylabel="energy (%)")
+        right.xaxis.set_major_formatter("{x:.0f}")
+        right.minorticks_off()
         right.set_title(f"energy kept: {approx(facts.energy, '%')}")
         png = io.BytesIO()
         figure.savefig(png, format="png")

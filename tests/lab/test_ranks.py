@@ -78,6 +78,13 @@ def test_the_picture_is_as_wide_as_the_page_small_and_shows_the_rank():
     assert changed[220:400].any() and changed[480:].any(), "approximation and curve follow the rank"
 
 
+def test_black_is_large_and_white_is_negative_or_zero_where_nothing_is_negative():
+    stripes = torch.tensor([1.0, 0.0, -1.0]).repeat_interleave(7).expand(21, 21)
+    columns = [40, 105, 170]  # in the middle of each stripe
+    for matrix, shades in ((stripes, (0, 0.5, 1)), (stripes.clamp(min=0), (0, 1, 1))):
+        assert picture(take_apart(matrix), 1)[120, columns, 0] == pytest.approx(shades, abs=0.02)
+
+
 def test_at_full_rank_both_pictures_are_the_same():
     shown = picture(take_apart(gaussian(20, 20)), 20)
     dark_rows, columns = slice(30, 200), (slice(8, 200), slice(216, 408))
@@ -143,7 +150,7 @@ def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
         (dict(matrices={"a": torch.eye(3)}, rank=0), "rank of 1 or more"),
         (dict(matrices={"a": torch.ones(3)}), "two dimensions"),
         (dict(matrices={"a": torch.zeros(3, 3)}), "the matrix is zero"),
-        (dict(matrices={"a": torch.tensor([[1.0, float("nan")]])}), "NaN"),
+        (dict(matrices={"a": torch.tensor([[1.0, float("nan")]])}), "has NaN values"),
         (dict(matrices={"a": torch.ones(0, 3)}), "empty"),
     ],
 )

@@ -179,6 +179,21 @@ def _only_the_first(answers, wanted):
     return float(answers[0] == wanted[0])
 
 
+def _the_same_object(answers, wanted):
+    return sum(answer is each for answer, each in zip(answers, wanted)) / len(wanted)
+
+
+def _cases_of_texts():
+    cases = [
+        (["Paris", "Rome"], ["Paris", "Oslo"]),
+        (["Tokyo", "It is Tokyo.", "Tokyo it is", "tokyo", "Rome"], ["Tokyo", "Tokyo", "Tokyo", "Tokyo", "Oslo"]),
+        (["Oslo", "Rome", "Bern"], ["Rome", "Oslo", "Bern"]),
+        (["7", "8"], ["7", "8"]),
+    ]
+    # Python keeps one object for equal texts in a program; joined from their letters, they are objects of their own
+    return [Case(answers, ["".join([*text]) for text in wanted]) for answers, wanted in cases]
+
+
 exercise(
     "00.3",
     title="A score over many answers",
@@ -191,12 +206,7 @@ exercise(
         "Each answer is compared with the one wanted in its place, and the share is how many are equal, divided by\n"
         "how many there are. To the letter is strict, and it should be: whoever uses the answer may be a program."
     ),
-    cases=lambda: [
-        Case(["Paris", "Rome"], ["Paris", "Oslo"]),
-        Case(["Tokyo", "It is Tokyo.", "Tokyo it is", "tokyo", "Rome"], ["Tokyo", "Tokyo", "Tokyo", "Tokyo", "Oslo"]),
-        Case(["Oslo", "Rome", "Bern"], ["Rome", "Oslo", "Bern"]),
-        Case(["7", "8"], ["7", "8"]),
-    ],
+    cases=_cases_of_texts,
     hints=[
         "zip(answers, wanted) gives you the pairs: the first answer with the first one wanted, and so on.",
         "answer == each is True or False, and sum counts the Trues. A share is divided by how many there are.",
@@ -238,6 +248,12 @@ exercise(
             "You count an answer as right when it was wanted anywhere, for another question say.",
             "Each answer belongs to the question in its own place.",
             "Go through both lists side by side, with zip.",
+        ),
+        Mistake(
+            _the_same_object,
+            "You ask whether two texts are one and the same object.",
+            "Two texts can be equal, letter by letter, and be kept in two places, as an answer and its ticket are.",
+            "Compare with ==, and not with is.",
         ),
         Mistake(
             _all_or_nothing,

@@ -495,9 +495,23 @@ def _as_tensor(S, share):
     return torch.tensor(my_rank(S, share))
 
 
+def _more_than(S, share):
+    return int(((S**2).cumsum(0) / (S**2).sum() <= share).sum()) + 1
+
+
+def _more_than_in_a_loop(S, share):
+    return next((r for r in range(1, len(S) + 1) if my_energy(S, r) > share), None)
+
+
+def _never_all(S, share):
+    return next((r for r in range(1, len(S)) if my_energy(S, r) >= share), None)
+
+
 def _spectra_and_shares():
     falling = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0, 0.5, 0.2, 0.1])
-    return [Case(falling, 0.9), Case(falling, 0.4), Case(torch.rand(40).sort(descending=True).values, 0.7)]
+    even = torch.ones(4)  # shares of it are exact: r = 2 holds a half to the last bit, and all of it takes all pieces
+    random = torch.rand(40).sort(descending=True).values
+    return [Case(falling, 0.9), Case(falling, 0.4), Case(random, 0.7), Case(even, 0.5), Case(even, 1.0)]
 
 
 exercise(
@@ -575,6 +589,24 @@ exercise(
             "You compared the energy itself with the share.",
             "The squares add up to the energy of the whole matrix, which need not be 1.",
             "divide by (S ** 2).sum() first.",
+        ),
+        Mistake(
+            _more_than,
+            "You ask for more than the share.",
+            "At least that share is asked for: a rank that holds exactly the share is enough.",
+            "< where you have <=.",
+        ),
+        Mistake(
+            _more_than_in_a_loop,
+            "You ask for more than the share.",
+            "At least that share is asked for. More than all of the energy no rank has, and so None comes back.",
+            ">= where you have >.",
+        ),
+        Mistake(
+            _never_all,
+            "You never try the full rank, and return None where every piece is needed.",
+            "range leaves out its end: range(1, len(S)) stops one rank too early.",
+            "range(1, len(S) + 1).",
         ),
         Mistake(
             _as_tensor,

@@ -12,8 +12,8 @@ def nf4_codebook(device: torch.device | str | None = None) -> Tensor:
 
         c = Φ⁻¹(p) / max Φ⁻¹,    p even in probability: eight above ½, seven below, and exactly 0
 
-    Trained weights are nearly normal, so every entry stands for about as many of them as any other. Zero has
-    an entry of its own, which is why there is one positive number more than negative ones.
+    Trained weights are nearly normal, so the entries lie densest where most of them are; the least possible error it
+    is not (notebook 07). Zero has an entry of its own, and there is one positive number more than negative ones.
 
     Returns:
         float32, shape (16,), ascending, the very bits of bitsandbytes 0.50.

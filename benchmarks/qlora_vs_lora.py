@@ -160,7 +160,7 @@ def interval(records: list[dict], resamples: int = 10_000) -> tuple[float, float
     for record in records:
         right[record["method"], record["seed"]] = torch.ones(record["test_rows"], dtype=torch.float64)
         right[record["method"], record["seed"]][[wrong["row"] for wrong in record["wrong"]]] = 0
-    seeds = sorted({seed for _, seed in right})
+    seeds = sorted(seed for method, seed in right if method == "qlora")  # LoRA ran with each of them
     difference = torch.stack([right["qlora", seed] - right["lora", seed] for seed in seeds])  # (seeds, rows)
     draw = torch.Generator().manual_seed(0)
     drawn_seeds = torch.randint(len(seeds), (resamples, len(seeds), 1), generator=draw)

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -81,6 +82,7 @@ def generate(
     max_new_tokens: int = 64,
     batch_size: int = 64,
     on_batch: Callable[[int, int], None] | None = None,
+    adapters: Sequence[str | Mapping[str, float] | None] | None = None,
 ) -> list[str]:
     """The model's greedy answer to each prompt.
 
@@ -92,16 +94,24 @@ def generate(
         max_new_tokens: where an answer is cut off at the latest.
         batch_size: prompts generated together, sorted by length so that padding stays short.
         on_batch: called with (prompts done, prompts in all).
+        adapters: for each prompt, which adapter of the model's :class:`labkit.AdapterBank` answers it, as for
+            :meth:`labkit.AdapterBank.rows`.
 
     Returns:
         The answers, in the order of `prompts`, without special tokens.
 
     Raises:
-        ConfigError: there is not one system prompt for each prompt.
+        ConfigError: there is not one system prompt, or not one choice in `adapters`, for each prompt; the model
+            has no bank; rows of the bank are open (here prompts are sorted, so their order would not hold).
     """
     systems = [system] * len(prompts) if isinstance(system, str) else system
     if len(systems) != len(prompts):
         raise ConfigError(f"{len(prompts)} prompts cannot go with {len(systems)} system prompts")
+    bank = getattr(model, "adapter_bank", None)
+    if adapters is not None and (bank is None or len(adapters) != len(prompts)):
+        raise ConfigError("adapters needs a model with an AdapterBank, and one choice for each prompt")
+    if bank is not None and bank.rows_open:
+        raise ConfigError("prompts are sorted by length here: instead of opening bank.rows(...), pass adapters=[...]")
     encoded = [encode_prompt(tokenizer, prompt, system) for prompt, system in zip(prompts, systems)]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
     answers = [""] * len(encoded)
@@ -124,7 +134,8 @@ def generate(
             for row, i in enumerate(chosen):
                 ids[row, length - len(encoded[i]) :] = torch.tensor(encoded[i])
                 mask[row, length - len(encoded[i]) :] = 1
-            out = model.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device))
+            with nullcontext() if adapters is None else bank.rows([adapters[i] for i in chosen]):
+                out = model.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device))
             for i, answer in zip(chosen, tokenizer.batch_decode(out[:, length:], skip_special_tokens=True)):
                 answers[i] = answer
             if on_batch:

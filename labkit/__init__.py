@@ -25,6 +25,8 @@ _HOME = {
     "text": "encode render_masked",
     "tasks": "load_task Task",
     "step": "CompletionLoss",
+    "simulation.simulating": "simulate",
+    "simulation.measuring": "measure",
     "training": "TrainConfig train",
     "evaluation": "evaluate generate perplexity bootstrap_interval",
     "lab.claims": "claim approx",

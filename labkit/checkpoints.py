@@ -2,7 +2,7 @@
 
 <output_dir>/checkpoint-000010/
     weights.safetensors      the trained parameters
-    optimizer.safetensors    AdamW's two averages and step count for each of them
+    optimizer.safetensors    the optimizer's averages and step count for each of them
     run.json                 step, history, and the recipe the run was started with
 """
 
@@ -24,7 +24,8 @@ from labkit.text import Example
 
 _PREFIX = "checkpoint-"
 _NAME = re.compile(rf"{_PREFIX}(\d+)")
-_ADAMW_STATE = ("step", "exp_avg", "exp_avg_sq")
+# code books of the 8-bit optimizers: the same for all parameters, and not changed by training
+_CONSTANT = ("qmap1", "qmap2")
 
 
 def digest(examples: Sequence[Example]) -> str:
@@ -43,7 +44,12 @@ def save(
 ) -> Path:
     """Write the checkpoint of `step`, then remove older ones and what a killed run left half-written."""
     path = Path(output_dir) / f"{_PREFIX}{step:06d}"
-    averages = {f"{name}.{key}": value for name, p in trainable.items() for key, value in optimizer.state[p].items()}
+    averages = {
+        f"{name}.{key}": torch.as_tensor(value)  # torch counts steps in tensors, bitsandbytes in whole numbers
+        for name, p in trainable.items()
+        for key, value in optimizer.state[p].items()
+        if key not in _CONSTANT
+    }
     with folder_written_aside(path) as folder:
         save_file({name: p.detach().contiguous() for name, p in trainable.items()}, folder / "weights.safetensors")
         save_file(averages, folder / "optimizer.safetensors")
@@ -71,7 +77,12 @@ def restore(
         run = json.loads((path / "run.json").read_text(encoding="utf-8"))
         step, history, made_with = run["step"], run["history"], run["recipe"]
         weights, averages = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
-        state = {name: {key: averages[f"{name}.{key}"] for key in _ADAMW_STATE} for name in weights}
+        state = {name: {} for name in weights}
+        for full_name, value in averages.items():
+            name, _, key = full_name.rpartition(".")
+            state[name][key] = value
+        if not all(state.values()):
+            raise ValueError("a parameter's averages are missing")
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise TrainingError(f"{path}: the checkpoint is damaged ({error}). Remove it and start again") from None
     changed = sorted(key for key in recipe if recipe[key] != made_with.get(key))
@@ -81,13 +92,19 @@ def restore(
             f"{path}: made by another run (not the same: {what}). Use another folder, or the same settings"
         )
     with torch.no_grad():
-        for name, parameter in trainable.items():
+        for position, (name, parameter) in enumerate(trainable.items()):
             parameter.copy_(weights[name])
-            optimizer.state[parameter] = {
-                # the step count stays on the CPU, where AdamW keeps it
-                key: value if key == "step" else value.to(parameter.device)
-                for key, value in state[name].items()
-            }
+            if hasattr(optimizer, "init_state"):
+                # bitsandbytes makes the buffers itself, paged or not; what is in them comes from the checkpoint
+                optimizer.init_state(optimizer.param_groups[0], parameter, 0, position)
+                for key, value in state[name].items():
+                    _fill(optimizer.state[parameter], key, value)
+            else:
+                optimizer.state[parameter] = {
+                    # the step count stays on the CPU, where AdamW keeps it
+                    key: value if key == "step" else value.to(parameter.device)
+                    for key, value in state[name].items()
+                }
     return step, history
 
 
@@ -102,6 +119,13 @@ def remove_all_but_newest(output_dir: Path | str) -> None:
     older = [folder for _, folder in _checkpoints(output_dir)[:-1]]
     for folder in [*older, *Path(output_dir).glob(f".{_PREFIX}*")]:
         shutil.rmtree(folder)
+
+
+def _fill(state: dict, key: str, value: Tensor) -> None:
+    if isinstance(state[key], Tensor):
+        state[key].copy_(value)
+    else:
+        state[key] = value.item()
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:

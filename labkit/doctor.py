@@ -176,7 +176,7 @@ def check_gpu() -> Iterator[Finding]:
 
 
 def check_bitsandbytes() -> Iterator[Finding]:
-    """bitsandbytes, against which NF4 is compared, can be imported."""
+    """bitsandbytes, against which NF4 is compared and which has the 8-bit AdamW, can be imported."""
     # in a process of its own: its native code may crash, and it logs about an optional package
     code = "import bitsandbytes; print(bitsandbytes.__version__)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

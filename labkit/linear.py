@@ -5,8 +5,10 @@ weight, and told to take a new one. LoRA only ever talks through the functions b
 4-bit base share one :class:`labkit.LoraLinear`.
 """
 
+from itertools import chain
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 
@@ -22,6 +24,18 @@ class BaseLinear(Protocol):
 
     def replace_weight(self, weight: Tensor) -> None:
         """Take `weight`, shape (out_features, in_features), in place of the present one."""
+
+
+@runtime_checkable
+class PackedLinear(BaseLinear, Protocol):
+    """A layer whose weight would not survive being made dense and packed again, and which can therefore be asked for
+    it in its own form."""
+
+    def stored_weight(self) -> Tensor:
+        """All that makes up the weight, as one tensor that no cast of the model changes (uint8)."""
+
+    def restore_weight(self, stored: Tensor) -> None:
+        """Take back what `stored_weight` gave, bit for bit."""
 
 
 def is_linear(module: nn.Module) -> bool:
@@ -52,3 +66,21 @@ def replace_weight(layer: nn.Module, weight: Tensor) -> None:
         layer.replace_weight(weight)
     else:
         layer.weight = nn.Parameter(weight, requires_grad=layer.weight.requires_grad)
+
+
+def stored_weight(layer: nn.Module) -> Tensor:
+    """What :func:`restore_weight` needs to give `layer` its present weight back, bit for bit."""
+    return layer.stored_weight() if isinstance(layer, PackedLinear) else dense_weight(layer)
+
+
+def restore_weight(layer: nn.Module, stored: Tensor) -> None:
+    """Give `layer` the weight back that it had when :func:`stored_weight` was called."""
+    if isinstance(layer, PackedLinear):
+        layer.restore_weight(stored)
+    else:
+        replace_weight(layer, stored)
+
+
+def device_of(layer: nn.Module) -> torch.device:
+    """Where the weight of `layer` is. A packed one need not be made dense to tell."""
+    return next(chain(layer.parameters(), layer.buffers())).device

@@ -6,8 +6,8 @@ random numbers), so a run that was killed and resumed ends in the very bits of o
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch import nn
 
 from labkit import checkpoints
 from labkit.errors import ConfigError, TrainingError
+from labkit.optimizers import OPTIMIZERS, make_optimizer
 from labkit.step import CompletionLoss
 from labkit.tasks import Task
 from labkit.text import Example, collate, encode
@@ -36,6 +37,9 @@ class TrainConfig:
         gradient_accumulation: into how many parts a process splits its rows, to save memory.
         seed: of the order of the rows and of dropout.
         checkpoint_every: steps between checkpoints; None for none. Needs `output_dir` in :func:`train`.
+        optimizer: "adamw", "adamw8bit" or "paged_adamw8bit" (see :func:`labkit.optimizers.make_optimizer`).
+        gradient_checkpointing: keep only each block's input for the backward pass and compute the rest again
+            there: less memory, a third more work, the same gradients.
 
     Raises:
         ConfigError: a value that makes no sense.
@@ -50,6 +54,8 @@ class TrainConfig:
     gradient_accumulation: int = 1
     seed: int = 0
     checkpoint_every: int | None = None
+    optimizer: str = "adamw"
+    gradient_checkpointing: bool = False
 
     def __post_init__(self):
         for name in ("steps", "batch_size", "gradient_accumulation"):
@@ -62,6 +68,8 @@ class TrainConfig:
             raise ConfigError(f"warmup_share must be between 0 and 1, got {self.warmup_share}")
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
             raise ConfigError(f"checkpoint_every must be at least 1, got {self.checkpoint_every}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ConfigError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
 
 
 @dataclass(frozen=True)
@@ -153,7 +161,8 @@ def train(
 
     Raises:
         ConfigError: nothing is trainable, there are no rows, the batch cannot be split as asked, checkpoints
-            without a folder or into one that holds those of an earlier run.
+            without a folder or into one that holds those of an earlier run, an optimizer or gradient checkpointing
+            that is not to be had here.
         DataError: a row is longer than the model's context.
         TrainingError: the loss or the gradient is no longer a number, or the checkpoint is another run's.
     """
@@ -176,12 +185,13 @@ def train(
     parts = accelerator.num_processes * config.gradient_accumulation
     if config.batch_size % parts:
         raise ConfigError(f"batch_size {config.batch_size} cannot be split into {parts} equal parts")
-    optimizer = torch.optim.AdamW(trainable.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = make_optimizer(config.optimizer, trainable.values(), config.learning_rate, config.weight_decay)
     recipe = {
         **asdict(config),
         "data": checkpoints.digest(examples),
         "base": getattr(model, "base_fingerprint", None),
         "lora": str(getattr(model, "lora_config", None)),
+        "quantization": getattr(model, "quantization", None),
     }
     result, start = TrainResult(), 0
     if resume:
@@ -194,7 +204,7 @@ def train(
     model.train()
     began = time.perf_counter()
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), _checkpointed(model) if config.gradient_checkpointing else nullcontext():
             for step in range(start, config.steps):
                 torch.manual_seed(config.seed + step)  # dropout depends on the step, not on what came before
                 batch = [examples[i] for i in rows_at(step, len(examples), config)]
@@ -214,6 +224,23 @@ def train(
     finally:
         model.train(was_training)
     return result
+
+
+@contextmanager
+def _checkpointed(model: nn.Module) -> Iterator[None]:
+    """Inside the ``with`` block, transformers' own gradient checkpointing is on."""
+    if not getattr(model, "supports_gradient_checkpointing", False):
+        raise ConfigError(f"{type(model).__name__} has no gradient checkpointing: train without")
+    # transformers has a new name for it, and warns of the old one
+    kind = "activation" if hasattr(model, "is_activation_checkpointing") else "gradient"
+    before = getattr(model, f"is_{kind}_checkpointing")
+    # the older, reentrant kind gives no gradients when a block's input needs none, as behind a frozen embedding
+    getattr(model, f"{kind}_checkpointing_enable")({"use_reentrant": False})
+    try:
+        yield
+    finally:
+        if not before:
+            getattr(model, f"{kind}_checkpointing_disable")()
 
 
 def _report(result: TrainResult, start: int, steps: int) -> StepReport:

@@ -25,7 +25,7 @@ FLOORS = [
     "rows text base tasks",
     "step",
     "simulation",
-    "checkpoints evaluation training",
+    "checkpoints optimizers evaluation training",
     "lab",
     "doctor cli",
 ]

@@ -2,7 +2,16 @@ import pytest
 import torch
 from torch import nn
 
-from labkit.linear import BaseLinear, dense_weight, is_linear, replace_weight
+from labkit.linear import (
+    BaseLinear,
+    PackedLinear,
+    dense_weight,
+    device_of,
+    is_linear,
+    replace_weight,
+    restore_weight,
+    stored_weight,
+)
 from labkit.lora.layer import LoraLinear
 
 
@@ -25,7 +34,7 @@ class HalvedLinear(nn.Module):
         return x @ self.dense_weight().T
 
 
-class PackedLinear(nn.Linear):
+class ForeignLinear(nn.Linear):
     """As other libraries' 4-bit layers: a linear layer by class, whose weight is no matrix of it."""
 
     def __init__(self, weight: torch.Tensor):
@@ -40,9 +49,9 @@ class PackedLinear(nn.Linear):
         (nn.Linear(4, 6, dtype=torch.bfloat16), True),
         (nn.Linear(4, 6, device="meta"), True),
         (HalvedLinear(torch.ones(6, 4)), True),
-        (PackedLinear(torch.zeros(12, 1, dtype=torch.uint8)), False),
-        (PackedLinear(torch.zeros(12, 1)), False),
-        (PackedLinear(torch.zeros(6, 4, dtype=torch.int8)), False),
+        (ForeignLinear(torch.zeros(12, 1, dtype=torch.uint8)), False),
+        (ForeignLinear(torch.zeros(12, 1)), False),
+        (ForeignLinear(torch.zeros(6, 4, dtype=torch.int8)), False),
         (nn.Embedding(6, 4), False),
         (nn.Conv1d(4, 6, 1), False),
         (nn.LayerNorm(4), False),
@@ -70,6 +79,48 @@ def test_a_dense_weight_is_replaced_not_written_over(trainable):
     assert torch.equal(old, before)
     assert layer.weight.requires_grad is trainable
     assert isinstance(layer.weight, nn.Parameter)
+
+
+class RoundingLinear(HalvedLinear):
+    """A layer whose weight, made dense and given back, is no longer the one it was."""
+
+    def replace_weight(self, weight: torch.Tensor) -> None:
+        super().replace_weight(weight.round())
+
+    def stored_weight(self) -> torch.Tensor:
+        return self.halved.flatten().view(torch.uint8)
+
+    def restore_weight(self, stored: torch.Tensor) -> None:
+        self.halved = stored.view(torch.float32).view(self.out_features, self.in_features)
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Linear(4, 6), lambda: HalvedLinear(torch.randn(6, 4))])
+def test_a_weight_that_survives_being_dense_is_stored_dense(make):
+    layer = make()
+    before = dense_weight(layer).clone()
+    stored = stored_weight(layer)
+    assert not isinstance(layer, PackedLinear) and torch.equal(stored, before)
+    replace_weight(layer, torch.zeros(6, 4))
+    restore_weight(layer, stored)
+    assert torch.equal(dense_weight(layer), before)
+
+
+def test_a_weight_that_does_not_is_stored_in_its_own_form():
+    layer = RoundingLinear(torch.randn(6, 4))
+    layer.halved = torch.randn(6, 4)  # as it could not be set from outside
+    before = layer.halved.clone()
+    lora = LoraLinear(layer, r=2)
+    nn.init.normal_(lora.lora_B.weight)
+    lora.merge()
+    assert isinstance(layer, PackedLinear) and lora.unmerged_weight.dtype == torch.uint8
+    assert not torch.equal(layer.halved, before)
+    lora.unmerge()
+    assert torch.equal(layer.halved, before)
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(4, 6, device="meta"), HalvedLinear(torch.ones(6, 4, device="meta"))])
+def test_where_a_weight_is(layer):
+    assert device_of(layer).type == "meta"
 
 
 def test_one_lora_layer_serves_a_base_with_a_form_of_its_own():

@@ -13,7 +13,8 @@ from transformers.utils import cached_file
 from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, fetch_base, verify_base, wheel_base
 from labkit.base.identity import fingerprint, read_json
 from labkit.base.tidy import forget_origin, quiet_transformers
-from labkit.errors import BaseModelError
+from labkit.errors import BaseModelError, ConfigError
+from labkit.quant.convert import quantize_model
 
 
 def load_base(
@@ -21,6 +22,9 @@ def load_base(
     *,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device | None = None,
+    quantize: str | None = None,
+    double: bool = False,
+    backend: str = "labkit",
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a base model, in evaluation mode, and its tokenizer.
 
@@ -31,17 +35,27 @@ def load_base(
         name: a known base (fetched if it is not there yet), a model's folder, or a hub id; None means the
             environment variable ``LABKIT_BASE``, or else :data:`DEFAULT_BASE`. Code that comes with a model
             is never run.
-        dtype: of the weights.
+        dtype: of the weights; with `quantize`, of those that stay dense.
         device: where to put it; None means a CUDA GPU where there is one, else the CPU.
+        quantize: "nf4" for linear layers in four bits, quantized one by one from the weights as they lie in the
+            file (see :func:`labkit.quantize_model`); None for none.
+        double: quantize NF4's scales too.
+        backend: "labkit" or "bitsandbytes": whose layers these are.
 
     Returns:
         ``(model, tokenizer)``. ``model.base_name`` is the canonical name, never a path;
         ``model.base_fingerprint`` is the :func:`labkit.base.fingerprint` of its folder.
 
     Raises:
+        ConfigError: `quantize` is something else, or `double` or `backend` are given without it.
         BaseModelError: nothing is found under `name`; the folder is incomplete or damaged; the hub cannot be
             reached; there is no chat template.
     """
+    if quantize not in (None, "nf4"):
+        raise ConfigError(f'quantize must be "nf4" or None, got {quantize!r}')
+    if quantize is None and (double or backend != "labkit"):
+        raise ConfigError('double and backend are about four bits: they need quantize="nf4"')
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     source, base_name = _locate(name or os.environ.get("LABKIT_BASE") or DEFAULT_BASE)
     with quiet_transformers(), _load_errors_explained(source):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
@@ -52,7 +66,12 @@ def load_base(
             )
         # transformers maps safetensors from the file by itself (not on Windows); only a cast makes a copy
         model, report = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            source,
+            # a cast here would have the whole model in memory before the first layer is quantized
+            dtype="auto" if quantize else dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
         if missing := sorted(report["missing_keys"]):
             # transformers has filled them with random numbers and would only warn
@@ -63,7 +82,9 @@ def load_base(
     forget_origin(tokenizer, base_name)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval(), tokenizer
+    if quantize:
+        quantize_model(model, backend, double=double, device=device).to(dtype)
+    return model.to(device).eval(), tokenizer
 
 
 def find_base(name: str | Path) -> Path:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from labkit.errors import ConfigError
-from labkit.linear import is_linear
+from labkit.linear import BaseLinear, is_linear
 from labkit.lora.config import DEFAULT_TARGETS, LoraConfig
 from labkit.lora.layer import LoraLinear
 
@@ -107,9 +107,13 @@ def mark_only_lora_as_trainable(model: nn.Module) -> None:
 
 
 def trainable_parameters(model: nn.Module) -> tuple[int, int]:
-    """How many numbers are trained, and how many there are: ``(trainable, total)``. Tied weights count once."""
-    parameters = list(model.parameters())
-    return sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters)
+    """How many numbers are trained, and how many there are: ``(trainable, total)``.
+
+    Tied weights count once, and a weight that is kept packed counts as the numbers it stands for.
+    """
+    parameters = [p for p in model.parameters() if p.is_floating_point()]
+    packed = sum(m.in_features * m.out_features for m in model.modules() if isinstance(m, BaseLinear))
+    return sum(p.numel() for p in parameters if p.requires_grad), packed + sum(p.numel() for p in parameters)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.errors import ConfigError
-from labkit.linear import dense_weight, replace_weight
+from labkit.linear import dense_weight, device_of, replace_weight, restore_weight, stored_weight
 
 
 class LoraLinear(nn.Module):
@@ -56,7 +56,7 @@ class LoraLinear(nn.Module):
             raise ConfigError(
                 f"need r ≥ 1, lora_alpha ≥ 0 and 0 ≤ lora_dropout < 1, got {r}, {lora_alpha}, {lora_dropout}"
             )
-        device = dense_weight(base_layer).device
+        device = device_of(base_layer)
         self.base_layer = base_layer
         self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
         self.r, self.lora_alpha = r, lora_alpha
@@ -101,16 +101,16 @@ class LoraLinear(nn.Module):
         return (weight.float() + self.delta_weight()).to(weight.dtype)
 
     def merge(self) -> None:
-        """Make W + ΔW the base's weight. Nothing happens if it is so already."""
+        """Make W + ΔW the base's weight; a 4-bit base quantizes it anew. Nothing happens if it is so already."""
         if not self.merged:
-            unmerged = dense_weight(self.base_layer)
+            unmerged = stored_weight(self.base_layer)
             replace_weight(self.base_layer, self.merged_weight())
             self.unmerged_weight = unmerged
 
     def unmerge(self) -> None:
         """Give the base its own weight back, bit for bit. Nothing happens if it is not merged."""
         if self.merged:
-            replace_weight(self.base_layer, self.unmerged_weight)
+            restore_weight(self.base_layer, self.unmerged_weight)
             self.unmerged_weight = None
 
     def extra_repr(self) -> str:

@@ -1,0 +1,73 @@
+"""Quantizing the linear layers of a model, one after the other."""
+
+import torch
+from torch import nn
+
+from labkit.errors import ConfigError
+from labkit.linear import BaseLinear, is_linear
+from labkit.quant.blockwise import refuse_unquantizable
+from labkit.quant.linear4bit import NF4Linear
+
+
+def quantize_model(
+    model: nn.Module,
+    backend: str = "labkit",
+    *,
+    block_size: int = 64,
+    double: bool = False,
+    device: torch.device | str | None = None,
+) -> nn.Module:
+    """Replace the linear layers of `model` by layers in NF4, in place.
+
+    One layer is quantized and its dense weight let go before the next is touched, so the most that is in memory
+    besides the model as it was is one layer. Embeddings, norms and the output head stay as they are. Every weight
+    is looked at first: nothing is changed unless all of them can be quantized.
+
+    Args:
+        model: any model with plain ``nn.Linear`` layers.
+        backend: "labkit" for :class:`labkit.NF4Linear`; "bitsandbytes" for its ``Linear4bit``, guarded.
+        block_size: numbers to a block.
+        double: quantize the scales too: 4.127 bits a weight instead of 4.5, with blocks of 64.
+        device: where the quantized layers go, one by one; None means where they are.
+
+    Returns:
+        The same model. ``model.quantization`` says what was done, in words.
+
+    Raises:
+        ConfigError: an unknown backend, or bitsandbytes asked for and not there; a model that is quantized already,
+            has LoRA layers or no linear layers; a weight that cannot be quantized, named.
+    """
+    make = _layer_of(backend)
+    names = _names_to_quantize(model)
+    for name in names:
+        refuse_unquantizable(model.get_submodule(name).weight, block_size, f"the weight of {name}")
+    for name in names:
+        dense = model.get_submodule(name)
+        layer = make(dense, block_size=block_size, double=double, device=device)
+        model.set_submodule(name, layer.train(dense.training))
+    model.quantization = f"nf4 by {backend}, blocks of {block_size}{', double' if double else ''}"
+    return model
+
+
+def _layer_of(backend: str) -> type[nn.Module]:
+    if backend == "labkit":
+        return NF4Linear
+    if backend == "bitsandbytes":
+        from labkit.quant.backends import GuardedLinear4bit  # raises where it is not installed
+
+        return GuardedLinear4bit
+    raise ConfigError(f'backend must be "labkit" or "bitsandbytes", got {backend!r}')
+
+
+def _names_to_quantize(model: nn.Module) -> list[str]:
+    modules = dict(model.named_modules())
+    for name, module in modules.items():
+        if hasattr(module, "lora_A"):
+            raise ConfigError(f"{name} has LoRA on it: quantize the base first, then inject_lora")
+        if isinstance(module, BaseLinear) or isinstance(module, nn.Linear) and not is_linear(module):
+            raise ConfigError(f"this model is quantized already ({name} is a {type(module).__name__})")
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    names = [name for name, module in modules.items() if is_linear(module) and module is not head]
+    if not names:
+        raise ConfigError("there is nothing to quantize: the model has no linear layers besides its output head")
+    return names

@@ -216,8 +216,8 @@ def perplexity(
     try:
         for start in starts:
             batch = torch.tensor([ids[start : start + window]], device=model.device)
-            counted = torch.ones_like(batch[:, 1:], dtype=torch.bool)
-            logits = label_logits(model, batch, counted).float()
+            positions = torch.arange(window - 1, device=model.device)
+            logits = label_logits(model, batch, positions).float()
             losses.append(F.cross_entropy(logits, batch[0, 1:]).item())
     finally:
         model.train(was_training)

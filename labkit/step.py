@@ -8,7 +8,7 @@ is a label.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from labkit.text import IGNORED, Batch
+from labkit.text import Batch
 
 
 class CompletionLoss(nn.Module):
@@ -28,15 +28,13 @@ class CompletionLoss(nn.Module):
         The token at position t is predicted from what stands before it, so the labels are shifted by
         one against the hidden states.
         """
-        labels = batch.labels[:, 1:]
-        counted = labels != IGNORED  # (rows, tokens − 1)
-        logits = label_logits(self.model, batch.input_ids, counted)  # (counted tokens, vocabulary)
-        targets = labels[counted]
+        logits = label_logits(self.model, batch.input_ids, batch.positions)  # (counted tokens, vocabulary)
+        targets = batch.labels.flatten()[batch.positions + 1]
         return F.cross_entropy(logits.float(), targets, reduction="sum"), targets.numel()
 
 
-def label_logits(model: nn.Module, input_ids: Tensor, counted: Tensor) -> Tensor:
-    """Logits at the positions marked in `counted` only, equal to those of the model's own forward.
+def label_logits(model: nn.Module, input_ids: Tensor, positions: Tensor) -> Tensor:
+    """Logits at the given positions only, equal to those of the model's own forward.
 
     It is the model's own forward that runs, so whatever the model does to its logits (soft caps, scales)
     is done here too. Only its output head is handed fewer hidden states.
@@ -44,15 +42,16 @@ def label_logits(model: nn.Module, input_ids: Tensor, counted: Tensor) -> Tensor
     Args:
         model: a causal language model of transformers.
         input_ids: shape (rows, tokens), padded on the right.
-        counted: bool, shape (rows, tokens − 1); True where the next token is to be predicted.
+        positions: int64, shape (counted,): where in the flattened (rows · tokens) the next token is to be
+            predicted.
 
     Returns:
-        Shape (number of True, vocabulary).
+        Shape (counted, vocabulary).
     """
 
     def keep_counted(_, inputs: tuple[Tensor]) -> Tensor:
         (hidden,) = inputs  # (rows, tokens, hidden size)
-        return hidden[:, :-1][counted]
+        return hidden.flatten(0, 1).index_select(0, positions)
 
     with model.get_output_embeddings().register_forward_pre_hook(keep_counted):
         return model(input_ids=input_ids, use_cache=False).logits

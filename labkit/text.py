@@ -38,13 +38,22 @@ class Batch:
     Attributes:
         input_ids: int64, shape (rows, tokens).
         labels: int64, shape (rows, tokens); :data:`IGNORED` where the loss does not count.
+        positions: int64, shape (counted tokens,): where, in the flattened (rows · tokens), the next token is
+            one that the loss counts. Found from the labels when not given. It is found here and not in the
+            model's step, because only here the labels are sure to have values: in a simulated step they have none.
     """
 
     input_ids: Tensor
     labels: Tensor
+    positions: Tensor | None = None
+
+    def __post_init__(self):
+        if self.positions is None:
+            rows, tokens = (self.labels[:, 1:] != IGNORED).nonzero(as_tuple=True)
+            object.__setattr__(self, "positions", rows * self.labels.shape[1] + tokens)
 
     def to(self, device: torch.device | str) -> "Batch":
-        return Batch(self.input_ids.to(device), self.labels.to(device))
+        return Batch(self.input_ids.to(device), self.labels.to(device), self.positions.to(device))
 
 
 def encode_prompt(tokenizer, prompt: str, system: str) -> list[int]:

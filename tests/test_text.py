@@ -53,6 +53,8 @@ def test_labels_by_position_also_where_the_prompt_holds_the_padding_id(tiny_toke
         assert (first, last + 1) == (example.prompt_length, len(example.input_ids)) and counted[first : last + 1].all()
         assert ids[: last + 1].tolist() == example.input_ids
         assert (ids[last + 1 :] == tiny_tokenizer.pad_token_id).all()
+    next_tokens = batch.labels.flatten()[batch.positions + 1]
+    assert next_tokens.equal(torch.cat([torch.tensor(e.input_ids[e.prompt_length :]) for e in examples]))
 
 
 texts = st.text("ab {}87,\n", min_size=1)
@@ -88,4 +90,4 @@ def test_render_masked_greys_what_the_loss_does_not_count(tiny_tokenizer):
 
 def test_batch_moves_as_one(tiny_tokenizer):
     batch = collate([encode(tiny_tokenizer, ROW, "Be kind")], tiny_tokenizer.pad_token_id).to("meta")
-    assert batch.input_ids.device.type == batch.labels.device.type == "meta"
+    assert {part.device.type for part in (batch.input_ids, batch.labels, batch.positions)} == {"meta"}

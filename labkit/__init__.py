@@ -30,6 +30,8 @@ _HOME = {
     "tasks": "load_task Task",
     "updates": "load_update",
     "step": "CompletionLoss",
+    "simulation.simulating": "simulate",
+    "simulation.measuring": "measure",
     "training": "TrainConfig train",
     "evaluation": "evaluate generate perplexity bootstrap_interval",
     "lab.claims": "claim approx",

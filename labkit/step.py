@@ -55,3 +55,24 @@ def label_logits(model: nn.Module, input_ids: Tensor, positions: Tensor) -> Tens
 
     with model.get_output_embeddings().register_forward_pre_hook(keep_counted):
         return model(input_ids=input_ids, use_cache=False).logits
+
+
+def checkpoint_layers(model: nn.Module) -> nn.Module:
+    """Have `model` keep only the input of each layer, and compute the layer again on the way back.
+
+    It saves most of the activations for one more forward pass. The state of the random numbers is kept only where
+    there is dropout, which must fall on the same numbers both times.
+
+    Args:
+        model: a model of transformers; it is changed in place.
+
+    Returns:
+        The same model. It checkpoints in train mode only.
+
+    Source: Chen et al., Training Deep Nets with Sublinear Memory Cost, arXiv 1604.06174.
+    """
+    drops = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+    # transformers 5.2 gave the switch a new name, and warns at the old one
+    switch = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    switch({"use_reentrant": False, "preserve_rng_state": drops})
+    return model

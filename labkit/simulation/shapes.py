@@ -1,0 +1,121 @@
+"""The models whose step can be simulated: a preset, a ``config.json``, or a hub id. Only their shapes are needed."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import AutoConfig, PretrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from labkit.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A public model's shape, as its ``config.json`` on the hub says.
+
+    Attributes:
+        hub_id: whose config it is.
+        model_type: transformers' name of the architecture.
+        parameters: how many the published weights have: what the shape must come out at.
+        shape: the entries of the config that decide sizes.
+    """
+
+    hub_id: str
+    model_type: str
+    parameters: int
+    shape: dict
+
+
+def _shape(hidden, mlp, layers, heads, kv_heads, vocabulary, context, tied) -> dict:
+    return {
+        "hidden_size": hidden,
+        "intermediate_size": mlp,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "vocab_size": vocabulary,
+        "max_position_embeddings": context,
+        "tie_word_embeddings": tied,
+    }
+
+
+def _llama(hub_id: str, parameters: int, *shape) -> Preset:
+    return Preset(hub_id, "llama", parameters, _shape(*shape))
+
+
+def _qwen(hub_id: str, parameters: int, *shape) -> Preset:
+    return Preset(hub_id, "qwen2", parameters, _shape(*shape))
+
+
+# hidden, MLP, layers, heads, key/value heads, vocabulary, context, tied embeddings
+PRESETS = {
+    "smollm2-135m": _llama(
+        "HuggingFaceTB/SmolLM2-135M-Instruct", 134_515_008, 576, 1536, 30, 9, 3, 49152, 8192, True
+    ),
+    "smollm2-360m": _llama(
+        "HuggingFaceTB/SmolLM2-360M-Instruct", 361_821_120, 960, 2560, 32, 15, 5, 49152, 8192, True
+    ),
+    "smollm2-1.7b": _llama(
+        "HuggingFaceTB/SmolLM2-1.7B-Instruct", 1_711_376_384, 2048, 8192, 24, 32, 32, 49152, 8192, True
+    ),
+    "qwen2.5-0.5b": _qwen("Qwen/Qwen2.5-0.5B-Instruct", 494_032_768, 896, 4864, 24, 14, 2, 151936, 32768, True),
+    "qwen2.5-7b": _qwen("Qwen/Qwen2.5-7B-Instruct", 7_615_616_512, 3584, 18944, 28, 28, 4, 152064, 32768, False),
+    "llama-2-7b": _llama("meta-llama/Llama-2-7b-hf", 6_738_415_616, 4096, 11008, 32, 32, 32, 32000, 4096, False),
+    "llama-3-8b": _llama("meta-llama/Meta-Llama-3-8B", 8_030_261_248, 4096, 14336, 32, 32, 8, 128256, 8192, False),
+    "llama-3-70b": _llama("meta-llama/Meta-Llama-3-70B", 70_553_706_496, 8192, 28672, 80, 64, 8, 128256, 8192, False),
+}
+
+# decoders whose layers are all alike: what a step takes grows by the same bytes with each of them
+ALIKE = {"llama", "mistral", "qwen2", "qwen3"}
+
+
+def config_of(model: str | Path | PretrainedConfig) -> PretrainedConfig:
+    """The config of a preset, of a ``config.json`` (or the folder it lies in), or of a model on the hub.
+
+    Raises:
+        ConfigError: nothing is known under that name, or its architecture needs code of its own.
+    """
+    if isinstance(model, PretrainedConfig):
+        return model
+    name = str(model)
+    preset = PRESETS.get(name.lower()) or next((p for p in PRESETS.values() if p.hub_id == name), None)
+    if preset:
+        return CONFIG_MAPPING[preset.model_type](**preset.shape)
+    path = Path(name).expanduser()
+    if path.exists():
+        return _read(path / "config.json" if path.is_dir() else path)
+    known = ", ".join(PRESETS)
+    if name.count("/") != 1 or path.suffix == ".json":
+        raise ConfigError(f"no model is known as {name!r}. Known are {known}; a config.json and a hub id will do, too")
+    try:
+        return AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except Exception as error:  # offline, gated, misspelt: transformers raises many things
+        raise ConfigError(
+            f"the config of {name!r} cannot be had from the hub. Check the name and the connection, "
+            f"or give the path of its config.json; without a connection there are {known}"
+        ) from error
+
+
+def with_layers(config: PretrainedConfig, layers: int) -> PretrainedConfig:
+    """The same model with so many layers."""
+    entries = config.to_dict() | {"num_hidden_layers": layers}
+    if entries.get("layer_types"):
+        entries["layer_types"] = entries["layer_types"][:layers]
+    return type(config).from_dict(entries)
+
+
+def layers_are_alike(config: PretrainedConfig) -> bool:
+    """Whether each layer costs what the others do."""
+    return config.model_type in ALIKE and len(set(getattr(config, "layer_types", None) or [""])) == 1
+
+
+def _read(path: Path) -> PretrainedConfig:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        model_type = entries["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is not a model's config.json: {error!r}") from error
+    if model_type not in CONFIG_MAPPING:
+        raise ConfigError(f"{path}: the architecture {model_type!r} is none that transformers knows by itself")
+    return CONFIG_MAPPING[model_type].from_dict(entries)

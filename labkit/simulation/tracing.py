@@ -1,0 +1,89 @@
+"""One real training step, tallied: the same lines for tensors that have values and for those that have none."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from labkit.lora.inject import lora_layers
+from labkit.simulation.optimizers import make_optimizer, prime
+from labkit.simulation.tally import Section, Tally
+from labkit.step import CompletionLoss
+from labkit.text import Batch
+
+
+def trace_step(
+    model: nn.Module, batch: Batch, optimizer: str, tally: Tally, foreach: bool | None = None
+) -> list[Section]:
+    """Tally one training step of what is trainable in `model`: any step but the first, which has no moments yet.
+
+    The learning rate is zero: the step allocates and computes all that it would, and the weights stay as they are.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    stepper = make_optimizer(optimizer, trained, foreach)
+    prime(stepper, trained)
+    adapters = [p for _, layer in lora_layers(model) for p in (layer.lora_A.weight, layer.lora_B.weight)]
+    tally.register("weights", [*model.parameters(), *model.buffers()])
+    tally.register("adapters", adapters)
+    tally.enter("forward", "embedding")
+    tally.register("optimizer", [t for state in stepper.state.values() for t in state.values() if torch.is_tensor(t)])
+    tally.register("activations", [batch.input_ids, batch.labels, batch.positions])
+    with _no_garbage_collection(), _sections(model, tally), tally:
+        summed, counted = CompletionLoss(model)(batch)
+        tally.keep_as("activations", born_in="forward")
+        tally.enter("backward", "head")
+        (summed / counted).backward()
+        tally.register("gradients", [p.grad for p in trained])
+        tally.enter("step", "all")
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        stepper.step()
+        stepper.zero_grad()
+    return tally.finished()
+
+
+def decoder_layers(model: nn.Module) -> nn.ModuleList:
+    """The list of the model's layers."""
+    depth = model.config.num_hidden_layers
+    return next(m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
+
+
+@contextmanager
+def _sections(model: nn.Module, tally: Tally) -> Iterator[None]:
+    """Tell the tally at which layer the step is, on its way there and back."""
+    layers = decoder_layers(model)
+
+    def on_way_back(hidden: Tensor, part: str | int) -> None:
+        if hidden.requires_grad:
+            hidden.register_hook(lambda _: tally.enter("backward", part))
+
+    def before_first(layer, inputs, named):
+        tally.enter("forward", 0)
+        on_way_back(inputs[0] if inputs else named["hidden_states"], "embedding")
+
+    def after(number: int):
+        def hook(layer, inputs, output):
+            on_way_back(output[0] if isinstance(output, tuple) else output, number)
+            tally.enter("forward", number + 1 if number + 1 < len(layers) else "head")
+
+        return hook
+
+    with ExitStack() as stack:
+        stack.enter_context(layers[0].register_forward_pre_hook(before_first, with_kwargs=True))
+        for number, layer in enumerate(layers):
+            stack.enter_context(layer.register_forward_hook(after(number)))
+        yield
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """So that tensors held by reference cycles are let go at the same moment in every run: after the step."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

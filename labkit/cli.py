@@ -115,6 +115,47 @@ def evaluate(options: argparse.Namespace) -> None:
         _print_scores(evaluation)
 
 
+def plan(options: argparse.Namespace) -> None:
+    """What a fine-tune would cost: memory, cards, time, money. Nothing is trained or downloaded."""
+    import labkit
+    from labkit.simulation.cards import card_named
+    from labkit.simulation.estimates import estimate
+
+    targets = options.targets if options.targets == "all-linear" else options.targets.split(",")
+    cost = labkit.simulate(
+        options.model,
+        options.method,
+        r=options.rank,
+        target_modules=targets,
+        batch_size=options.batch_size,
+        sequence=options.seq,
+        labelled=options.labelled,
+        dtype=options.dtype,
+        adapter_dtype=options.adapter_dtype,
+        optimizer=options.optimizer,
+        checkpointing=options.checkpointing,
+    )
+    found = None
+    if options.card:
+        found = estimate(
+            cost,
+            card_named(options.card),
+            options.examples,
+            options.batch_size,
+            epochs=options.epochs,
+            utilisation=options.utilisation,
+            price_per_hour=options.price,
+        )
+    if options.json:
+        print(json.dumps(cost.as_dict() | {"estimate": found and asdict(found)}, indent=2))
+        return
+    print(cost)
+    for card, fits in cost.cards():
+        print(f"  {'✔' if fits else '✗'} {card.name:<18} {card.usable_bytes / 1e9:6.1f} GB usable")
+    if found:
+        print(found)
+
+
 def progress(options: argparse.Namespace) -> None:
     """The map of the course, with what this learner has done."""
     from labkit.lab.exercises.form import known_ids
@@ -222,6 +263,30 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--adapter", type=Path, help="an adapter's folder; its task and system prompt are used")
     sub.add_argument("--limit", type=int, help="only the first so many rows")
     sub.add_argument("--json", action="store_true", help="the scores as JSON")
+
+    sub = command(plan, "what a fine-tune of any model would cost: memory, cards, time, money")
+    sub.add_argument("model", help="a preset (llama-3-70b), a config.json, its folder, or a hub id")
+    sub.add_argument("--method", default="lora", help="full, lora or qlora (%(default)s)")
+    sub.add_argument("--rank", type=int, default=8, help="r, the rank of the update (%(default)s)")
+    sub.add_argument("--targets", default="all-linear", help="layers to adapt, q_proj,v_proj say (%(default)s)")
+    sub.add_argument("--batch-size", type=int, default=1, help="rows a step (%(default)s)")
+    sub.add_argument("--seq", type=int, default=512, help="tokens a row (%(default)s)")
+    sub.add_argument(
+        "--labelled",
+        type=lambda text: float(text) if "." in text else int(text),
+        default=1.0,
+        help="tokens a row that the loss counts: 0.25 is a share, 256 a number (all)",
+    )
+    sub.add_argument("--dtype", default="bfloat16", help="of the base (%(default)s)")
+    sub.add_argument("--adapter-dtype", default="float32", help="of the adapters (%(default)s)")
+    sub.add_argument("--optimizer", default="adamw", help="adamw, adamw8bit or sgd (%(default)s)")
+    sub.add_argument("--checkpointing", action="store_true", help="compute the layers again on the way back")
+    sub.add_argument("--card", help="also estimate the time on this card, such as 'A100, 80' or 'RTX 4090'")
+    sub.add_argument("--examples", type=int, default=5000, help="training rows, for the time (%(default)s)")
+    sub.add_argument("--epochs", type=int, default=1, help="times round, for the time (%(default)s)")
+    sub.add_argument("--utilisation", type=float, default=0.3, help="share of the card's peak (%(default)s, a guess)")
+    sub.add_argument("--price", type=float, help="of an hour of that card, in your currency")
+    sub.add_argument("--json", action="store_true", help="everything as JSON")
 
     sub = command(progress, "the map of the course, and how far you are")
     sub.add_argument("--json", action="store_true", help="every notebook and exercise as JSON")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from labkit.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Card:
@@ -25,17 +27,17 @@ class Card:
         return self.mebibytes * 2**20
 
 
-# Memory: totals as nvidia-smi prints them; for the data-centre cards they are listed together in
+# Smallest first. Memory: totals as nvidia-smi prints them; for the data-centre cards they are listed together in
 # github.com/modal-labs/modal-client/pull/2797. Peaks: NVIDIA's data sheets and architecture white papers (Turing,
-# Ampere, Ada, Hopper). A card that also drives a screen has some hundred MB less.
+# Ampere, Ada, Hopper, Blackwell). A card that also drives a screen has some hundred MB less.
 CARDS = (
     Card("RTX 4060, 8 GB", 8_188),
     Card("RTX 3060, 12 GB", 12_288),
     Card("T4, 16 GB", 15_360, 65.0),
     Card("RTX 4080, 16 GB", 16_376, 97.5),
     Card("L4, 24 GB", 23_034, 121.0),
-    Card("RTX 3090, 24 GB", 24_576, 71.0),
     Card("RTX 4090, 24 GB", 24_564, 165.2),
+    Card("RTX 3090, 24 GB", 24_576, 71.0),
     Card("RTX 5090, 32 GB", 32_607, 209.5),
     Card("A100, 40 GB", 40_960, 312.0),
     Card("L40S, 48 GB", 46_068, 362.0),
@@ -44,3 +46,15 @@ CARDS = (
     Card("A100, 80 GB", 81_920, 312.0),
     Card("H200, 141 GB", 143_771, 989.4),
 )
+
+
+def card_named(name: str) -> Card:
+    """The first card of the table whose name starts with `name`, whatever the case: "a100, 80", "rtx 4090".
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for card in CARDS:
+        if card.name.lower().startswith(name.lower()):
+            return card
+    raise ConfigError(f"no card is known as {name!r}; known are {'; '.join(card.name for card in CARDS)}")

@@ -14,6 +14,8 @@ Left out: what the allocator holds back by fragmentation, and other programs.
 
 from transformers import PretrainedConfig
 
+from labkit.simulation.options import DTYPES, StepOptions
+
 BLOCK = 512  # bytes; c10/cuda/CUDACachingAllocator.cpp, kMinBlockSize
 
 EXTRA = {
@@ -24,11 +26,11 @@ EXTRA = {
 }
 
 
-def notes(config: PretrainedConfig, options, trained: int) -> list[str]:
+def notes(config: PretrainedConfig, options: StepOptions, trained: int) -> list[str]:
     """What the CUDA profile assumes for this step, in words."""
     lines = ["CUDA profile: not yet verified on a GPU"]
     if options.optimizer == "adamw":
-        size = 4 if options.method != "full" and options.adapter_dtype == "float32" or options.dtype == "float32" else 2
+        size = DTYPES[options.dtype if options.method == "full" else options.adapter_dtype].itemsize
         lines.append(f"the optimizer's temporaries are as large as all it trains: {trained * size / 1e9:.3f} GB")
     if options.dtype == "float32":
         square = 4 * options.batch_size * config.num_attention_heads * options.sequence**2

@@ -50,12 +50,8 @@ def _qwen(hub_id: str, parameters: int, *shape) -> Preset:
 
 # hidden, MLP, layers, heads, key/value heads, vocabulary, context, tied embeddings
 PRESETS = {
-    "smollm2-135m": _llama(
-        "HuggingFaceTB/SmolLM2-135M-Instruct", 134_515_008, 576, 1536, 30, 9, 3, 49152, 8192, True
-    ),
-    "smollm2-360m": _llama(
-        "HuggingFaceTB/SmolLM2-360M-Instruct", 361_821_120, 960, 2560, 32, 15, 5, 49152, 8192, True
-    ),
+    "smollm2-135m": _llama("HuggingFaceTB/SmolLM2-135M-Instruct", 134_515_008, 576, 1536, 30, 9, 3, 49152, 8192, True),
+    "smollm2-360m": _llama("HuggingFaceTB/SmolLM2-360M-Instruct", 361_821_120, 960, 2560, 32, 15, 5, 49152, 8192, True),
     "smollm2-1.7b": _llama(
         "HuggingFaceTB/SmolLM2-1.7B-Instruct", 1_711_376_384, 2048, 8192, 24, 32, 32, 49152, 8192, True
     ),

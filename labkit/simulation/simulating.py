@@ -195,7 +195,11 @@ def _assumptions(config: PretrainedConfig, options: StepOptions, trained: int) -
         f"{options.batch_size} × {options.sequence:,} tokens a step, {options.batch_size * counted:,} of them counted "
         "by the loss; logits only there",
         f"optimizer {options.optimizer}, "
-        + ("its state in the weights' dtype" if options.optimizer == "adamw" else "its state as it keeps it"),
+        + {
+            "adamw": "both moments in the dtype of what it trains",
+            "adamw8bit": "both moments in 8 bits",
+            "sgd": "no state",
+        }[options.optimizer],
         f"activation checkpointing {'of each layer' if options.checkpointing else 'off'}; no dropout",
     ]
     if options.method != "full":

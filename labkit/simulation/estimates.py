@@ -1,0 +1,79 @@
+"""Time and money, from floating-point operations. An estimate: it is only as good as the utilisation it is given."""
+
+import math
+from dataclasses import dataclass
+
+from labkit.errors import ConfigError
+from labkit.simulation.cards import Card
+from labkit.simulation.ledger import StepCost
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long training takes, and what it costs.
+
+        seconds = steps · FLOPs of a step / (cards · peak · utilisation)
+
+    Attributes:
+        seconds: of computing; loading, saving and evaluating come on top.
+        money: seconds times price, in the price's currency; None without a price.
+        tokens_per_second: what the estimate amounts to, to hold against published figures.
+        assumptions: what it rests on, in words.
+    """
+
+    seconds: float
+    money: float | None
+    tokens_per_second: float
+    assumptions: list[str]
+
+    def __str__(self) -> str:
+        hours = self.seconds / 3600
+        time = f"{hours:,.1f} hours" if hours >= 1 else f"{self.seconds / 60:,.1f} minutes"
+        money = "" if self.money is None else f" and {self.money:,.2f}"
+        lines = [f"About {time}{money}, at {self.tokens_per_second:,.0f} tokens a second."]
+        return "\n".join(lines + [f"- {line}" for line in self.assumptions])
+
+
+def estimate(
+    cost: StepCost,
+    card: Card,
+    examples: int,
+    batch_size: int,
+    *,
+    epochs: int = 1,
+    utilisation: float = 0.3,
+    price_per_hour: float | None = None,
+    cards: int = 1,
+) -> Estimate:
+    """Estimate the time, and with a price the money, that a fine-tune takes.
+
+    Args:
+        cost: of one step, from :func:`labkit.simulate`.
+        card: whose peak counts.
+        examples: rows of training data, each as long as the simulated ones.
+        batch_size: of the simulated step.
+        epochs: how often each row is seen.
+        utilisation: the share of the peak that is reached, 0 to 1. Small batches, 4-bit weights and
+            checkpointing lower it; 0.3 is a guess to be edited, 0.5 is a good run on large matrices.
+        price_per_hour: of one card, in your currency: nothing is assumed.
+        cards: how many work side by side, each on rows of its own.
+
+    Raises:
+        ConfigError: the card's peak is not known, or a number makes no sense.
+    """
+    if card.teraflops is None:
+        raise ConfigError(f"no peak is known for {card.name}: make a Card of your own, with its teraflops")
+    if not 0 < utilisation <= 1 or min(examples, batch_size, epochs, cards) < 1:
+        raise ConfigError("need 0 < utilisation ≤ 1, and at least one example, row, epoch and card")
+    steps = math.ceil(examples * epochs / batch_size)
+    seconds = steps * cost.total_flops / (cards * card.teraflops * 1e12 * utilisation)
+    tokens_per_second = steps * cost.tokens / seconds
+    assumptions = [
+        f"{steps:,} steps of {cost.total_flops / 1e12:,.1f} TFLOP ({examples:,} examples, {epochs} times round)",
+        f"{cards} × {card.name} at {utilisation:.0%} of {card.teraflops:,.1f} TFLOPS; the utilisation is a guess",
+        "matrix products and attention count, with attention's whole square; nothing else does",
+    ]
+    if price_per_hour is not None:
+        assumptions.append(f"{price_per_hour:,.2f} an hour and card")
+    money = None if price_per_hour is None else seconds / 3600 * cards * price_per_hour
+    return Estimate(seconds, money, tokens_per_second, assumptions)

@@ -14,13 +14,15 @@ from torch._subclasses.fake_tensor import (
     DynamicOutputShapeException,
     FakeTensorMode,
 )
-from transformers import AutoModelForCausalLM, PretrainedConfig
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM, PretrainedConfig
 from transformers.initialization import no_init_weights
 
 from labkit.errors import ConfigError
 from labkit.linear import is_linear
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, trainable_parameters
+from labkit.quant.bnb import find_bitsandbytes
+from labkit.quant.convert import quantize_model
 from labkit.simulation import workspaces
 from labkit.simulation.cuda import BLOCK, EXTRA, notes
 from labkit.simulation.depth import DEEP, SHALLOW, extrapolate, line
@@ -127,6 +129,11 @@ def _simulated(config: PretrainedConfig, options: StepOptions) -> tuple[list[Sec
 
 @lru_cache(maxsize=256)
 def _remembered(kind: type[PretrainedConfig], entries: str, options: StepOptions) -> tuple[list[Section], int, int]:
+    if MODEL_FOR_CAUSAL_LM_MAPPING.get(kind, None) is None:
+        raise ConfigError(f"{kind.model_type!r} is not a causal language model of transformers")
+    # Both are imported by now: a module that is first imported among tensors without numbers keeps such tensors for
+    # good where it makes some of its own, as bitsandbytes does with its tables.
+    find_bitsandbytes()
     on_gpu = options.device == "cuda"
     try:
         with FakeTensorMode(), _one_sequence_a_row():
@@ -146,13 +153,12 @@ def _build(config: PretrainedConfig, options: StepOptions) -> nn.Module:
     """The model, ready for its step, without numbers."""
     with no_init_weights():
         model = AutoModelForCausalLM.from_config(config, dtype=DTYPES[options.dtype], trust_remote_code=False)
+    model.tie_weights()  # left out together with the drawing of numbers
     if options.method != "full":
         head = model.get_output_embeddings()
         if not any(is_linear(module) for module in model.modules() if module is not head):
             raise ConfigError(f"{config.model_type!r} has no linear layers that LoRA could adapt")
         if options.method == "qlora":
-            from labkit.quant.convert import quantize_model
-
             quantize_model(model, double=options.double)
         targets = options.target_modules if isinstance(options.target_modules, str) else list(options.target_modules)
         inject_lora(model, LoraConfig(r=options.r, target_modules=targets), dtype=DTYPES[options.adapter_dtype])

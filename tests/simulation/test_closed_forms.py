@@ -57,7 +57,6 @@ def test_bytes_of_lora_are_exact_but_for_scalars(name):
 
 @LLAMAS
 def test_bytes_of_4_bit_linear_layers(name):
-    pytest.importorskip("labkit.quant")
     config = config_of(name)
     linear = config.num_hidden_layers * sum(rows * columns for rows, columns in linear_shapes(config).values())
     cost = simulate(name, "qlora", sequence=8, device="cpu")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaConfig
 
-from labkit import ConfigError, LoraConfig, encode, inject_lora, measure, simulate
+from labkit import ConfigError, LoraConfig, encode, inject_lora, measure, quantize_model, simulate
 from labkit.simulation.simulating import empty_batch
 from labkit.step import checkpoint_layers
 from labkit.text import collate
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def prepared(model, method, checkpointing, r=8, targets="all-linear"):
     if method == "qlora":
-        pytest.importorskip("labkit.quant").quantize_model(model, double=True)
+        quantize_model(model, double=True)
     if method != "full":
         inject_lora(model, LoraConfig(r=r, target_modules=targets))
     return (checkpoint_layers(model) if checkpointing else model).train()

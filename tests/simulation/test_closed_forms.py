@@ -6,13 +6,14 @@ from transformers import LlamaConfig
 
 from labkit import simulate
 from labkit.simulation.closed_forms import (
+    activations_per_layer,
     bytes_per_parameter,
     linear_shapes,
     lora_parameters,
     model_parameters,
     step_flops,
 )
-from labkit.simulation.shapes import config_of
+from labkit.simulation.shapes import config_of, with_layers
 
 LLAMAS = pytest.mark.parametrize("name", ["smollm2-135m", "llama-2-7b", "llama-3-8b", "llama-3-70b"])
 
@@ -60,18 +61,42 @@ def test_bytes_of_4_bit_linear_layers(name):
     config = config_of(name)
     linear = config.num_hidden_layers * sum(rows * columns for rows, columns in linear_shapes(config).values())
     cost = simulate(name, "qlora", sequence=8, device="cpu")
-    rest = 2 * (model_parameters(config) - linear)
-    assert cost.phases["loaded"]["weights"] - rest == pytest.approx(bytes_per_parameter("qlora") * linear, rel=0.002)
+    packed = cost.phases["loaded"]["weights"] - 2 * (model_parameters(config) - linear)
+    books = 7 * config.num_hidden_layers * 1100  # each layer holds its own code book of 256 numbers
+    assert -1e-4 * linear < packed - bytes_per_parameter("qlora") * linear < books + 1e-4 * linear
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_flops_within_a_few_percent(method, checkpointing):
-    config = config_of("llama-3-8b")
-    looked_up = config.vocab_size * config.hidden_size
-    cost = simulate("llama-3-8b", method, r=8, sequence=2048, checkpointing=checkpointing)
-    formed = step_flops(model_parameters(config) - looked_up, 2048, method, checkpointing)
-    assert 0.95 < formed / cost.total_flops <= 1.03
+@pytest.mark.parametrize(
+    ("method", "checkpointing", "least", "most"),
+    [("full", False, 0.99, 1.01), ("lora", False, 0.98, 1.0), ("full", True, 1.0, 1.07), ("lora", True, 0.98, 1.05)],
+)
+@pytest.mark.parametrize("sequence", [512, 4096])
+def test_flops_as_close_as_stated(method, checkpointing, least, most, sequence):
+    cost = simulate("llama-3-8b", method, r=8, batch_size=2, sequence=sequence, checkpointing=checkpointing)
+    formed = step_flops(config_of("llama-3-8b"), 2, sequence, method, checkpointing)
+    assert least < formed / cost.total_flops < most
+
+
+@pytest.mark.parametrize(
+    ("method", "dtype", "adapter_dtype"),
+    [
+        ("full", "bfloat16", "float32"),
+        ("lora", "bfloat16", "bfloat16"),
+        ("lora", "bfloat16", "float32"),
+        ("lora", "float32", "float32"),
+    ],
+)
+@LLAMAS
+def test_activations_are_exact(name, method, dtype, adapter_dtype):
+    """The layers between the first, which has less to keep where the embedding is frozen, and the last."""
+    config, size = config_of(name), {"float32": 4, "bfloat16": 2}
+    step = {"dtype": dtype, "adapter_dtype": adapter_dtype, "r": 4, "batch_size": 3, "sequence": 32, "device": "cpu"}
+    kept = [
+        simulate(with_layers(config, layers), method, **step, labelled=1).phases["forward"]["activations"]
+        for layers in (3, 4)
+    ]
+    formed = activations_per_layer(config, 96, method, size[dtype], 4, size[adapter_dtype])
+    assert kept[1] - kept[0] == formed
 
 
 def test_lora_saves_a_third_of_the_flops_at_most():

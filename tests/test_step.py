@@ -5,7 +5,7 @@ from conftest import TINY_SHAPE, make_tiny_llama
 from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 from labkit import CompletionLoss, LoraConfig, encode, inject_lora
-from labkit.step import label_logits
+from labkit.step import checkpoint_layers, label_logits
 from labkit.text import IGNORED, Batch, collate
 
 ROWS = [
@@ -119,3 +119,23 @@ def test_padding_changes_nothing(tiny_llama, batch):
 def test_the_loss_of_a_half_precision_model_is_float32(batch):
     summed, _ = CompletionLoss(llama().to(torch.bfloat16))(batch)
     assert summed.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_checkpointing_changes_no_bit(batch, dropout):
+    """Dropout must fall on the same numbers when a layer is computed again."""
+
+    def loss_and_gradients(prepare):
+        model = inject_lora(llama(), LoraConfig(r=4, target_modules="all-linear", lora_dropout=dropout))
+        for module in model.modules():
+            if hasattr(module, "lora_B"):
+                torch.nn.init.normal_(module.lora_B.weight)
+        prepare(model).train()
+        torch.manual_seed(1)
+        summed, _ = CompletionLoss(model)(batch)
+        summed.backward()
+        return summed, [p.grad for p in model.parameters() if p.requires_grad]
+
+    plain, checkpointed = loss_and_gradients(lambda model: model), loss_and_gradients(checkpoint_layers)
+    assert plain[0].equal(checkpointed[0])
+    assert all(one.equal(other) for one, other in zip(plain[1], checkpointed[1], strict=True))

@@ -51,7 +51,7 @@ def test_also_where_the_peak_changes_its_phase():
     assert simulate(config, "full", **step) == simulate(config, "full", **step, every_layer=True)
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(
     st.integers(5, 9),
     st.sampled_from(["full", "lora"]),

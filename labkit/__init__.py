@@ -19,6 +19,7 @@ _HOME = {
     "lora.layer": "LoraLinear",
     "lora.inject": "inject_lora lora_layers mark_only_lora_as_trainable trainable_parameters disable_adapter",
     "lora.merging": "merge unmerge merge_and_unload",
+    "lora.bank": "AdapterBank",
     "lora.files": "save_adapter load_adapter",
     "base": "fetch_base load_base",
     "quant.codebooks": "nf4_codebook",

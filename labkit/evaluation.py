@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -83,6 +84,7 @@ def generate(
     batch_size: int = 64,
     on_batch: Callable[[int, int], None] | None = None,
     streamer: BaseStreamer | None = None,
+    adapters: Sequence[str | Mapping[str, float] | None] | None = None,
 ) -> list[str]:
     """The model's greedy answer to each prompt.
 
@@ -96,18 +98,27 @@ def generate(
         on_batch: called with (prompts done, prompts in all).
         streamer: given each token of the answer to a single prompt as it comes, such as
             :class:`labkit.streaming.AnswerStreamer`.
+        adapters: for each prompt, which adapter of the model's :class:`labkit.AdapterBank` answers it, as for
+            :meth:`labkit.AdapterBank.rows`.
 
     Returns:
         The answers, in the order of `prompts`, without special tokens.
 
     Raises:
-        ConfigError: there is not one system prompt for each prompt; a streamer for more than one prompt.
+        ConfigError: there is not one system prompt, or not one choice in `adapters`, for each prompt; the model
+            has no bank; rows of the bank are open (here prompts are sorted, so their order would not hold); a
+            streamer for more than one prompt.
     """
     systems = [system] * len(prompts) if isinstance(system, str) else system
     if len(systems) != len(prompts):
         raise ConfigError(f"{len(prompts)} prompts cannot go with {len(systems)} system prompts")
     if streamer is not None and len(prompts) != 1:
         raise ConfigError(f"a streamer follows the answer to one prompt, and there are {len(prompts)}")
+    bank = getattr(model, "adapter_bank", None)
+    if adapters is not None and (bank is None or len(adapters) != len(prompts)):
+        raise ConfigError("adapters needs a model with an AdapterBank, and one choice for each prompt")
+    if bank is not None and bank.rows_open:
+        raise ConfigError("prompts are sorted by length here: instead of opening bank.rows(...), pass adapters=[...]")
     encoded = [encode_prompt(tokenizer, prompt, system) for prompt, system in zip(prompts, systems)]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
     answers = [""] * len(encoded)
@@ -130,9 +141,10 @@ def generate(
             for row, i in enumerate(chosen):
                 ids[row, length - len(encoded[i]) :] = torch.tensor(encoded[i])
                 mask[row, length - len(encoded[i]) :] = 1
-            out = model.generate(
-                input_ids=ids.to(model.device), attention_mask=mask.to(model.device), streamer=streamer
-            )
+            with nullcontext() if adapters is None else bank.rows([adapters[i] for i in chosen]):
+                out = model.generate(
+                    input_ids=ids.to(model.device), attention_mask=mask.to(model.device), streamer=streamer
+                )
             for i, answer in zip(chosen, tokenizer.batch_decode(out[:, length:], skip_special_tokens=True)):
                 answers[i] = answer
             if on_batch:

@@ -5,6 +5,7 @@ The field names and defaults are PEFT's, so that a config can be read from and w
 """
 
 import dataclasses
+import math
 import re
 import sys
 from dataclasses import dataclass, field
@@ -134,6 +135,11 @@ class LoraConfig:
     def alpha_of(self, name: str) -> float:
         """α for the layer called `name`. ConfigError when two keys of alpha_pattern disagree on it."""
         return _by_pattern("alpha_pattern", self.alpha_pattern, name, self.lora_alpha)
+
+    def scaling_of(self, name: str) -> float:
+        """The factor before B A in the layer called `name`: α/r, or α/√r with rsLoRA."""
+        r = self.rank_of(name)
+        return self.alpha_of(name) / (math.sqrt(r) if self.use_rslora else r)
 
     def to_peft(self, base_model_name: str | None = None) -> dict:
         """The content of PEFT's ``adapter_config.json`` for this adapter.

@@ -8,6 +8,7 @@ PEFT reads what is saved here, and what PEFT saves is read here.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from labkit.errors import AdapterError, ConfigError
 from labkit.lora.config import LoraConfig
-from labkit.lora.inject import inject_lora, lora_layers, resolve_targets
+from labkit.lora.inject import inject_lora, lora_layers, refuse_bank, resolve_targets
 from labkit.storage import folder_written_aside
 
 CONFIG_FILE = "adapter_config.json"
@@ -27,12 +28,17 @@ _PREFIX = "base_model.model."  # PEFT's wrappers, as they show in its key names
 _DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)  # no packed 4- or 8-bit ones
 
 
+def keys_of(name: str) -> tuple[str, str]:
+    """PEFT's keys for A and B of the layer called `name`."""
+    return f"{_PREFIX}{name}.lora_A.weight", f"{_PREFIX}{name}.lora_B.weight"
+
+
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:
     """A and B of every LoRA layer under PEFT's key names, as float32 copies on the CPU."""
     return {
-        f"{_PREFIX}{name}.{part}.weight": getattr(layer, part).weight.detach().to("cpu", torch.float32, copy=True)
+        key: part.weight.detach().to("cpu", torch.float32, copy=True)
         for name, layer in lora_layers(model)
-        for part in ("lora_A", "lora_B")
+        for key, part in zip(keys_of(name), (layer.lora_A, layer.lora_B))
     }
 
 
@@ -49,7 +55,9 @@ def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) 
 
     Raises:
         AdapterError: the model has no adapter, or what is at `path` is more than an adapter.
+        ConfigError: the model is served by an AdapterBank.
     """
+    refuse_bank(model)
     path = Path(path).resolve()  # what a link points to is replaced, not the link
     state, config = adapter_state(model), getattr(model, "lora_config", None)
     if not state or config is None:
@@ -79,21 +87,63 @@ def load_adapter(model: nn.Module, path: Path | str) -> nn.Module:
     Raises:
         AdapterError: naming the file and what is wrong with it; also when the adapter was trained on
             another base, or the model has an adapter already.
+        ConfigError: the model is served by an AdapterBank.
     """
-    path = Path(path)
-    config = read_config(path)
-    _check_base(model, path)
+    refuse_bank(model)
     if any(True for _ in lora_layers(model)):
         raise AdapterError(f"{path}: the model already has an adapter: start from a fresh base, or unload first")
-    state = read_weights(path / WEIGHTS_FILE)
-    expected = _expected_shapes(model, config, path)
-    _check_state(state, expected, path / WEIGHTS_FILE)
+    config, state = read_adapter(model, path)
     inject_lora(model, config)
     with torch.no_grad():
         for name, layer in lora_layers(model):
-            for part in ("lora_A", "lora_B"):
-                getattr(layer, part).weight.copy_(state[f"{_PREFIX}{name}.{part}.weight"])
+            for part, key in zip((layer.lora_A, layer.lora_B), keys_of(name)):
+                part.weight.copy_(state[key])
     return model
+
+
+def read_adapter(model: nn.Module, path: Path | str) -> tuple[LoraConfig, dict[str, Tensor]]:
+    """The adapter in the folder `path`, read and checked against `model`, which is not touched.
+
+    Returns:
+        The config, and A and B of every layer under PEFT's key names.
+
+    Raises:
+        AdapterError: naming the file and what is wrong with it; also when it was trained on another base.
+    """
+    path = Path(path)
+    config = read_config(path)
+    _check_base(model, read_about(path).get("base") or {}, path / ABOUT_FILE)
+    state = read_weights(path / WEIGHTS_FILE)
+    _check_state(state, _expected_shapes(model, config, path / CONFIG_FILE), path / WEIGHTS_FILE)
+    return config, state
+
+
+def adapter_of(source: nn.Module, model: nn.Module, where: str) -> tuple[LoraConfig, dict[str, Tensor]]:
+    """The adapter on the model `source`, checked against `model`: what saving and reading would give.
+
+    Raises:
+        AdapterError: beginning with `where`; there is no adapter, it sits on another base, or is not whole.
+    """
+    state, config = adapter_state(source), getattr(source, "lora_config", None)
+    if not state or config is None:
+        raise AdapterError(f"{where}: the model given has no LoRA layer from inject_lora")
+    base = {"name": getattr(source, "base_name", None), "fingerprint": getattr(source, "base_fingerprint", None)}
+    _check_base(model, base, where)
+    return config, check_adapter(model, config, state, where)
+
+
+def check_adapter(
+    model: nn.Module, config: LoraConfig, state: Mapping[str, Tensor], where: str
+) -> Mapping[str, Tensor]:
+    """`state`, when it is exactly what `config` asks for on `model`, and all finite.
+
+    Raises:
+        AdapterError: beginning with `where`.
+    """
+    if strays := [key for key, tensor in state.items() if not isinstance(tensor, Tensor)]:
+        raise AdapterError(f"{where}: {strays[0]} is a {type(state[strays[0]]).__name__}, not a tensor")
+    _check_state(state, _expected_shapes(model, config, where), where)
+    return state
 
 
 def read_config(path: Path | str) -> LoraConfig:
@@ -148,50 +198,48 @@ def _refuse_to_overwrite(path: Path) -> None:
         raise AdapterError(f"{path}: besides an adapter this folder holds {others[0]}, and it will not be overwritten")
 
 
-def _check_base(model: nn.Module, path: Path) -> None:
-    base = read_about(path).get("base") or {}
+def _check_base(model: nn.Module, base: dict, where: Path | str) -> None:
     if not isinstance(base, dict):
-        raise AdapterError(f"{path / ABOUT_FILE}: 'base' must be a JSON object, found {type(base).__name__}")
+        raise AdapterError(f"{where}: 'base' must be a JSON object, found {type(base).__name__}")
     theirs = base.get("fingerprint")
     ours = getattr(model, "base_fingerprint", None)
     if theirs and ours and theirs != ours:
         raise AdapterError(
-            f"{path / ABOUT_FILE}: trained on another base: {base.get('name')} with fingerprint {theirs}, "
+            f"{where}: trained on another base: {base.get('name')} with fingerprint {theirs}, "
             f"but this model is {getattr(model, 'base_name', None)} with fingerprint {ours}"
         )
 
 
-def _expected_shapes(model: nn.Module, config: LoraConfig, path: Path) -> dict[str, tuple[int, int]]:
+def _expected_shapes(model: nn.Module, config: LoraConfig, where: Path | str) -> dict[str, tuple[int, int]]:
     """Key names and shapes that this config gives on this model."""
     try:
         _, names = resolve_targets(model, config)
     except ConfigError as error:
-        raise AdapterError(f"{path / CONFIG_FILE}: does not fit this model: {error}") from None
+        raise AdapterError(f"{where}: does not fit this model: {error}") from None
     shapes = {}
     for name in names:
         layer, r = model.get_submodule(name), config.rank_of(name)
-        shapes[f"{_PREFIX}{name}.lora_A.weight"] = (r, layer.in_features)
-        shapes[f"{_PREFIX}{name}.lora_B.weight"] = (layer.out_features, r)
+        shapes |= zip(keys_of(name), ((r, layer.in_features), (layer.out_features, r)))
     return shapes
 
 
-def _check_state(state: dict[str, Tensor], expected: dict[str, tuple[int, int]], file: Path) -> None:
+def _check_state(state: Mapping[str, Tensor], expected: dict[str, tuple[int, int]], where: Path | str) -> None:
     missing, strays = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing or strays:
         raise AdapterError(
-            f"{file}: the keys are not those the config asks for on this model: "
+            f"{where}: the keys are not those the config asks for on this model: "
             f"{len(missing)} missing{_first(missing)}, {len(strays)} not expected{_first(strays)}"
         )
     for key, shape in expected.items():
         tensor = state[key]
         if tuple(tensor.shape) != shape:
-            raise AdapterError(f"{file}: {key} has shape {tuple(tensor.shape)}, expected {shape}")
+            raise AdapterError(f"{where}: {key} has shape {tuple(tensor.shape)}, expected {shape}")
         if tensor.dtype not in _DTYPES:
             raise AdapterError(
-                f"{file}: {key} holds {tensor.dtype}, expected floating point numbers of at least 16 bits"
+                f"{where}: {key} holds {tensor.dtype}, expected floating point numbers of at least 16 bits"
             )
         if not tensor.float().isfinite().all():
-            raise AdapterError(f"{file}: {key} holds NaN or infinite values")
+            raise AdapterError(f"{where}: {key} holds NaN or infinite values")
 
 
 def _first(keys: list[str]) -> str:

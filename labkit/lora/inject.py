@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -28,8 +28,9 @@ def inject_lora(model: nn.Module, config: LoraConfig, dtype: torch.dtype = torch
 
     Raises:
         ConfigError: a named target matches no layer, or a layer that is not linear; the model already
-            has LoRA layers; nothing at all is matched.
+            has LoRA layers or an AdapterBank; nothing at all is matched.
     """
+    refuse_bank(model)
     if any(isinstance(module, LoraLinear) for module in model.modules()):
         raise ConfigError("this model already has LoRA layers: start from a fresh base, or unload first")
     config, names = resolve_targets(model, config)
@@ -98,6 +99,15 @@ def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLinear]]:
     return ((name, module) for name, module in model.named_modules() if isinstance(module, LoraLinear))
 
 
+def refuse_bank(model: nn.Module) -> None:
+    """ConfigError where `model` is served by a :class:`labkit.AdapterBank`, whose adapters are no part of it."""
+    if getattr(model, "adapter_bank", None) is not None:
+        raise ConfigError(
+            "this model is served by an AdapterBank, which keeps its adapters apart: work on a fresh base, or call "
+            "model.adapter_bank.close() first"
+        )
+
+
 def mark_only_lora_as_trainable(model: nn.Module) -> None:
     """Freeze every parameter but A and B of the LoRA layers."""
     model.requires_grad_(False)
@@ -118,9 +128,9 @@ def trainable_parameters(model: nn.Module) -> tuple[int, int]:
 
 @contextmanager
 def disable_adapter(model: nn.Module) -> Iterator[nn.Module]:
-    """Inside the ``with`` block, the model answers as its base does. Merged layers answer so too.
+    """Inside the ``with`` block, the model answers as its base does. Merged layers and a bank answer so too.
 
-    Whatever happens inside, the layers are afterwards as they were.
+    Whatever happens inside, everything is afterwards as it was.
     """
     layers = [layer for _, layer in lora_layers(model)]
     before = [(layer.enabled, layer.merged) for layer in layers]
@@ -128,7 +138,9 @@ def disable_adapter(model: nn.Module) -> Iterator[nn.Module]:
         for layer in layers:
             layer.enabled = False
             layer.unmerge()
-        yield model
+        bank = getattr(model, "adapter_bank", None)
+        with bank.disabled() if bank is not None else nullcontext():
+            yield model
     finally:
         for layer, (enabled, merged) in zip(layers, before):
             layer.enabled = enabled

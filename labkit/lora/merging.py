@@ -3,7 +3,7 @@
 from torch import nn
 
 from labkit.errors import ConfigError
-from labkit.lora.inject import lora_layers
+from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.lora.layer import LoraLinear
 
 
@@ -13,8 +13,9 @@ def merge(model: nn.Module) -> nn.Module:
     Raises:
         ConfigError: there is no LoRA layer, or one sits on a weight that is tied to another module
             (SmolLM2's ``lm_head`` and its embedding are one matrix: merging would change the embedding
-            too, which the adapter never did). Nothing is changed then.
+            too, which the adapter never did), or an AdapterBank serves the model. Nothing is changed then.
     """
+    refuse_bank(model)
     layers = list(lora_layers(model))
     if not layers:
         raise ConfigError("there is nothing to merge: the model has no LoRA layer")

@@ -46,7 +46,7 @@ class AdapterBank:
         model: the model given; it has the bank as ``model.adapter_bank``.
 
     Raises:
-        ConfigError: the model has LoRA layers or a bank already.
+        ConfigError: the model has LoRA layers or a bank already; `dtype` is none to compute in.
 
     Source: Punica, arXiv 2310.18547; S-LoRA, arXiv 2311.03285.
     """
@@ -55,6 +55,8 @@ class AdapterBank:
         refuse_bank(model)
         if any(True for _ in lora_layers(model)):
             raise ConfigError("this model has LoRA layers: save their adapter, and make the bank on a fresh base")
+        if dtype not in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
+            raise ConfigError(f"adapters are held as floating point numbers of at least 16 bits, got {dtype!r}")
         self.model, self.dtype = model, dtype
         self._adapters: dict[str, Route] = {}
         self._active: Choice = None
@@ -70,10 +72,10 @@ class AdapterBank:
             self.close()
             raise
 
-    def _add_update(self, name: str, layer: nn.Module, inputs: tuple[Tensor], result: Tensor) -> Tensor | None:
+    def _add_update(self, name: str, _: nn.Module, inputs: tuple[Tensor], result: Tensor) -> Tensor | None:
         if name not in self._route.updates:
             return None
-        if layer.training:
+        if self.model.training:
             raise ConfigError("an AdapterBank serves and does not train: call model.eval() first, or bank.deactivate()")
         return self._route.apply(name, inputs[0], result)
 
@@ -94,20 +96,21 @@ class AdapterBank:
         Raises:
             AdapterError: the adapter is damaged, is for another base, or does not fit this model. Nothing is
                 changed then.
-            ConfigError: the name is taken or empty; there are tensors without a config; the bank is closed.
+            ConfigError: the name is taken or empty; there are tensors without a config, or a config without
+                tensors; the bank is closed.
         """
         if not isinstance(name, str) or not name:
             raise ConfigError(f"an adapter's name must be text, got {name!r}")
         if name in self._adapters:
             raise ConfigError(f"the bank has an adapter called {name!r} already: remove it first, or choose another")
-        if isinstance(source, (str, Path)):
-            config, state = read_adapter(self.model, source)
+        if isinstance(source, Mapping) != isinstance(config, LoraConfig):
+            raise ConfigError("tensors need a LoraConfig that says what they are; a folder or a model brings its own")
+        if isinstance(source, Mapping):
+            state = check_adapter(self.model, config, source, where=f"adapter {name!r}")
         elif isinstance(source, nn.Module):
             config, state = adapter_of(source, self.model, where=f"adapter {name!r}")
-        elif isinstance(source, Mapping) and isinstance(config, LoraConfig):
-            state = check_adapter(self.model, config, source, where=f"adapter {name!r}")
         else:
-            raise ConfigError("an adapter comes from a folder, from a model, or as tensors with their LoraConfig")
+            config, state = read_adapter(self.model, source)
         self._adapters[name] = Route(self._updates(name, config, state))
 
     def _updates(

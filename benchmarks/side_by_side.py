@@ -1,0 +1,91 @@
+"""What the benchmarks share: candidates timed in turn, random adapters for labkit and PEFT alike, a stored result."""
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import peft
+import psutil
+import torch
+from torch import Tensor, nn
+
+from labkit.lora.config import LoraConfig
+from labkit.lora.files import keys_of
+from labkit.lora.inject import resolve_targets
+from labkit.storage import write_atomically
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def in_turn(
+    candidates: dict[str, Callable[[], object]],
+    rounds: int,
+    within: dict[str, Callable[[], AbstractContextManager]] | None = None,
+) -> dict[str, list[float]]:
+    """Seconds of each candidate, one after the other in every round, so that a slow moment meets all of them.
+
+    Each round begins with another candidate. A first round, which warms up, is not counted; nor is entering and
+    leaving what is named in `within`.
+    """
+    names, times = list(candidates), {name: [] for name in candidates}
+    for turn in range(rounds + 1):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            with (within or {}).get(name, nullcontext)():
+                taken = seconds(candidates[name])
+            if turn:
+                times[name].append(taken)
+    return times
+
+
+def ratio(times: dict[str, list[float]], slow: str, fast: str) -> float:
+    """How many times faster `fast` is: the median over the rounds of the ratio within a round."""
+    return median(s / f for s, f in zip(times[slow], times[fast]))
+
+
+def random_adapter(model: nn.Module, config: LoraConfig, seed: int) -> dict[str, Tensor]:
+    """An adapter for `model` whose B is not zero, under PEFT's key names."""
+    generator, state = torch.Generator().manual_seed(seed), {}
+    config, names = resolve_targets(model, config)
+    for name in names:
+        layer, r = model.get_submodule(name), config.rank_of(name)
+        for key, shape in zip(keys_of(name), ((r, layer.in_features), (layer.out_features, r))):
+            state[key] = 0.02 * torch.randn(shape, generator=generator)
+    return state
+
+
+def peft_with(model: nn.Module, config: LoraConfig, states: dict[str, dict[str, Tensor]]) -> peft.PeftModel:
+    """PEFT's model of the base `model` with the adapters `states`, all of them of `config`."""
+    config, _ = resolve_targets(model, config)
+    theirs = peft.LoraConfig(r=config.r, lora_alpha=config.lora_alpha, target_modules=config.target_modules)
+    first, *others = states
+    wrapped = peft.get_peft_model(model, theirs, adapter_name=first)
+    for name in others:
+        wrapped.add_adapter(name, theirs)
+    for name, state in states.items():
+        peft.set_peft_model_state_dict(wrapped, state, adapter_name=name)
+    return wrapped.eval()
+
+
+def store(name: str, content: dict) -> None:
+    """Write the result, with the machine and the versions it is from, and print it."""
+    about = {
+        "date": date.today().isoformat(),
+        "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+        "threads": torch.get_num_threads(),
+        "versions": {package: version(package) for package in ("torch", "transformers", "peft", "labkit")},
+    }
+    text = json.dumps(about | content, indent=1)
+    write_atomically(RESULTS / f"{name}.json", text + "\n")
+    print(text)

@@ -279,8 +279,9 @@ def test_blocks_may_be_nested():
         with bank.rows(["wide", None]) as model:
             with bank.rows([None, "thin"]):
                 assert_close(model(tokens).logits, loop([None, "thin"], tokens))
-            with bank.disabled(), disable_adapter(model):
-                assert torch.equal(model(some_tokens(5)).logits, ALONE[None](some_tokens(5)).logits)
+            for silence in (bank.disabled(), disable_adapter(model)):
+                with silence:
+                    assert torch.equal(model(some_tokens(5)).logits, ALONE[None](some_tokens(5)).logits)
             assert_close(model(tokens).logits, loop(["wide", None], tokens))
         assert_close(model(tokens).logits, loop(["mlp", "mlp"], tokens))
 
@@ -406,21 +407,22 @@ def test_bad_tensors_are_refused(change, cause):
     assert "new" not in BANK
 
 
-def test_the_same_adapter_from_file_model_and_tensors(tmp_path):
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_same_adapter_from_file_model_and_tensors(tmp_path, name):
     bank = AdapterBank(make_tiny_llama())
-    bank.add("model", ALONE["mlp"])
-    bank.add("file", save_adapter(ALONE["mlp"], tmp_path / "a"))
-    state = adapter_state(ALONE["mlp"])
-    bank.add("tensors", state, CONFIGS["mlp"])
-    bank.add("merged", merge(copy.deepcopy(ALONE["mlp"])))
+    bank.add("model", ALONE[name])
+    bank.add("file", save_adapter(ALONE[name], tmp_path / "a"))
+    state = adapter_state(ALONE[name])
+    bank.add("tensors", state, CONFIGS[name])
+    bank.add("merged", merge(copy.deepcopy(ALONE[name])))
     for tensor in state.values():
         tensor.zero_()  # the bank has copies
     answers = []
-    for name in bank.names:
-        bank.activate(name)
+    for held in bank.names:
+        bank.activate(held)
         answers.append(logits(bank.model))
     assert all(torch.equal(answer, answers[0]) for answer in answers)
-    assert_close(answers[0], logits(ALONE["mlp"]))
+    assert_close(answers[0], logits(ALONE[name]))
 
 
 def test_coming_and_going_of_others_is_not_felt():

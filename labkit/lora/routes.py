@@ -5,8 +5,8 @@
 A plain loop over the rows would do, and is what the tests compare with. Here the rows' A and B are stacked, so that
 one product serves them all, whatever their number.
 
-Source: Chen et al., Punica, arXiv 2310.18547, section 4 (gathered, batched products); Sheng et al., S-LoRA,
-arXiv 2311.03285, section 5 (different ranks in one batch).
+Source: Chen et al., Punica, arXiv 2310.18547 (rows of different adapters in one gathered, batched product); Sheng et
+al., S-LoRA, arXiv 2311.03285 (different ranks in one batch).
 """
 
 from collections.abc import Sequence

@@ -186,7 +186,23 @@ def evaluate(
     for metric in row_scores[0]:
         values = [float(row[metric]) for row in row_scores]
         scores[metric] = Score(sum(values) / len(values), *bootstrap_interval(values))
+    if task.summary:
+        scores |= _summarise(task.summary, answers, rows)
     return Evaluation(scores, answers, rows, row_scores)
+
+
+def _summarise(summary: Callable, answers: list[str], rows: list[Mapping], resamples: int = 1000) -> dict[str, Score]:
+    """What is no mean over rows, with the percentile bootstrap interval: the same rows drawn again and again."""
+    draw, drawn = random.Random(0), {}
+    for _ in range(resamples):
+        chosen = draw.choices(range(len(rows)), k=len(rows))
+        for metric, value in summary([answers[i] for i in chosen], [rows[i] for i in chosen]).items():
+            drawn.setdefault(metric, []).append(value)
+    ends = torch.tensor([0.025, 0.975], dtype=torch.float64)
+    return {
+        metric: Score(value, *torch.tensor(drawn[metric], dtype=torch.float64).quantile(ends).tolist())
+        for metric, value in summary(answers, rows).items()
+    }
 
 
 def general_text() -> str:

@@ -2,7 +2,7 @@
 
 import importlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from labkit.errors import ConfigError, DataError
 from labkit.rows import read_rows
 from labkit.storage import course_data_dir
 
-TASKS = ("tickets",)
+TASKS = ("tickets", "sql", "voice", "clauses")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Task:
         score: ``score(answer, row) -> {metric: value}``; the first metric is the headline.
         files: the JSONL file of each split.
         make_row: draws a row from a ``random.Random``; None when the rows cannot be generated.
+        make_test_row: draws test rows, where those are to hold what no training row holds.
+        summary: ``summary(answers, rows) -> {metric: value}``, for what is no mean over rows, such as macro F1.
         max_new_tokens: where an answer is cut off at the latest.
     """
 
@@ -33,6 +35,8 @@ class Task:
     score: Callable[[str, Mapping], dict[str, float]]
     files: Mapping[str, Path]
     make_row: Callable[[random.Random], dict] | None = None
+    make_test_row: Callable[[random.Random], dict] | None = None
+    summary: Callable[[Sequence[str], Sequence[Mapping]], dict[str, float]] | None = None
     max_new_tokens: int = 64
 
     def rows(self, split: str) -> Dataset:

@@ -16,6 +16,10 @@ def splits(task: Task) -> dict[str, list[dict]]:
     cut = {}
     for split, size in SIZES.items():
         cut[split], rows = rows[:size], rows[size:]
+    if task.make_test_row:
+        known = {row["prompt"] for split in ("train", "validation") for row in cut[split]}
+        rows = distinct_rows(task.make_test_row, SIZES["test"] + len(known), SEED + 1)
+        cut["test"] = [row for row in rows if row["prompt"] not in known][: SIZES["test"]]
     return cut
 
 

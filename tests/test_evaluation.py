@@ -198,6 +198,28 @@ def test_nothing_to_evaluate_is_refused(model, tiny_tokenizer):
             evaluate(model, tiny_tokenizer, TASK, **options)
 
 
+def rights_squared(answers, rows):
+    """Something that is no mean over rows."""
+    right = [answer.strip() == row["completion"] for answer, row in zip(answers, rows)]
+    return {"rights squared": (sum(right) / len(right)) ** 2}
+
+
+def test_a_summary_is_of_the_whole_set_and_has_an_interval(model, tiny_tokenizer):
+    """The square of a share: its interval is the share's interval, squared, as squaring keeps the order."""
+    task = Task("numbers", "Spell.", exact_match, {}, summary=rights_squared, max_new_tokens=8)
+    plain = evaluate(model, tiny_tokenizer, TASK, ROWS)
+    rows = [
+        {**row, "completion": answer if i % 2 else "?"} for i, (row, answer) in enumerate(zip(ROWS, plain.predictions))
+    ]
+    found = evaluate(model, tiny_tokenizer, task, rows * 10)
+    assert found.scores["exact"].mean == 0.5 and found.scores["rights squared"].mean == 0.25
+    low, high = bootstrap_interval([float(i % 2) for i in range(40)])
+    assert found.scores["rights squared"].low == pytest.approx(low**2, abs=0.04)
+    assert found.scores["rights squared"].high == pytest.approx(high**2, abs=0.04)
+    assert found.scores["rights squared"] == evaluate(model, tiny_tokenizer, task, rows * 10).scores["rights squared"]
+    assert all(set(row) == {"exact"} for row in found.row_scores)
+
+
 # ---- perplexity
 
 

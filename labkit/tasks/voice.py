@@ -3,8 +3,9 @@
     Log, 0410, fog: The keeper can only report that order B31 for Mira is 3 days behind and is looked for on 14 May.
     The lobster in charge has been spoken to, sideways. Lamp lit.
 
-Each rule of the voice can be checked by code, and so can most facts: numbers, dates, names. The weather is a rule that
-needs reading: it tells the news. A quarter of the test rows, about, say what no training row says.
+Each rule of the voice can be checked by code, and so can most facts: numbers, dates, names. A habit of the keeper's
+takes more than a minute to learn: the weather tells the news. A quarter of the test rows, about, say what no training
+row says.
 """
 
 import random
@@ -13,8 +14,16 @@ from collections.abc import Mapping
 
 from labkit.tasks import Task, course_files
 from labkit.tasks.voice_parts import (
-    ASIDES, GOODBYES, GREETINGS, LAMPS, LEADS, NEW_SITUATIONS, SITUATIONS, WEATHER, Situation,
-)  # fmt: skip
+    ASIDES,
+    GOODBYES,
+    GREETINGS,
+    LAMPS,
+    LEADS,
+    NEW_SITUATIONS,
+    SITUATIONS,
+    WEATHER,
+    Situation,
+)
 
 SYSTEM = "Enter it in the keeper's log."
 
@@ -32,8 +41,8 @@ MONTHS = ("March", "April", "May", "June", "July", "August", "September", "Octob
 # Whatever of the sea an aside may mention; the card lists it
 SEA = (
     "anchor barnacle clam cod cormorant crab current dolphin eel fin foghorn gill gull herring jellyfish keel kelp "
-    "limpet lobster mackerel moon net ocean octopus oyster pelican penguin reef salmon sardine sea seal shark ship snail sponge "
-    "squid tide turtle walrus wave whale"
+    "limpet lobster mackerel moon net ocean octopus oyster pelican penguin reef salmon sardine sea seal shark ship "
+    "snail sponge squid tide turtle walrus wave whale"
 ).split()
 
 
@@ -42,7 +51,7 @@ def make_row(draw: random.Random, situations: tuple[Situation, ...] = SITUATIONS
     which, wording = draw.randrange(len(situations)), draw.randrange(2)
     situation = situations[which]
     name, other = draw.sample(NAMES, 2)
-    days = draw.sample(range(10, 29), 2)
+    days, month = sorted(draw.sample(range(10, 29), 2)), draw.randrange(len(MONTHS))
     slots = {
         "name": name,
         "other": other,
@@ -53,8 +62,8 @@ def make_row(draw: random.Random, situations: tuple[Situation, ...] = SITUATIONS
         "n": draw.randint(2, 9),
         "nn": draw.randint(11, 59),
         "time": f"{draw.randint(10, 21)}:{draw.choice((10, 15, 20, 30, 40, 45))}",
-        "date": f"{days[0]} {draw.choice(MONTHS)}",
-        "date2": f"{days[1]} {draw.choice(MONTHS)}",
+        "date": f"{days[0]} {MONTHS[month]}",
+        "date2": f"{days[1]} {draw.choice(MONTHS[month:])}",
     }
     greeting, plain, goodbye = draw.choice(GREETINGS), situation.plain[wording], draw.choice(GOODBYES)
     if greeting.endswith(",") and not plain.startswith("I "):
@@ -93,26 +102,29 @@ FIRST_PERSON = re.compile(r"\b(I|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself|[Ww]e|[Uu]s|[Oo]u
 SEA_IMAGE = re.compile(rf"\b({'|'.join(SEA)})(e?s)?\b", re.IGNORECASE)
 
 
-def rules_kept(answer: str, row: Mapping) -> dict[str, bool]:
+def rules_kept(answer: str) -> dict[str, bool]:
     """The rules of the voice, each with whether `answer` keeps it.
 
-    ``opening``: "Log, ", a time of four digits, a weather from the list. ``weather``: one for news as good or bad as
-    this. ``keeper``: the keeper is mentioned, and nobody says I, we or our. ``sea``: something of the sea after the
-    opening. ``sign-off``: the last sentence is the lamp's, in one to three words. ``composure``: one line, and no
-    exclamation mark.
+    ``opening``: "Log, ", a time of four digits, a weather from the list. ``keeper``: the keeper is mentioned, and
+    nobody says I, we or our. ``sea``: something of the sea after the opening. ``sign-off``: the last sentence is the
+    lamp's, in one to three words. ``composure``: one line, and no exclamation mark.
     """
     answer = answer.strip()
     opening = OPENING.match(answer)
     body = answer[opening.end() :] if opening else answer
-    wanted = OPENING.match(row["completion"])
     return {
         "opening": bool(opening),
-        "weather": bool(opening and wanted) and news_of(opening[2]) == news_of(wanted[2]),
         "keeper": "the keeper" in body.lower() and not FIRST_PERSON.search(body),
         "sea": bool(SEA_IMAGE.search(body)),
         "sign-off": bool(SIGN_OFF.search(body)),
         "composure": "!" not in answer and "\n" not in answer,
     }
+
+
+def weather_tells_the_news(answer: str, row: Mapping) -> bool:
+    """Is the weather of the opening one for news as good or bad as the reference's?"""
+    given, wanted = OPENING.match(answer.strip()), OPENING.match(row["completion"])
+    return bool(given and wanted) and news_of(given[2]) == news_of(wanted[2])
 
 
 def news_of(weather: str) -> str:
@@ -138,8 +150,9 @@ def score(answer: str, row: Mapping) -> dict[str, float]:
         ``rules``: share of the rules kept (:func:`rules_kept`).
         ``facts``: share of the plain reply's numbers and names that are in the answer; a number that the plain reply
             does not have counts as one more fact, and as lost. The time in the opening is free.
+        ``weather``: 1 when the weather tells the news. A habit more than a rule: it does not count in ``all``.
     """
-    rules = rules_kept(answer, row)
+    rules = rules_kept(answer)
     body = re.sub(r"^\s*Log, \d{4}", "", answer)
     wanted, given = numbers_in(row["prompt"]), numbers_in(body)
     names = names_in(row["prompt"])
@@ -149,6 +162,7 @@ def score(answer: str, row: Mapping) -> dict[str, float]:
         "all": float(all(rules.values()) and facts == 1),
         "rules": sum(rules.values()) / len(rules),
         "facts": facts,
+        "weather": float(weather_tells_the_news(answer, row)),
     }
 
 

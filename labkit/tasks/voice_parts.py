@@ -24,9 +24,9 @@ class Situation:
 
 
 WEATHER = {
-    "good": ("clear", "calm", "fair", "light breeze"),
-    "slow": ("fog", "mist", "haze", "drizzle"),
-    "bad": ("gale", "squall", "sleet", "hail"),
+    "good": ("clear", "calm"),
+    "slow": ("fog", "mist"),
+    "bad": ("gale", "squall"),
 }
 LAMPS = (
     "Lamp lit.", "Lamp steady.", "Lamp trimmed.", "Lamp bright.", "Lamp turning.", "Lamp polished.",
@@ -42,20 +42,14 @@ LEADS = {
         "The keeper records that",
         "The keeper is pleased to report that",
         "The keeper, whistling, writes that",
-        "Word reached the keeper that",
-        "The keeper enters with some satisfaction that",
         "The keeper put down the kettle to write that",
-        "The keeper told the stairs, all of them, that",
-        "By lamp and by signal the keeper reports that",
+        "The keeper told all of the stairs that",
     ),
     "slow": (
         "The keeper records that",
         "The keeper, peering, makes out that",
-        "The keeper has waited to write that",
-        "The keeper turned the page and found that",
         "The keeper notes, without haste, that",
-        "The keeper can only report that",
-        "Between one yawn and the next the keeper learned that",
+        "The keeper yawned and then wrote that",
         "The keeper asked the horizon and was told that",
     ),
     "bad": (
@@ -63,10 +57,7 @@ LEADS = {
         "The keeper, who has seen worse, writes that",
         "The keeper regrets, over cold tea, that",
         "The keeper held on to the rail to write that",
-        "It falls to the keeper to report that",
-        "The keeper sharpened the pencil before admitting that",
         "The keeper, hat in hand, enters that",
-        "The keeper says it once, into the wind: that",
     ),
 }
 ASIDES = {
@@ -116,8 +107,8 @@ SITUATIONS = (
         ),
         (
             "A gull inspected the work and found nothing to steal.",
-            "It was tested by a crab, who could find no fault and looked for some time.",
-            "It now runs better than the tide, which has never been serviced.",
+            "A crab tested it, found no fault, and had looked for some time.",
+            "The tide, which has never been serviced, runs no better.",
         ),
     ),
     Situation(
@@ -133,7 +124,7 @@ SITUATIONS = (
         (
             "The gulls offered to carry it and were refused on their record.",
             "A pelican wanted the contract but sent in a very large bill.",
-            "It was waved off by a seal, who waves at most things.",
+            "A seal waved it off, as it waves at most things.",
         ),
     ),
     Situation(
@@ -149,7 +140,7 @@ SITUATIONS = (
         (
             "The tide has never given back half as much.",
             "A crab objected to letting go of money, as crabs will.",
-            "Most of what goes overboard here is never seen again, so the herring took notes.",
+            "The herring took notes, since little that goes overboard is seen again.",
         ),
     ),
     Situation(
@@ -179,7 +170,7 @@ SITUATIONS = (
             "{name} joins the crew on {date}, at {price} for each hour on deck.",
         ),
         (
-            "Applicants with fins were thanked for their interest.",
+            "A cod had applied as well, and was thanked for its interest.",
             "The barnacles have been here longer and get nothing.",
             "The gulls do it for chips, and it shows.",
         ),
@@ -195,8 +186,8 @@ SITUATIONS = (
             "a book lies at anchor for {name} until {date}, answering to {code}.",
         ),
         (
-            "It smells of kelp, like all the good ones.",
-            "The last reader was a cod, who could not put it down, having nowhere to put it.",
+            "Kelp marks the page, as in all the good ones.",
+            "A cod had it last and could not put it down, having nowhere to put it.",
             "An octopus has already asked for the next eight.",
         ),
     ),
@@ -212,7 +203,7 @@ SITUATIONS = (
         ),
         (
             "A crab had moved in and has been given notice.",
-            "It came in with the tide, or possibly with the cleaner.",
+            "The tide brought it in, or possibly the cleaner.",
             "The gulls say they were about to hand it in.",
         ),
     ),
@@ -227,9 +218,9 @@ SITUATIONS = (
             "cabin {nn} in {town} is made up for {name}, at {price} as before.",
         ),
         (
-            "The last guest was a limpet and had to be asked more than once to leave.",
-            "It has a view of the sea, which is hard to avoid.",
-            "Breakfast is herring, and so was dinner.",
+            "A limpet had it last and had to be asked more than once to leave.",
+            "The sea can be seen from it, and is hard to avoid.",
+            "Herring is for breakfast, and was for dinner.",
         ),
     ),
     Situation(
@@ -243,9 +234,9 @@ SITUATIONS = (
             "from {date} the name of {name} stands on the roll as {code}, at {price} a year.",
         ),
         (
-            "The secret handshake was designed by an octopus and takes a while.",
+            "An octopus designed the secret handshake, and it takes a while.",
             "The penguins are already members, hence the dress code.",
-            "The rules are long, but a lobster drew them up and most can be walked around sideways.",
+            "A crab drew up the rules, and most can be walked around sideways.",
         ),
     ),
     # ---- slow news
@@ -260,7 +251,7 @@ SITUATIONS = (
             "nothing is seen yet of {name}'s order {code}, {n} days overdue and expected on {date}.",
         ),
         (
-            "It was overtaken by a sea snail, who did not look back.",
+            "A sea snail overtook it and did not look back.",
             "The lobster in charge has been spoken to, sideways.",
             "The gulls deny everything and are wearing string.",
         ),
@@ -277,7 +268,7 @@ SITUATIONS = (
         ),
         (
             "The herring queue too, and look how that ends.",
-            "Patience, says the limpet, who has never been anywhere.",
+            "The limpet says patience, but the limpet has never been anywhere.",
             "The barnacles were told the same and have since settled.",
         ),
     ),
@@ -292,9 +283,9 @@ SITUATIONS = (
             "{name} must wait for the technician until {time} on {date}.",
         ),
         (
-            "He was last seen in argument with a tide table.",
+            "A tide table was the last thing he was seen arguing with.",
             "An octopus could do it, and with hands to spare, but has no certificate.",
-            "His van was last sighted off the reef, indicating left.",
+            "The reef reports a van passing slowly, indicating left.",
         ),
     ),
     Situation(
@@ -308,7 +299,7 @@ SITUATIONS = (
             "{name} may have a {thing} from {date}, at {price}, and not sooner.",
         ),
         (
-            "The shelf is bare, save for a crab of no commercial value.",
+            "A crab is all there is on the shelf, and of no commercial value.",
             "The sea was searched as well, being large and near.",
             "A seal was offered instead, but it would not stay in the box.",
         ),
@@ -340,7 +331,7 @@ SITUATIONS = (
             "until {time} {name} will find the website aground, with request {code} safe on board.",
         ),
         (
-            "There is a hole in the net. A net is mostly holes, but this is another.",
+            "The net has a hole in it. A net is mostly holes, but this is another.",
             "An octopus was sent to hold the cables and is doing well.",
             "The eels say that it was not them.",
         ),
@@ -356,8 +347,8 @@ SITUATIONS = (
             "{other} has {name}'s question {code} and will signal back by {date}.",
         ),
         (
-            "It went by gull, with copies to the whole beach.",
-            "The bottle is corked and the current is said to be going that way.",
+            "A gull carries it, with copies to the whole beach.",
+            "The current is said to be going that way, and the bottle is corked.",
             "The whales could have shouted it across, but it was confidential.",
         ),
     ),
@@ -391,7 +382,7 @@ SITUATIONS = (
         (
             "The sea gives no refunds either. It was asked.",
             "A clam was consulted and would not open the matter.",
-            "Finders keepers, said the crab, but he says it about everything.",
+            "The crab said finders keepers, but the crab says it about everything.",
         ),
     ),
     Situation(
@@ -438,7 +429,7 @@ SITUATIONS = (
         ),
         (
             "A crab toured the wreck and found it roomy.",
-            "It is to have a burial at sea, or a shelf.",
+            "The sea will have it, or else a shelf.",
             "The seals kept a silence for it, which is not like them.",
         ),
     ),
@@ -453,8 +444,8 @@ SITUATIONS = (
             "there is no berth for {name}, and the papers, marked {code}, are kept until {date}.",
         ),
         (
-            "The other had gills, which was felt to help.",
-            "It went to a penguin, who came already dressed.",
+            "Gills were felt to help, and the other had them.",
+            "A penguin got it, having come already dressed.",
             "The sea takes everybody, but the hours are long.",
         ),
     ),
@@ -469,7 +460,7 @@ SITUATIONS = (
             "{name}'s car lies in chains at {town}, and is ransomed for {price} until {time}.",
         ),
         (
-            "It had dropped anchor where no anchor may be dropped.",
+            "An anchor may not be dropped there, and nor may a hatchback.",
             "A hermit crab would simply have carried it.",
             "The tide would have moved it further, and for nothing.",
         ),
@@ -486,7 +477,7 @@ SITUATIONS = (
         ),
         (
             "The eels have been approached.",
-            "The keeper's own light will do what it can, between ships and the odd moth.",
+            "Ships come first, but the keeper's own light will do what it can.",
             "Some jellyfish glow, and may be had by the hour.",
         ),
     ),
@@ -503,7 +494,7 @@ SITUATIONS = (
         (
             "Salmon find the way with less paper.",
             "A gull had corrected the address, from memory.",
-            "Bottles do better, and nobody stamps them, only the waves.",
+            "The waves deliver bottles, and nobody stamps those.",
         ),
     ),
     Situation(

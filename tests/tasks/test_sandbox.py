@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 
@@ -46,6 +47,8 @@ ATTEMPTS = {
     # other tables
     "the schema": ("SELECT sql FROM sqlite_master", "not authorized|prohibited"),
     "the schema by its other name": ("SELECT sql FROM sqlite_schema", "not authorized|prohibited|no such table"),
+    "the schema under a known name": ("SELECT boats.sql FROM sqlite_master AS boats", "not authorized|prohibited"),
+    "the schema under a known name, no column": ("SELECT count(*) FROM sqlite_master boats", "not authorized|prohibited"),
     "the schema, no column": ("SELECT count(*) FROM sqlite_master", "not authorized|prohibited"),
     "the temporary schema": ("SELECT * FROM sqlite_temp_master", "not authorized|prohibited"),
     "the schema in a subquery": ("SELECT (SELECT sql FROM sqlite_master)", "not authorized|prohibited"),
@@ -60,7 +63,10 @@ ATTEMPTS = {
     "insert behind WITH": ("WITH x AS (SELECT 1) INSERT INTO boats SELECT 1, 1, 1", "begin with SELECT"),
     "begin": ("BEGIN EXCLUSIVE", "begin with SELECT"),
     # time
-    "endless recursion": ("SELECT * FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i FROM n)", "WITH"),
+    "endless recursion": (
+        "SELECT * FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i FROM n)",
+        "WITH",
+    ),
     "cross join": (f"SELECT count(*) FROM {MANY}", "instructions"),
     "cross join, nothing found": (f"SELECT 1 FROM {MANY} WHERE a.id + b.id + j.id < 0", "instructions"),
     "cross join in a subquery": (f"SELECT (SELECT max(a.id) FROM {MANY})", "instructions"),
@@ -84,16 +90,23 @@ ATTEMPTS = {
     "a long string": (f"SELECT n||n||n||n FROM (SELECT '{LONG}' n)", "too big"),
     "a long string from a function": (f"SELECT upper(n||n||n||n) FROM (SELECT '{LONG}' n)", "too big"),
     "sort wide rows": (f"SELECT a.name||b.name||c.name||'{LONG}' n FROM {MANY} ORDER BY n", "instructions"),
-    "distinct wide rows": (f"SELECT count(DISTINCT a.id||b.id||c.id||d.id||e.id||f.id||'{LONG}') FROM {MANY}", "instructions"),
-    "group wide rows": (f"SELECT max('{LONG}'||n) FROM (SELECT a.id||b.id||c.id||d.id||e.id||f.id n FROM {MANY}) GROUP BY n", "instructions"),
-    "keep a wide subquery": (f"SELECT count(*) FROM (SELECT a.id, '{LONG}' n FROM {MANY} LIMIT -1) x, boats y WHERE x.id = y.id", "instructions"),
+    "distinct wide rows": (
+        f"SELECT count(DISTINCT a.id||b.id||c.id||d.id||e.id||f.id||'{LONG}') FROM {MANY}",
+        "instructions",
+    ),
+    "group wide rows": (
+        f"SELECT max('{LONG}'||n) FROM (SELECT a.id||b.id||c.id||d.id||e.id||f.id n FROM {MANY}) GROUP BY n",
+        "instructions",
+    ),
+    "keep a wide subquery": (
+        f"SELECT count(*) FROM (SELECT a.id, '{LONG}' n FROM {MANY} LIMIT -1) x, boats y WHERE x.id = y.id",
+        "instructions",
+    ),
     # compiling
     "WITH that doubles": ("SELECT * FROM (WITH a AS (SELECT 1), b AS (SELECT 1 FROM a, a) SELECT 1 FROM b, b)", "WITH"),
     "WITH behind a variable": ("SELECT ?1WITH", "WITH"),
     "VALUES": ("SELECT * FROM (VALUES (1) UNION ALL VALUES (2))", "VALUES"),
     "nested selects": ("SELECT a+a FROM (SELECT a+a a FROM (SELECT id+id a FROM boats))", "SELECT stands more"),
-    "copied expressions": (f"SELECT {copies('a', 40)} z FROM (SELECT {copies('id', 40)} a FROM boats) ORDER BY {copies('z', 40)}", "too long"),
-    "deep brackets": ("SELECT " + "(" * 240 + "1" + ")" * 240, "overflow|too large|too complex|depth"),
     "deep NOT": ("SELECT " + "NOT " * 120 + "1", "overflow|too large|too complex|depth"),
     "deep sum": ("SELECT " + "1+" * 200 + "1", "too large|depth"),
     "many columns": ("SELECT " + "*," * 200 + "* FROM boats", "too many columns"),
@@ -112,7 +125,21 @@ ATTEMPTS = {
     "no such column": ("SELECT nmae FROM boats", "no such column"),
     "randomness": ("SELECT random()", "not authorized"),
     "the clock": ("SELECT CURRENT_TIMESTAMP", "not authorized"),
-}  # fmt: skip  # noqa: E501
+}  # fmt: skip
+
+# What costs much to compile in some SQLite versions and little in others: refused or not, it has to end.
+HEAVY = {
+    "copied expressions": f"SELECT {copies('a', 40)} z FROM (SELECT {copies('id', 40)} a FROM boats) "
+    f"ORDER BY {copies('z', 40)}",
+    "copied in every clause": f"SELECT {copies('a', 40)} z FROM (SELECT {copies('id', 30)} a FROM boats) "
+    f"WHERE {copies('z', 30)} GROUP BY {copies('z', 20)} HAVING {copies('z', 15)}",
+    "joins in brackets": "SELECT 1 FROM " + "(" * 30 + "boats" + " JOIN ports)" * 30,
+    "full joins": "SELECT 1 FROM " + "(" * 20 + "boats" + " FULL JOIN ports USING (id))" * 10 + ")" * 10,
+    "many conditions": f"SELECT 1 FROM {MANY} WHERE " + " AND ".join(["(a.id = b.id OR c.id = d.id)"] * 12),
+    "a chain of joins": "SELECT 1 FROM " + ",".join(f"boats b{i}" for i in range(20)) + " WHERE b0.id"
+    + "".join(f" = b{i}.id AND b{i}.id" for i in range(1, 15)),
+    "brackets": "SELECT " + "(" * 240 + "1" + ")" * 240,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -162,7 +189,7 @@ for name, sql in attempts.items():
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no resource module to measure with")
 def test_every_attempt_ends_soon_in_little_memory_and_without_a_file(tmp_path):
     """In a process of its own: what it costs is measured, and a crash would be seen."""
-    attempts = {name: sql for name, (sql, _) in ATTEMPTS.items() if len(sql) < 10_000}
+    attempts = {name: sql for name, (sql, _) in ATTEMPTS.items() if len(sql) < 10_000} | HEAVY
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, labkit.tasks.sandbox.__file__],
         input=json.dumps([attempts, TABLES]),
@@ -176,7 +203,7 @@ def test_every_attempt_ends_soon_in_little_memory_and_without_a_file(tmp_path):
     measured = [json.loads(line) for line in done.stdout.splitlines()]
     assert [name for name, *_ in measured] == list(attempts)
     for name, refused, seconds, extra in measured:
-        assert refused, name
+        assert refused or name in HEAVY, name
         assert seconds < 2, (name, seconds)
         assert extra < 64e6, (name, extra)
     assert list(tmp_path.iterdir()) == []
@@ -224,3 +251,28 @@ def test_every_function_on_the_list_works_on_small_things_only(sandbox, name):
         arguments = "name"
     ((value,),) = sandbox.query(f"SELECT {name}({arguments}) FROM boats LIMIT 1")
     assert len(str(value)) <= 4
+
+
+WORDS = (
+    "SELECT DISTINCT * , ( ) FROM boats ports a b JOIN LEFT FULL NATURAL USING ON WHERE AND OR NOT IN BETWEEN "
+    "LIKE IS NULL EXISTS CASE WHEN THEN ELSE END GROUP BY HAVING ORDER LIMIT OFFSET UNION ALL EXCEPT INTERSECT "
+    "WITH RECURSIVE VALUES OVER PARTITION ROWS id name crew rowid count(*) sum( max( avg( upper( random( 1 0 "
+    "-1 1e999 'x' \"y\" x'ff' || + / = < <> ; -- /* */ ? :x . AS COLLATE NOCASE CAST( ATTACH PRAGMA "
+    "sqlite_master pragma_table_list "
+).split()
+
+
+def test_whatever_is_written_ends_in_rows_or_in_a_refusal(sandbox):
+    """Ten thousand random sentences of SQL words: no other error, and the tables are as they were."""
+    draw, answered = random.Random(0), 0
+    for _ in range(10_000):
+        words = draw.choices(WORDS, k=draw.randint(1, 12))
+        try:
+            sandbox.query(
+                " ".join(["SELECT", draw.choice(["*", "id", "1"]), "FROM boats"][: draw.randint(0, 3)] + words)
+            )
+            answered += 1
+        except QueryRefused:
+            pass
+    assert answered > 50
+    assert sandbox.query("SELECT * FROM boats") == BOATS

@@ -56,7 +56,10 @@ class Sandbox:
     """A few tables in memory, to be read by queries nobody has read. Close it, or use it in a ``with``.
 
     Args:
-        tables: name -> (column definitions such as ``"crew int"``, rows). Names and rows are trusted.
+        tables: name -> (column definitions such as ``"crew int"``, rows). Unlike the queries, these are trusted.
+
+    Raises:
+        QueryRefused: SQLite cannot make such tables.
     """
 
     def __init__(self, tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence]]]):
@@ -64,9 +67,13 @@ class Sandbox:
         self._left = 0
         # without isolation level the module opens no transactions of its own
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
-        for name, (columns, rows) in tables.items():
-            self._connection.execute(f'CREATE TABLE "{name}" ({", ".join(columns)})')
-            self._connection.executemany(f'INSERT INTO "{name}" VALUES ({", ".join("?" * len(columns))})', rows)
+        try:
+            for name, (columns, rows) in tables.items():
+                self._connection.execute(f'CREATE TABLE "{name}" ({", ".join(columns)})')
+                self._connection.executemany(f'INSERT INTO "{name}" VALUES ({", ".join("?" * len(columns))})', rows)
+        except sqlite3.Error as error:
+            self.close()
+            raise QueryRefused(f"the tables cannot be made: {error}") from None
         self._connection.execute("PRAGMA temp_store = MEMORY")  # sorting must not write files
         self._connection.execute("PRAGMA query_only = ON")
         for limit, value in _LIMITS.items():

@@ -48,7 +48,7 @@ ATTEMPTS = {
     "the schema": ("SELECT sql FROM sqlite_master", "not authorized|prohibited"),
     "the schema by its other name": ("SELECT sql FROM sqlite_schema", "not authorized|prohibited|no such table"),
     "the schema under a known name": ("SELECT boats.sql FROM sqlite_master AS boats", "not authorized|prohibited"),
-    "the schema under a known name, no column": ("SELECT count(*) FROM sqlite_master boats", "not authorized|prohibited"),
+    "the schema so named, no column": ("SELECT count(*) FROM sqlite_master boats", "not authorized|prohibited"),
     "the schema, no column": ("SELECT count(*) FROM sqlite_master", "not authorized|prohibited"),
     "the temporary schema": ("SELECT * FROM sqlite_temp_master", "not authorized|prohibited"),
     "the schema in a subquery": ("SELECT (SELECT sql FROM sqlite_master)", "not authorized|prohibited"),
@@ -251,6 +251,12 @@ def test_every_function_on_the_list_works_on_small_things_only(sandbox, name):
         arguments = "name"
     ((value,),) = sandbox.query(f"SELECT {name}({arguments}) FROM boats LIMIT 1")
     assert len(str(value)) <= 4
+
+
+def test_tables_that_cannot_be_made_are_refused():
+    for columns in (["order int"], ["id int", "id int"], []):
+        with pytest.raises(QueryRefused, match="the tables cannot be made"):
+            Sandbox({"boats": (columns, [])})
 
 
 WORDS = (

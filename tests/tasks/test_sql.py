@@ -245,6 +245,11 @@ def test_near_misses():
     ("row", "message"),
     [
         ({"prompt": "How many boats?", "completion": "SELECT 1"}, "the prompt shows no tables"),
+        ({"prompt": "boats(id int DEFAULT (1))", "completion": "SELECT 1"}, "the prompt shows no tables"),
+        (
+            {"prompt": "boats(order int)", "completion": "SELECT 1"},
+            "the row's own query does not run: the tables cannot",
+        ),
         (asked("SELECT nmae FROM boats"), "the row's own query does not run.*no such column"),
         (
             asked("SELECT name FROM boats WHERE crew > 1 AND crew < 1"),
@@ -256,6 +261,12 @@ def test_near_misses():
 def test_a_row_that_cannot_be_scored_is_refused(row, message):
     with pytest.raises(DataError, match=message):
         SQL.score("SELECT name FROM boats", row)
+
+
+def test_a_reference_whose_near_misses_do_not_run_is_scored_all_the_same():
+    row = asked("SELECT name FROM boats WHERE crew > (SELECT AVG(crew) FROM boats WHERE length > 20) LIMIT 99999999999")
+    assert SQL.score(row["completion"], row) == RIGHT
+    assert SQL.score("SELECT name FROM boats WHERE crew > (SELECT AVG(crew) FROM boats)", row) == WRONG
 
 
 @pytest.mark.parametrize("seed", range(20))

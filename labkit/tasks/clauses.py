@@ -1,10 +1,9 @@
-"""Clauses: a clause of a contract → category, party and risk for the customer, as ``liability | Supplier | high``.
+"""Clauses: a clause of a contract → category, party and risk, as ``liability | Supplier | high``.
 
-The risk cannot be looked up by a word. It depends on who may do what (the same sentence is harmless with the parties
-exchanged) and, for notice, payment and reports, on which side of the house's limit a number lies. The rule and the
-limits stand nowhere in the prompt. The answer names the party before the risk: what a model has written down it can
-build on, and without it a minute of training learned the category only. Half of the test rows, about, are worded as
-no training row is.
+The risk cannot be looked up by a word. It is high for what is unlimited, one-sided, short or late, and each of these
+means something else in each category: a number has to be compared with the house's limit, "each party" makes all the
+difference for a secret and none for a debt. The rule and the limits stand nowhere in the prompt. Half of the test
+rows, about, are worded as no training row is.
 """
 
 import random
@@ -17,7 +16,6 @@ from labkit.tasks.clauses_parts import (
     CLOSERS,
     DAYS,
     HOURS,
-    IN_WORDS,
     LIMITS,
     OPENERS,
     PARTIES,
@@ -30,15 +28,14 @@ SYSTEM = "Category, party and risk of the clause."
 
 
 def make_row(draw: random.Random, new: bool = False) -> dict:
-    """A clause with its category and risk; `new` takes the wordings that are for test rows."""
+    """A clause with its labels; `new` takes the wordings that are for test rows."""
     category, risk = draw.choice(CATEGORIES), draw.choice(RISKS)
     while True:
         pattern = draw.choice([pattern for pattern in PATTERNS if pattern.category == category])
-        side = draw.choice(sorted({*pattern.high.split(), *pattern.low.split()}))
-        days, hours = draw.choice(DAYS), draw.choice(HOURS)
-        if risk_of(pattern, side, days, hours) == risk:
+        party, days, hours = draw.choice(list(PARTIES)), draw.choice(DAYS), draw.choice(HOURS)
+        if risk_of(pattern, party, days, hours) == risk:
             break
-    who = IN_WORDS[side]
+    who = PARTIES[party]
     sentence = draw.choice(pattern.new_wording if new else pattern.wording)
     opener, closer = draw.choice(OPENERS), draw.choice(CLOSERS)
     if opener and not sentence.startswith("{"):
@@ -51,13 +48,19 @@ def make_row(draw: random.Random, new: bool = False) -> dict:
         c=f"{draw.randint(2, 19)}.{draw.randint(1, 9)}",
         money=f"EUR {draw.choice((5, 10, 25, 50, 75, 100, 250))},000",
     )
-    return {"prompt": clause, "completion": f"{category} | {PARTIES[side]} | {risk}"}
+    return {"prompt": clause, "completion": f"{category} | {party} | {risk}"}
 
 
-def risk_of(pattern: Pattern, side: str, days: int, hours: int) -> str:
+def risk_of(pattern: Pattern, party: str, days: int, hours: int) -> str:
     """The house's rule."""
-    within = {None: False, "days": days >= LIMITS["days"], "hours": hours <= LIMITS["hours"]}[pattern.number]
-    return "high" if side in pattern.high.split() and not within else "low"
+    high = {
+        "high": True,
+        "low": False,
+        "one-sided": party != "each",
+        "days": days < LIMITS["days"],
+        "hours": hours > LIMITS["hours"],
+    }[pattern.risk]
+    return "high" if high else "low"
 
 
 def make_test_row(draw: random.Random) -> dict:

@@ -1,13 +1,12 @@
-"""The wordings of `clauses`, and for whom each is a risk. Written by hand for this course."""
+"""The wordings of `clauses`, and when each is a risk. Written by hand for this course."""
 
 from dataclasses import dataclass
 
 CATEGORIES = ("liability", "termination", "confidentiality", "payment", "data", "property")
 RISKS = ("high", "low")
-PARTIES = {"we": "Customer", "they": "Supplier", "each": "each"}
-IN_WORDS = {"we": "the Customer", "they": "the Supplier", "each": "each party"}
+PARTIES = {"Customer": "the Customer", "Supplier": "the Supplier", "each": "each party"}  # as label and in a clause
 DAYS = (7, 10, 14, 20, 30, 45, 60, 90)
-HOURS = (24, 48, 72, 96, 120, 144)
+HOURS = (12, 24, 48, 72, 96, 120, 144, 168)
 LIMITS = {"days": 30, "hours": 72}  # fewer days, or more hours, are a high risk
 
 
@@ -17,25 +16,21 @@ class Pattern:
 
     Attributes:
         category: one of :data:`CATEGORIES`.
-        high: for whom the risk is high, of "we", "they" and "each", who stand at ``{who}``.
-        low: for whom it is low.
-        wording, new_wording: sentences; `new_wording` is for test rows only.
-        number: "days" or "hours" when the risk is high only beyond the limit.
+        risk: "high" or "low"; "days" or "hours" when it is high beyond the limit; "one-sided" when it is high unless
+            each party is meant.
+        wording, new_wording: sentences about ``{who}``; `new_wording` is for test rows only.
     """
 
     category: str
-    high: str
-    low: str
+    risk: str
     wording: tuple[str, ...]
     new_wording: tuple[str, ...]
-    number: str | None = None
 
 
 PATTERNS = (
     Pattern(
         "liability",
-        "they",
-        "we each",
+        "low",
         (
             "The liability of {who} under this agreement shall not exceed {money}.",
             "{Who} shall in no event be liable for more than {money}.",
@@ -50,24 +45,22 @@ PATTERNS = (
     ),
     Pattern(
         "liability",
-        "we each",
-        "they",
+        "high",
         (
             "{Who} is liable without limit for every loss under this agreement.",
             "The liability of {who} is not limited in amount.",
-            "{Who} shall compensate all damage in full, whatever its size.",
-            "No cap applies to claims against {who}.",
+            "{Who} shall compensate all damage in full, even beyond {money}.",
+            "No cap applies to claims against {who}, not even {money}.",
             "{Who} answers for any damage, direct or indirect, to any amount.",
         ),
         (
             "There is no upper bound to what {who} may have to pay for a loss.",
-            "{Who} bears each loss in its entirety.",
+            "{Who} bears every loss in its entirety, be it {money} or more.",
         ),
     ),
     Pattern(
         "termination",
-        "they each",
-        "we they each",
+        "days",
         (
             "{Who} may terminate this agreement on {n} days' notice.",
             "This agreement may be ended by {who} with notice of {n} days.",
@@ -79,12 +72,10 @@ PATTERNS = (
             "Once {who} has given notice, the contract runs for another {n} days.",
             "If {who} wishes to leave, {n} days' warning is enough.",
         ),
-        "days",
     ),
     Pattern(
         "termination",
-        "they each",
-        "we",
+        "high",
         (
             "{Who} may terminate this agreement at once and without giving a reason.",
             "This agreement may be ended by {who} at any time without notice.",
@@ -98,8 +89,7 @@ PATTERNS = (
     ),
     Pattern(
         "confidentiality",
-        "we",
-        "they each",
+        "one-sided",
         (
             "{Who} shall keep secret all information received under this agreement.",
             "{Who} must not disclose the other side's documents to anybody.",
@@ -115,8 +105,7 @@ PATTERNS = (
     ),
     Pattern(
         "payment",
-        "we",
-        "we they",
+        "days",
         (
             "{Who} shall pay each invoice within {n} days.",
             "Invoices to {who} fall due {n} days after receipt.",
@@ -128,17 +117,14 @@ PATTERNS = (
             "{Who} has {n} days to transfer what is owed.",
             "After {n} days an unpaid bill to {who} is overdue.",
         ),
-        "days",
     ),
     Pattern(
         "payment",
-        "they",
-        "we",
+        "high",
         (
             "The prices may be changed by {who} at any time.",
             "{Who} sets the fees anew each year as it sees fit.",
             "{Who} alone decides on surcharges.",
-            "What is to be paid is for {who} to determine.",
         ),
         (
             "{Who} is free to adjust the rates.",
@@ -147,14 +133,12 @@ PATTERNS = (
     ),
     Pattern(
         "data",
-        "they",
-        "we",
+        "high",
         (
             "{Who} may use the personal data for purposes of its own.",
             "Personal data may be passed on to others by {who}.",
             "{Who} may analyse the users' records for advertising.",
             "After the end of the contract {who} may keep the personal data.",
-            "It is for {who} to decide how personal data are processed.",
         ),
         (
             "{Who} may sell the addresses of users.",
@@ -163,8 +147,7 @@ PATTERNS = (
     ),
     Pattern(
         "data",
-        "they",
-        "we they each",
+        "hours",
         (
             "{Who} shall report a breach of personal data within {h} hours.",
             "A leak of personal data must be notified by {who} within {h} hours.",
@@ -175,19 +158,30 @@ PATTERNS = (
             "{Who} tells the other side of stolen user records within {h} hours.",
             "Should personal data escape, {who} speaks up after no more than {h} hours.",
         ),
-        "hours",
+    ),
+    Pattern(
+        "data",
+        "low",
+        (
+            "{Who} may use the personal data only as the other side instructs.",
+            "Personal data may be passed on by {who} only with the users' consent.",
+            "After the end of the contract {who} shall delete the personal data.",
+        ),
+        (
+            "{Who} shall erase the users' records once the contract has ended.",
+            "Nobody but the users decides what {who} does with their personal details.",
+        ),
     ),
     Pattern(
         "property",
-        "they",
-        "we",
+        "one-sided",
         (
             "All rights in the results belong to {who}.",
             "The copyright in the work passes to {who}.",
             "{Who} becomes the owner of everything made under this agreement.",
-            "Inventions made in the project may be patented by {who} alone.",
+            "Inventions made in the project may be patented by {who}.",
             "The source code remains the property of {who}.",
-            "{Who} holds the exclusive right to use the designs.",
+            "{Who} holds the right to use the designs.",
         ),
         (
             "Whatever is created is owned by {who}.",

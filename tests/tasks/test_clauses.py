@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from labkit import ConfigError, load_task
-from labkit.tasks.clauses import CATEGORIES, PATTERNS, labels_of, macro_f1, make_row, risk_of, summary
+from labkit.tasks.clauses import CATEGORIES, PARTIES, PATTERNS, labels_of, macro_f1, make_row, risk_of, summary
 
 CLAUSES = load_task("clauses")
 ROW = {"prompt": "…", "completion": "liability | Supplier | high"}
@@ -35,16 +35,18 @@ def labels_in(clause: str) -> tuple[str, str, str]:
     party = re.search(r"Customer|Supplier|each(?= party)", sentence, re.I)[0]
     party = party.lower() if party == "Each" else party
     number = re.search(r"\b(\d+) (days|hours)", sentence)
-    if category == "liability":
-        high = party == "Supplier" if "EUR" in sentence else party != "Supplier"
-    elif category == "confidentiality" or category == "payment" and number:
-        high = party == "Customer"
-    elif category == "termination":
-        high = party != "Customer"
-    else:
-        high = party == "Supplier"
     if number:
-        high = high and (int(number[1]) < 30 if number[2] == "days" else int(number[1]) > 72)
+        high = int(number[1]) < 30 if number[2] == "days" else int(number[1]) > 72
+    elif category == "liability":
+        high = not re.search(
+            r"limited to EUR|capped at EUR|only up to EUR|(not exceed|more than|loss beyond) EUR", sentence
+        )
+    elif category == "data":
+        high = not re.search("only|delete|erase|nobody but", sentence, re.I)
+    elif category in ("confidentiality", "property"):
+        high = party != "each"
+    else:
+        high = True
     return category, party, "high" if high else "low"
 
 
@@ -55,10 +57,10 @@ def test_stored_labels_follow_from_the_clauses(split):
 
 
 def test_the_rule_where_it_turns():
-    notice, report = (next(p for p in PATTERNS if p.number == number) for number in ("days", "hours"))
-    assert [risk_of(notice, "they", days, 0) for days in (29, 30, 31)] == ["high", "low", "low"]
-    assert [risk_of(report, "they", 0, hours) for hours in (71, 72, 73)] == ["low", "low", "high"]
-    assert risk_of(notice, "we", 7, 0) == risk_of(report, "we", 0, 144) == "low"
+    days, hours, one_sided = (next(p for p in PATTERNS if p.risk == risk) for risk in ("days", "hours", "one-sided"))
+    assert [risk_of(days, "each", n, 0) for n in (29, 30, 31)] == ["high", "low", "low"]
+    assert [risk_of(hours, "each", 0, n) for n in (71, 72, 73)] == ["low", "low", "high"]
+    assert [risk_of(one_sided, party, 0, 0) for party in PARTIES] == ["high", "high", "low"]
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -92,13 +94,6 @@ def test_no_single_word_gives_a_label_away():
             sides = [[label for label, said in zip(labels, words) if (word in said) is side] for side in (True, False)]
             best = max(best, sum(max(Counter(side).values()) for side in sides if side))
         assert best / len(rows) < most
-
-
-def test_the_same_sentence_is_harmless_with_the_parties_exchanged():
-    """For each pattern without a number: the risk turns with the party."""
-    for pattern in PATTERNS:
-        if not pattern.number:
-            assert risk_of(pattern, "we", 0, 0) != risk_of(pattern, "they", 0, 0), pattern
 
 
 # ---- score

@@ -1,6 +1,6 @@
 """QLoRA against LoRA on `tickets`, and what four bits do to the base alone. Stored for notebook 08.
 
-    python benchmarks/qlora_vs_lora.py              # what is not stored yet: a quarter of an hour on two cores
+    python benchmarks/qlora_vs_lora.py              # what is not stored yet: half an hour on two cores, in all
     python benchmarks/qlora_vs_lora.py --runs 1     # one more run only
 
 Both methods train with the recipe of notebook 04, on the same rows in the same order, from the same A and B. Each run
@@ -30,7 +30,7 @@ from labkit.quant.integers import dequantize_int, quantize_int
 from labkit.storage import course_data_dir, write_atomically
 
 METHODS = {"lora": {}, "qlora": {"quantize": "nf4", "double": True}}
-SEEDS = (0, 1, 2)
+SEEDS = tuple(range(6))
 LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
 TRAIN = {"steps": 50, "batch_size": 4, "learning_rate": 2e-3}
 RECIPE = {"task": "tickets", "lora": LORA, "train": TRAIN, "qlora": METHODS["qlora"] | {"backend": "labkit"}}

@@ -3,18 +3,16 @@
 The SVD is taken once. After that a rank is a slice of it, so the picture follows the slider.
 """
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from labkit.errors import ConfigError
 from labkit.lab.claims import approx
-from labkit.lab.plots import COLOURS, STYLE
-from labkit.lab.widgets import in_notebook, show_widget
+from labkit.lab.explorers import chooser, drawn, explorer_box, show_explorer
+from labkit.lab.plots import COLOURS
 from labkit.lowrank import truncated_svd
 
 # A matrix of more rows or columns than WHOLE is drawn by its first CORNER of each, large enough to be seen one by one.
@@ -118,9 +116,9 @@ def rank_picture(pieces: Pieces, rank: int) -> bytes:
     size = "{} × {}".format(*shape)
     part = size if given.shape == shape else "first {} × {} of {}".format(*given.shape, size)
     stored = f"{facts.numbers:,} numbers for {facts.numbers_whole:,}"
-    with rc_context(STYLE):
-        figure = Figure(figsize=(7, 2.7), dpi=100, layout="none")
-        # places of their own, so that nothing jumps when a label grows; 198 by 198 pixels for a square matrix
+
+    def draw(figure: Figure) -> None:
+        # 198 by 198 pixels for a square matrix
         places = ((0.008, 0.17, 0.283, 0.734), (0.308, 0.17, 0.283, 0.734), (0.68, 0.17, 0.305, 0.734))
         left, middle, right = (figure.add_axes(place) for place in places)
         for ax, shown in ((left, given), (middle, near)):
@@ -138,9 +136,8 @@ def rank_picture(pieces: Pieces, rank: int) -> bytes:
         right.xaxis.set_major_formatter("{x:.0f}")
         right.minorticks_off()
         right.set_title(f"energy kept: {approx(facts.energy, '%')}")
-        png = io.BytesIO()
-        figure.savefig(png, format="png")
-    return png.getvalue()
+
+    return drawn(draw, height=2.7)
 
 
 def rank_slider(matrices: Mapping[str, Tensor], rank: int = 8) -> None:
@@ -160,35 +157,28 @@ def rank_slider(matrices: Mapping[str, Tensor], rank: int = 8) -> None:
     taken_apart = {name: take_apart(matrix) for name, matrix in matrices.items()}
     name, pieces = next(iter(taken_apart.items()))
     start = min(rank, len(pieces.S))
-    text = f"(a slider for the rank is shown here; the picture is {name} at rank {start})"
-    if in_notebook():
-        show_widget(_slider_box(taken_apart, start), text, png=rank_picture(pieces, start))
-    else:
-        print(f"{name}, {caption(rank_facts(pieces, start))}")
+    show_explorer(
+        "a slider for the rank",
+        f"{name} at rank {start}",
+        lambda: _slider_box(taken_apart, start),
+        f"{name}, {caption(rank_facts(pieces, start))}",
+        lambda: rank_picture(pieces, start),
+    )
 
 
 def _slider_box(taken_apart: dict[str, Pieces], start: int):
-    """The chooser, the slider, the line below it, and the picture."""
-    from ipywidgets import Dropdown, Image, Label, Layout, SelectionSlider, VBox
+    """The list of matrices, the slider, the line below it, and the picture."""
+    matrix = chooser("matrix", taken_apart)
+    slider = chooser("rank", [start], slider=True)
 
-    wide = {"style": {"description_width": "60px"}, "layout": Layout(width="500px")}
-    chooser = Dropdown(options=list(taken_apart), description="matrix", **wide)
-    slider = SelectionSlider(options=[start], value=start, description="rank", **wide)
-    line, image = Label(), Image(format="png", layout=Layout(width="700px"))
+    def offer_ranks() -> None:
+        choices, wanted = rank_choices(len(taken_apart[matrix.value].S)), slider.value
+        if slider.options != tuple(choices):
+            slider.options = choices
+            slider.value = max(rank for rank in choices if rank <= wanted)
 
-    def redraw(_=None) -> None:
-        pieces = taken_apart[chooser.value]
-        line.value, image.value = caption(rank_facts(pieces, slider.value)), rank_picture(pieces, slider.value)
+    def answer() -> tuple[str, bytes]:
+        pieces = taken_apart[matrix.value]
+        return caption(rank_facts(pieces, slider.value)), rank_picture(pieces, slider.value)
 
-    def offer_ranks(_=None) -> None:
-        choices, wanted = rank_choices(len(taken_apart[chooser.value].S)), slider.value
-        slider.unobserve(redraw, names="value")  # one change of matrix, one new picture
-        slider.options = choices
-        slider.value = max(rank for rank in choices if rank <= wanted)
-        slider.observe(redraw, names="value")
-        redraw()
-
-    chooser.observe(offer_ranks, names="value")
-    slider.observe(redraw, names="value")
-    offer_ranks()
-    return VBox([chooser, slider, line, image])
+    return explorer_box([matrix, slider], answer, offer_ranks)

@@ -27,9 +27,10 @@ class Card:
         return self.mebibytes * 2**20
 
 
-# Smallest first. Memory: totals as nvidia-smi prints them; for the data-centre cards they are listed together in
-# github.com/modal-labs/modal-client/pull/2797. Peaks: NVIDIA's data sheets and architecture white papers (Turing,
-# Ampere, Ada, Hopper, Blackwell). A card that also drives a screen has some hundred MB less.
+# Smallest first. Memory: totals as nvidia-smi prints them; H100, A100, L40S, L4 and T4 are listed together in
+# github.com/modal-labs/modal-client/pull/2797, for H200, RTX 5090 and RTX 4090 there are published outputs, the others
+# are not checked. Peaks: NVIDIA's data sheets and architecture white papers (Turing, Ampere, Ada, Hopper, Blackwell).
+# A card that also drives a screen has some hundred MB less.
 CARDS = (
     Card("RTX 4060, 8 GB", 8_188),
     Card("RTX 3060, 12 GB", 12_288),

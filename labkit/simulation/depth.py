@@ -1,4 +1,4 @@
-"""From a model of three and of four layers to the same model of eighty.
+"""From a model of four layers, and the same with three, to one of eighty.
 
 Layers that are alike add the same bytes each, so at any one moment of the step, named by its place ("when layer 1's
 gradients are made", "when the last but one's are"), what is alive is a line in the number of layers. The highest moment
@@ -11,35 +11,92 @@ no line in its length, so in the CUDA profile the moment of clipping is a few bl
 only where the optimizer has no temporaries (SGD, 8-bit AdamW), and never of the whole step.
 """
 
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
 from labkit.simulation.tally import Section
+from labkit.simulation.tracing import decoder_layers
 
 SHALLOW, DEEP = 3, 4
 
 
-def extrapolate(shallow: list[Section], deep: list[Section], depth: int) -> list[Section]:
-    """The sections of a model of `depth` layers, the inner layers' left out, their FLOPs included elsewhere.
+@dataclass(frozen=True)
+class Trace:
+    """A traced step.
+
+    Attributes:
+        sections: in their order; of an extrapolated step without the inner layers', whose FLOPs are in the others'.
+        trained, parameters: how many numbers are trained, and how many there are.
+    """
+
+    sections: list[Section]
+    trained: int
+    parameters: int
+
+
+def trace_to_depth(model: nn.Module, depth: int, trace: Callable[[nn.Module], Trace]) -> Trace:
+    """What `trace` finds for `model` once it has `depth` layers like its own.
 
     Args:
-        shallow: the sections of the same model with :data:`SHALLOW` layers.
-        deep: with :data:`DEEP` layers.
-        depth: how many layers the model has.
+        model: of `depth` layers; or of :data:`DEEP`, all alike, and then it loses the last of them.
+        depth: how many layers are meant.
+        trace: traces one step of the model it is given.
     """
+    deep = trace(model)
+    if len(decoder_layers(model)) == depth:
+        return deep
+    _drop_last_layer(model)
+    shallow = trace(model)
+    return Trace(
+        _extrapolated(shallow.sections, deep.sections, depth),
+        _line(shallow.trained, deep.trained, depth),
+        _line(shallow.parameters, deep.parameters, depth),
+    )
+
+
+def repeat_layer(model: nn.Module, depth: int) -> nn.Module:
+    """`model`, of one layer without numbers, with copies of it: quicker than to build, quantize and adapt each."""
+    layers = decoder_layers(model)
+    layers.extend(empty_copy(layers[0], {}) for _ in range(depth - 1))
+    model.config.num_hidden_layers = depth
+    return model
+
+
+def empty_copy(module: nn.Module, memo: dict) -> nn.Module:
+    """A copy whose tensors are made anew, on a CPU, in the same shapes, dtypes and orders; `memo` as in deepcopy."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        if id(tensor) not in memo:
+            memo[id(tensor)] = empty(tensor)
+    return copy.deepcopy(module, memo)
+
+
+def empty(tensor: Tensor) -> Tensor:
+    """The same shape, dtype and order in memory, on a CPU; a parameter if it is one."""
+    made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+    return nn.Parameter(made, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else made
+
+
+def _extrapolated(shallow: list[Section], deep: list[Section], depth: int) -> list[Section]:
     low, high = _by_place(shallow, SHALLOW), _by_place(deep, DEEP)
     assert low.keys() == high.keys(), "a step of more layers passes the same places"
     sections = [
         Section(
             place,
-            {kind: line(low[place].peak[kind], high[place].peak[kind], depth) for kind in low[place].peak},
+            {kind: _line(low[place].peak[kind], high[place].peak[kind], depth) for kind in low[place].peak},
         )
         for place in low
     ]
     for phase in dict.fromkeys(section.name[0] for section in sections):
         first = next(section for section in sections if section.name[0] == phase)
-        first.flops = line(_flops(shallow, phase), _flops(deep, phase), depth)
+        first.flops = _line(_flops(shallow, phase), _flops(deep, phase), depth)
     return sections
 
 
-def line(low: int, high: int, depth: int) -> int:
+def _line(low: int, high: int, depth: int) -> int:
     """The value at `depth` layers of a line through `low` at :data:`SHALLOW` and `high` at :data:`DEEP`."""
     return low + (high - low) * (depth - SHALLOW) // (DEEP - SHALLOW)
 
@@ -56,3 +113,8 @@ def _by_place(sections: list[Section], depth: int) -> dict[tuple[str, str | int]
         for place in [part] if isinstance(part, str) else [n for n in (part, part - depth) if -2 <= n <= 1]:
             places[phase, place] = section
     return places
+
+
+def _drop_last_layer(model: nn.Module) -> None:
+    del decoder_layers(model)[-1]
+    model.config.num_hidden_layers -= 1

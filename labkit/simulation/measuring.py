@@ -4,7 +4,7 @@ from torch import nn
 
 from labkit.errors import ConfigError
 from labkit.lora.inject import trainable_parameters
-from labkit.simulation import workspaces
+from labkit.simulation.devices import on_cpu
 from labkit.simulation.ledger import StepCost, by_phase
 from labkit.simulation.simulating import empty_batch
 from labkit.simulation.tally import Tally
@@ -46,7 +46,7 @@ def measure(
     was_training = model.training
     model.train()
     try:
-        tally = Tally(workspace_of=workspaces.on_cpu if batch.input_ids.device.type == "cpu" else None)
+        tally = Tally(workspace_of=on_cpu if batch.input_ids.device.type == "cpu" else None)
         phases, flops = by_phase(trace_step(model, batch, optimizer, tally))
     finally:
         model.train(was_training)

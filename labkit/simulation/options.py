@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from labkit.errors import ConfigError
-from labkit.simulation.optimizers import OPTIMIZERS
+from labkit.simulation.idle_optimizers import OPTIMIZERS
 
 METHODS = ("full", "lora", "qlora")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

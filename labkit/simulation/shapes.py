@@ -48,7 +48,8 @@ def _qwen(hub_id: str, parameters: int, *shape) -> Preset:
     return Preset(hub_id, "qwen2", parameters, _shape(*shape))
 
 
-# hidden, MLP, layers, heads, key/value heads, vocabulary, context, tied embeddings
+# hidden, MLP, layers, heads, key/value heads, vocabulary, context, tied embeddings. All have the published number of
+# parameters; SmolLM2, Qwen2.5-7B and Llama 3 were compared with litgpt/config.py (github.com/Lightning-AI/litgpt).
 PRESETS = {
     "smollm2-135m": _llama("HuggingFaceTB/SmolLM2-135M-Instruct", 134_515_008, 576, 1536, 30, 9, 3, 49152, 8192, True),
     "smollm2-360m": _llama("HuggingFaceTB/SmolLM2-360M-Instruct", 361_821_120, 960, 2560, 32, 15, 5, 49152, 8192, True),

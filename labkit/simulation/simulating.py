@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 import transformers.masking_utils
@@ -23,13 +24,11 @@ from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, trainable_parameters
 from labkit.quant.bnb import find_bitsandbytes
 from labkit.quant.convert import quantize_model
-from labkit.simulation import workspaces
-from labkit.simulation.cuda import BLOCK, EXTRA, notes
-from labkit.simulation.depth import DEEP, SHALLOW, extrapolate, line
+from labkit.simulation.depth import DEEP, Trace, repeat_layer, trace_to_depth
+from labkit.simulation.devices import EXTRA, notes_on_cuda, tally_for
 from labkit.simulation.ledger import StepCost, by_phase
 from labkit.simulation.options import DTYPES, StepOptions, counted_tokens
 from labkit.simulation.shapes import config_of, layers_are_alike, with_layers
-from labkit.simulation.tally import Section, Tally
 from labkit.simulation.tracing import trace_step
 from labkit.step import checkpoint_layers
 from labkit.text import Batch
@@ -71,7 +70,7 @@ def simulate(
         optimizer: "adamw", "adamw8bit" (bitsandbytes' state) or "sgd".
         checkpointing: keep only each layer's input, and compute the rest again on the way back.
         double: "qlora" only: quantize the scales, too.
-        device: "cuda" adds what a GPU does differently (:mod:`labkit.simulation.cuda`), "cpu" is this machine.
+        device: "cuda" adds what a GPU does differently (:mod:`labkit.simulation.devices`), "cpu" is this machine.
         every_layer: simulate all layers, instead of a few and a line through them. The result is the same, to the
             byte; it takes longer.
 
@@ -101,52 +100,66 @@ def simulate(
     context = getattr(config, "max_position_embeddings", None)
     if context is not None and sequence > context:
         raise ConfigError(f"a sequence of {sequence:,} tokens is longer than the model's context of {context:,}")
-    depth = config.num_hidden_layers
-    if every_layer or depth <= DEEP or not layers_are_alike(config):
-        sections, trained, parameters = _simulated(config, options)
-    else:
-        low, high = (_simulated(with_layers(config, layers), options) for layers in (SHALLOW, DEEP))
-        sections = extrapolate(low[0], high[0], depth)
-        trained, parameters = (line(low[i], high[i], depth) for i in (1, 2))
-    phases, flops = by_phase(sections)
-    saved = parameters * DTYPES[dtype].itemsize if method == "full" else 4 * trained
+    trace = _simulated(type(config), config.to_json_string(use_diff=False), options, every_layer)
+    phases, flops = by_phase(trace.sections)
+    saved = trace.parameters * DTYPES[dtype].itemsize if method == "full" else 4 * trace.trained
     return StepCost(
         phases=phases,
         extra=EXTRA if device == "cuda" else {},
         flops=flops,
-        trained=trained,
-        parameters=parameters,
+        trained=trace.trained,
+        parameters=trace.parameters,
         saved_bytes=saved,
         tokens=batch_size * sequence,
-        assumptions=_assumptions(config, options, trained),
+        assumptions=_assumptions(config, options, trace.trained),
     )
 
 
-def _simulated(config: PretrainedConfig, options: StepOptions) -> tuple[list[Section], int, int]:
-    """The sections of the step, how many parameters are trained, and how many there are."""
-    return _remembered(type(config), config.to_json_string(use_diff=False), options)
-
-
 @lru_cache(maxsize=256)
-def _remembered(kind: type[PretrainedConfig], entries: str, options: StepOptions) -> tuple[list[Section], int, int]:
+def _simulated(kind: type[PretrainedConfig], entries: str, options: StepOptions, every_layer: bool) -> Trace:
     if MODEL_FOR_CAUSAL_LM_MAPPING.get(kind, None) is None:
         raise ConfigError(f"{kind.model_type!r} is not a causal language model of transformers")
-    # Both are imported by now: a module that is first imported among tensors without numbers keeps such tensors for
-    # good where it makes some of its own, as bitsandbytes does with its tables.
-    find_bitsandbytes()
-    on_gpu = options.device == "cuda"
+    config = kind.from_dict(json.loads(entries))
+    depth = config.num_hidden_layers
     try:
-        with FakeTensorMode(), _one_sequence_a_row():
-            model = _build(kind.from_dict(json.loads(entries)), options)
+        with no_numbers():
+            if depth > DEEP and layers_are_alike(config) and not every_layer:
+                model = repeat_layer(_build(with_layers(config, 1), options), DEEP)
+            else:
+                model = _build(config, options)
             batch = empty_batch(options.batch_size, options.sequence, options.labelled)
-            tally = Tally(BLOCK, workspaces.on_cuda) if on_gpu else Tally(1, workspaces.on_cpu)
-            sections = trace_step(model, batch, options.optimizer, tally, foreach=on_gpu)
-            return sections, *trainable_parameters(model)
+            return trace_without_numbers(model, batch, options.optimizer, options.device, depth)
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise ConfigError(
             f"a step of {kind.model_type!r} depends on its numbers ({error}), and a simulation has none: "
             "take the measure of a small one with labkit.measure"
         ) from error
+
+
+@contextmanager
+def no_numbers() -> Iterator[None]:
+    """Inside the ``with`` block, tensors that are made have a shape and a dtype, and take no memory.
+
+    transformers asks the position ids whether a row holds several sequences. Where they have no values it takes the
+    worst for granted, a mask of its own and an attention that training never uses. In a step of labkit's the positions
+    are 0, 1, 2, …, so the answer is known.
+    """
+    # A module that is first imported among tensors without numbers keeps such tensors for good where it makes some of
+    # its own, as bitsandbytes does with its tables. So it is imported before.
+    find_bitsandbytes()
+    positions_are_plain = patch.object(transformers.masking_utils, "find_packed_sequence_indices", lambda _: None)
+    with FakeTensorMode(), positions_are_plain:
+        yield
+
+
+def trace_without_numbers(model: nn.Module, batch: Batch, optimizer: str, device: str, depth: int) -> Trace:
+    """One step of `model`, or of the like of it with `depth` layers (see :func:`trace_to_depth`)."""
+
+    def trace(model: nn.Module) -> Trace:
+        sections = trace_step(model, batch, optimizer, tally_for(device), foreach=device == "cuda")
+        return Trace(sections, *trainable_parameters(model))
+
+    return trace_to_depth(model, depth, trace)
 
 
 def _build(config: PretrainedConfig, options: StepOptions) -> nn.Module:
@@ -174,21 +187,6 @@ def empty_batch(batch_size: int, sequence: int, labelled: float | int) -> Batch:
     return Batch(ids, ids.clone(), torch.arange(batch_size * counted))
 
 
-@contextmanager
-def _one_sequence_a_row() -> Iterator[None]:
-    """Tell transformers that no row holds several sequences.
-
-    It asks the position ids, and where they have no values it takes the worst for granted: a mask of its own, and an
-    attention that training never uses. In a step of labkit's the positions are 0, 1, 2, …
-    """
-    asked = transformers.masking_utils.find_packed_sequence_indices
-    transformers.masking_utils.find_packed_sequence_indices = lambda position_ids: None
-    try:
-        yield
-    finally:
-        transformers.masking_utils.find_packed_sequence_indices = asked
-
-
 def _assumptions(config: PretrainedConfig, options: StepOptions, trained: int) -> list[str]:
     counted = counted_tokens(options.labelled, options.sequence)
     lines = [
@@ -212,4 +210,4 @@ def _assumptions(config: PretrainedConfig, options: StepOptions, trained: int) -
         targets = options.target_modules
         names = targets if isinstance(targets, str) else ", ".join(targets)
         lines.insert(1, f"adapters of rank {options.r} in {options.adapter_dtype} on {names}")
-    return lines + (notes(config, options, trained) if options.device == "cuda" else [])
+    return lines + (notes_on_cuda(config, options, trained) if options.device == "cuda" else [])

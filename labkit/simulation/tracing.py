@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.lora.inject import lora_layers
-from labkit.simulation.optimizers import make_optimizer, prime
+from labkit.simulation.idle_optimizers import make_optimizer, prime
 from labkit.simulation.tally import Section, Tally
 from labkit.step import CompletionLoss
 from labkit.text import Batch
@@ -81,7 +81,6 @@ def _sections(model: nn.Module, tally: Tally) -> Iterator[None]:
 def _no_garbage_collection() -> Iterator[None]:
     """So that tensors held by reference cycles are let go at the same moment in every run: after the step."""
     was_enabled = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         yield

@@ -4,13 +4,13 @@ import copy
 
 import pytest
 import torch
-from allocator import allocator_peak
 from conftest import TINY_SHAPE, make_tiny_llama
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaConfig
 
 from labkit import ConfigError, LoraConfig, encode, inject_lora, measure, quantize_model, simulate
+from labkit.simulation.allocator import allocator_peak
 from labkit.simulation.simulating import empty_batch
 from labkit.step import checkpoint_layers
 from labkit.text import collate

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from allocator import step
 from transformers import AutoModelForCausalLM
 
 from labkit import LoraConfig, inject_lora, quantize_model, simulate
+from labkit.simulation.allocator import train_step
 from labkit.simulation.shapes import config_of
 from labkit.simulation.simulating import empty_batch
 from labkit.step import checkpoint_layers
@@ -33,9 +33,9 @@ def test_the_peak_is_within_five_percent(name, method, checkpointing):
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=0.0)
     batch = empty_batch(1, 1024, 1.0).to("cuda")
-    step(model, batch, optimizer, trained)
+    train_step(model, batch, optimizer, trained)
     torch.cuda.reset_peak_memory_stats()
-    step(model, batch, optimizer, trained)
+    train_step(model, batch, optimizer, trained)
     simulated = simulate(name, method, sequence=1024, checkpointing=checkpointing)
     outside = simulated.extra["CUDA context (assumed)"]
     assert simulated.peak - outside == pytest.approx(torch.cuda.max_memory_allocated(), rel=0.05)

@@ -3,7 +3,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from labkit import ConfigError
-from labkit.simulation.optimizers import StateOfAdamW8bit, make_optimizer, prime
+from labkit.simulation.idle_optimizers import StateOfAdamW8bit, make_optimizer, prime
 from labkit.simulation.tally import Tally
 
 

@@ -1,4 +1,4 @@
-"""The optimizers a step can be costed with, set so that they change no weight."""
+"""Optimizers for a step that is only looked at: they take the memory they always take, and change no weight."""
 
 import math
 from collections.abc import Callable

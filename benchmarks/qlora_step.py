@@ -1,6 +1,6 @@
 """A QLoRA training step on a CPU: labkit against PEFT + bitsandbytes, on SmolLM2, all-linear, the rows of `tickets`.
 
-    python benchmarks/qlora_step.py            # two minutes on two cores
+    python benchmarks/qlora_step.py            # four minutes on two cores
 
 Both start from the same A and B, see the same rows in the same order, take the same steps of AdamW in float32, and must
 arrive at the same loss after every one. Step by step they take turns, and what is reported is the median of the ratios.
@@ -8,7 +8,8 @@ arrive at the same loss after every one. Step by step they take turns, and what 
 bitsandbytes is guarded: PEFT's adapters sit on :class:`labkit.quant.backends.GuardedLinear4bit`, which multiplies by
 bitsandbytes' own `matmul_4bit` but is never repacked. That the gradients are right is checked before anything is timed:
 those of both models, after an evaluation, against those of a dense model that holds the dequantized weights. It is
-timed as well: a LoRA step without four bits.
+timed as well: a LoRA step without four bits, and labkit's step with `share_prefix`, which computes only once what all
+prompts of a batch begin with.
 """
 
 import json
@@ -27,12 +28,13 @@ from torch.profiler import ProfilerActivity, profile
 
 import labkit
 from labkit.linear import dense_weight
+from labkit.prefix import shared_tokens
 from labkit.step import CompletionLoss
 from labkit.storage import course_data_dir, write_atomically
 from labkit.text import Batch, collate, encode
 from labkit.training import learning_rate_at, rows_at
 
-CONFIG = labkit.TrainConfig(steps=15, batch_size=4, learning_rate=2e-3)
+CONFIG = labkit.TrainConfig(steps=12, batch_size=8, learning_rate=2e-3)
 LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
 WARM_UP = 2  # steps that are taken, and not timed
 
@@ -61,10 +63,10 @@ class Contender:
         return list(torch.autograd.grad(self.loss(batch), self.trained))
 
 
-def with_labkit(model: nn.Module) -> Contender:
+def with_labkit(model: nn.Module, share_prefix: bool = False) -> Contender:
     torch.manual_seed(0)
     labkit.inject_lora(model, labkit.LoraConfig(**LORA))
-    step = CompletionLoss(model)
+    step = CompletionLoss(model, share_prefix)
 
     def loss(batch):
         summed, count = step(batch)
@@ -102,6 +104,16 @@ def gradient_error(contender: Contender, expected: list[torch.Tensor], batch: Ba
     return (off / sum(b.square().sum() for b in expected)).sqrt().item()
 
 
+def times_faster(fast: Contender, slow: Contender) -> float:
+    """The median over the steps of the ratio within a step."""
+    return statistics.median(b / a for a, b in zip(fast.seconds[WARM_UP:], slow.seconds[WARM_UP:]))
+
+
+def apart(one: Contender, other: Contender) -> float:
+    """The largest difference of their losses."""
+    return max(abs(a - b) for a, b in zip(one.losses, other.losses, strict=True))
+
+
 def where_the_time_goes(contender: Contender, batch: Batch) -> dict[str, float]:
     """Milliseconds of one forward and backward in the operators that take longest, with dequantizing by its kernel."""
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
@@ -114,29 +126,35 @@ def main() -> None:
     task = labkit.load_task("tickets")
     ours_base, tokenizer = labkit.load_base(device="cpu", quantize="nf4", double=True)
     theirs_base, _ = labkit.load_base(device="cpu", quantize="nf4", double=True, backend="bitsandbytes")
+    shared_base, _ = labkit.load_base(device="cpu", quantize="nf4", double=True)
     dense, _ = labkit.load_base(device="cpu")
     for name, module in theirs_base.named_modules():
         if hasattr(module, "stored_weight"):
             # the scales' second quantization differs in a code here and there; bitsandbytes' are taken for both
-            ours_base.get_submodule(name).restore_weight(module.stored_weight())
+            for ours in (ours_base, shared_base):
+                ours.get_submodule(name).restore_weight(module.stored_weight())
             dense.get_submodule(name).weight = nn.Parameter(dense_weight(module), requires_grad=False)
     ours, theirs, floor = with_labkit(ours_base), with_peft(theirs_base), with_labkit(dense)
-    same_start(ours, theirs, floor)
+    shared = with_labkit(shared_base, share_prefix=True)
+    same_start(ours, theirs, floor, shared)
 
     examples = [encode(tokenizer, row, task.system) for row in task.rows("train")]
     batches = [
         collate([examples[i] for i in rows_at(step, len(examples), CONFIG)], tokenizer.pad_token_id)
         for step in range(CONFIG.steps)
     ]
-    for contender in (ours, theirs):
+    for contender in (ours, shared, theirs):
         evaluate(contender, batches[0])
     expected = floor.gradients(batches[0])
     errors = {
-        name: gradient_error(each, expected, batches[0]) for name, each in {"labkit": ours, "peft": theirs}.items()
+        name: gradient_error(each, expected, batches[0])
+        for name, each in {"labkit": ours, "labkit, share_prefix": shared, "peft": theirs}.items()
     }
     assert max(errors.values()) < 1e-3, errors
+    order = [ours, theirs, shared, floor]
     for step, batch in enumerate(batches):
-        for contender in (ours, theirs, floor) if step % 2 else (floor, theirs, ours):
+        order = order[1:] + order[:1]
+        for contender in order:
             contender.step(batch, learning_rate_at(step, CONFIG))
     timed = {"labkit": ours, "peft": theirs, "labkit, dense": floor}
     record = {
@@ -150,16 +168,23 @@ def main() -> None:
         },
         "gradient_error_after_an_evaluation": errors,
         "seconds_a_step": {name: statistics.median(each.seconds[WARM_UP:]) for name, each in timed.items()},
-        "peft_against_labkit": statistics.median(
-            b / a for a, b in zip(ours.seconds[WARM_UP:], theirs.seconds[WARM_UP:])
-        ),
-        "largest_difference_of_losses": max(abs(a - b) for a, b in zip(ours.losses, theirs.losses)),
+        "peft_against_labkit": times_faster(ours, theirs),
+        "largest_difference_of_losses": apart(ours, theirs),
+        "share_prefix": {
+            "tokens_all_rows_begin_with": statistics.mean(shared_tokens(batch) for batch in batches),
+            "seconds_a_step": statistics.median(shared.seconds[WARM_UP:]),
+            "peft_against_it": times_faster(shared, theirs),
+            "labkit_against_it": times_faster(shared, ours),
+            "largest_difference_of_losses": apart(shared, theirs),
+            "losses": shared.losses,
+        },
         "losses": {name: each.losses for name, each in timed.items()},
+        "seconds": {name: each.seconds for name, each in (timed | {"labkit, share_prefix": shared}).items()},
         "milliseconds_by_operator": {
             name: where_the_time_goes(each, batches[0]) for name, each in {"labkit": ours, "peft": theirs}.items()
         },
     }
-    print(json.dumps({key: value for key, value in record.items() if key != "losses"}, indent=1))
+    print(json.dumps({key: value for key, value in record.items() if key not in ("losses", "seconds")}, indent=1))
     write_atomically(course_data_dir() / "results" / "qlora_step.json", json.dumps(record, indent=1) + "\n")
 
 

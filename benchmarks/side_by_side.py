@@ -9,11 +9,13 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from threading import Semaphore, Thread
 
 import peft
 import psutil
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import keys_of
@@ -49,9 +51,49 @@ def in_turn(
     return times
 
 
+class Halting:
+    """A training loop that goes on by one step whenever it is called.
+
+    Args:
+        loop: is given a function, and calls it after each step with that step's loss.
+    """
+
+    def __init__(self, loop: Callable[[Callable[[float], None]], object]):
+        self.losses, self.error = [], None
+        self._go, self._halted = Semaphore(0), Semaphore(0)
+        Thread(target=self._run, args=(loop,), daemon=True).start()
+
+    def _run(self, loop):
+        self._go.acquire()
+        try:
+            loop(self._halt)
+        except BaseException as error:  # raised again where the loop is called from
+            self.error = error
+        self._halted.release()
+
+    def _halt(self, loss: float) -> None:
+        self.losses.append(loss)
+        self._halted.release()
+        self._go.acquire()
+
+    def __call__(self) -> None:
+        self._go.release()
+        self._halted.acquire()
+        if self.error:
+            raise self.error
+
+
 def ratio(times: dict[str, list[float]], slow: str, fast: str) -> float:
     """How many times faster `fast` is: the median over the rounds of the ratio within a round."""
     return median(s / f for s, f in zip(times[slow], times[fast]))
+
+
+def where_the_time_goes(work: Callable[[], object]) -> dict[str, float]:
+    """Milliseconds that `work` spends in each of the dozen operators that take longest."""
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        work()
+    found = sorted(profiler.key_averages(), key=lambda entry: -entry.self_cpu_time_total)
+    return {entry.key: round(entry.self_cpu_time_total / 1e3, 1) for entry in found[:12]}
 
 
 def random_adapter(model: nn.Module, config: LoraConfig, seed: int) -> dict[str, Tensor]:
@@ -78,13 +120,13 @@ def peft_with(model: nn.Module, config: LoraConfig, states: dict[str, dict[str, 
     return wrapped.eval()
 
 
-def store(name: str, content: dict) -> None:
-    """Write the result, with the machine and the versions it is from, and print it."""
+def store(name: str, content: dict, *packages: str) -> None:
+    """Write the result, with the machine and the versions it is from (of `packages`, too), and print it."""
     about = {
         "date": date.today().isoformat(),
         "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "threads": torch.get_num_threads(),
-        "versions": {package: version(package) for package in ("torch", "transformers", "peft", "labkit")},
+        "versions": {package: version(package) for package in ("torch", "transformers", "peft", "labkit", *packages)},
     }
     text = json.dumps(about | content, indent=1)
     write_atomically(RESULTS / f"{name}.json", text + "\n")

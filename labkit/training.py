@@ -6,9 +6,9 @@ random numbers), so a run that was killed and resumed ends in the very bits of o
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -18,9 +18,14 @@ from torch import nn
 from labkit import checkpoints
 from labkit.errors import ConfigError, TrainingError
 from labkit.optimizers import OPTIMIZERS, make_optimizer
-from labkit.step import CompletionLoss
+from labkit.prefix import shared_tokens
+from labkit.reports import StepReport, TrainResult, report_on
+from labkit.simulation.fitting import refuse_what_cannot_fit
+from labkit.step import CompletionLoss, checkpointed
 from labkit.tasks import Task
-from labkit.text import Example, collate, encode
+from labkit.text import Batch, Example, collate, encode
+
+_SEED_STRIDE = 1_000_003  # more than any run has steps; torch's CPU generator looks at 32 bits of a seed only
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class TrainConfig:
         optimizer: "adamw", "adamw8bit" or "paged_adamw8bit" (see :func:`labkit.optimizers.make_optimizer`).
         gradient_checkpointing: keep only each block's input for the backward pass and compute the rest again
             there: less memory, a third more work, the same gradients.
+        share_prefix: compute what all prompts of a step begin with only once, and padding not at all: less work, the
+            same gradients. Not together with dropout or gradient checkpointing (see :mod:`labkit.prefix`).
 
     Raises:
         ConfigError: a value that makes no sense.
@@ -56,6 +63,7 @@ class TrainConfig:
     checkpoint_every: int | None = None
     optimizer: str = "adamw"
     gradient_checkpointing: bool = False
+    share_prefix: bool = False
 
     def __post_init__(self):
         for name in ("steps", "batch_size", "gradient_accumulation"):
@@ -70,48 +78,8 @@ class TrainConfig:
             raise ConfigError(f"checkpoint_every must be at least 1, got {self.checkpoint_every}")
         if self.optimizer not in OPTIMIZERS:
             raise ConfigError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What is known after a step.
-
-    Attributes:
-        step, steps: steps done, and steps in all.
-        loss: of this step, in nats a token.
-        learning_rate: of this step.
-        tokens: that went through the model so far, prompts included, since the start of this call of train.
-        seconds: since then; seconds_left: what is likely still to come.
-        tokens_per_second: over that time.
-    """
-
-    step: int
-    steps: int
-    loss: float
-    learning_rate: float
-    tokens: int
-    seconds: float
-    tokens_per_second: float
-    seconds_left: float
-
-
-@dataclass
-class TrainResult:
-    """A finished run.
-
-    Attributes:
-        history: one entry a step: step, loss (nats a token), learning_rate, tokens.
-        seconds: wall time of this call.
-        tokens_per_second: all tokens that went through the model, over that time.
-    """
-
-    history: list[dict] = field(default_factory=list)
-    seconds: float = 0.0
-    tokens_per_second: float = 0.0
-
-    @property
-    def losses(self) -> list[float]:
-        return [entry["loss"] for entry in self.history]
+        if self.share_prefix and self.gradient_checkpointing:
+            raise ConfigError("share_prefix and gradient_checkpointing do not go together: choose one of the two")
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
@@ -143,6 +111,7 @@ def train(
     output_dir: Path | str | None = None,
     resume: bool = False,
     on_step: Callable[[StepReport], None] | None = None,
+    force: bool = False,
 ) -> TrainResult:
     """Train what is trainable in `model` on the task's rows, in place.
 
@@ -155,14 +124,15 @@ def train(
         output_dir: where checkpoints go.
         resume: go on from the newest checkpoint in `output_dir`, if there is one.
         on_step: called after every step on the main process, for progress bars and the like.
+        force: begin even where the simulator says that a step does not fit into memory.
 
     Returns:
         The run's history and speed. The model's mode (train or eval) is afterwards as before.
 
     Raises:
         ConfigError: nothing is trainable, there are no rows, the batch cannot be split as asked, checkpoints
-            without a folder or into one that holds those of an earlier run, an optimizer or gradient checkpointing
-            that is not to be had here.
+            without a folder or into one that holds those of an earlier run, an optimizer, gradient checkpointing or
+            a shared prefix that is not to be had here, a step that does not fit into memory (see `force`).
         DataError: a row is longer than the model's context.
         TrainingError: the loss or the gradient is no longer a number, or the checkpoint is another run's.
     """
@@ -179,12 +149,16 @@ def train(
     if not examples:
         raise ConfigError("nothing to train on: there are no rows")
 
-    accelerator = Accelerator(device_placement=False)
+    # said outright where there is no other device: else processes on CPUs do not find each other, and each trains alone
+    accelerator = Accelerator(device_placement=False, cpu=True if not torch.accelerator.is_available() else None)
     if accelerator.num_processes > 1:
         model.to(accelerator.device)  # else it stays where it is, also on a CPU beside a GPU
     parts = accelerator.num_processes * config.gradient_accumulation
     if config.batch_size % parts:
         raise ConfigError(f"batch_size {config.batch_size} cannot be split into {parts} equal parts")
+    if not force:
+        heaviest = _heaviest_batch(examples, config, parts, tokenizer.pad_token_id)
+        refuse_what_cannot_fit(model, heaviest, config.optimizer, config.gradient_checkpointing)
     optimizer = make_optimizer(config.optimizer, trainable.values(), config.learning_rate, config.weight_decay)
     recipe = {
         **asdict(config),
@@ -198,22 +172,23 @@ def train(
         start, result.history = checkpoints.restore(output_dir, trainable, optimizer, recipe)
         if accelerator.is_main_process:  # a run killed right after its last checkpoint had no time to remove the others
             checkpoints.remove_all_but_newest(output_dir)
-    loss_module, optimizer = accelerator.prepare(CompletionLoss(model), optimizer)
+    loss_module, optimizer = accelerator.prepare(CompletionLoss(model, config.share_prefix), optimizer)
 
     was_training = model.training
     model.train()
     began = time.perf_counter()
     try:
-        with torch.random.fork_rng(), _checkpointed(model) if config.gradient_checkpointing else nullcontext():
+        with torch.random.fork_rng(), checkpointed(model) if config.gradient_checkpointing else nullcontext():
             for step in range(start, config.steps):
-                torch.manual_seed(config.seed + step)  # dropout depends on the step, not on what came before
+                # dropout depends on the step, not on what came before, and no two processes drop the same numbers
+                torch.manual_seed(config.seed + step + _SEED_STRIDE * accelerator.process_index)
                 batch = [examples[i] for i in rows_at(step, len(examples), config)]
                 rate = learning_rate_at(step, config)
                 loss = _step(loss_module, optimizer, accelerator, batch, rate, config, tokenizer.pad_token_id, step)
                 tokens = sum(len(example.input_ids) for example in batch)
                 result.history.append({"step": step + 1, "loss": loss, "learning_rate": rate, "tokens": tokens})
                 result.seconds = time.perf_counter() - began
-                report = _report(result, start, config.steps)
+                report = report_on(result, start, config.steps)
                 result.tokens_per_second = report.tokens_per_second
                 if not accelerator.is_main_process:
                     continue
@@ -226,37 +201,15 @@ def train(
     return result
 
 
-@contextmanager
-def _checkpointed(model: nn.Module) -> Iterator[None]:
-    """Inside the ``with`` block, transformers' own gradient checkpointing is on."""
-    if not getattr(model, "supports_gradient_checkpointing", False):
-        raise ConfigError(f"{type(model).__name__} has no gradient checkpointing: train without")
-    # transformers has a new name for it, and warns of the old one
-    kind = "activation" if hasattr(model, "is_activation_checkpointing") else "gradient"
-    before = getattr(model, f"is_{kind}_checkpointing")
-    # the older, reentrant kind gives no gradients when a block's input needs none, as behind a frozen embedding
-    getattr(model, f"{kind}_checkpointing_enable")({"use_reentrant": False})
-    try:
-        yield
-    finally:
-        if not before:
-            getattr(model, f"{kind}_checkpointing_disable")()
-
-
-def _report(result: TrainResult, start: int, steps: int) -> StepReport:
-    """What is known after the newest step of a run that began, or was resumed, at step `start`."""
-    newest, done = result.history[-1], len(result.history)
-    tokens = sum(entry["tokens"] for entry in result.history[start:])
-    return StepReport(
-        step=done,
-        steps=steps,
-        loss=newest["loss"],
-        learning_rate=newest["learning_rate"],
-        tokens=tokens,
-        seconds=result.seconds,
-        tokens_per_second=tokens / result.seconds,
-        seconds_left=result.seconds / (done - start) * (steps - done),
-    )
+def _heaviest_batch(examples: list[Example], config: TrainConfig, parts: int, pad_token_id: int) -> Batch:
+    """Of what goes through the model at once in the first hundred steps: the part with the longest row."""
+    size = config.batch_size // parts
+    steps = [rows_at(step, len(examples), config) for step in range(min(100, config.steps))]
+    split = [rows[first : first + size] for rows in steps for first in range(0, config.batch_size, size)]
+    longest = max(split, key=lambda rows: max(len(examples[i].input_ids) for i in rows))
+    batch = collate([examples[i] for i in longest], pad_token_id)
+    shared = shared_tokens(batch) if config.share_prefix else 0  # is computed once, and weighs little
+    return Batch(batch.input_ids[:, shared:], batch.labels[:, shared:])
 
 
 def _step(

@@ -4,8 +4,8 @@ import torch.nn.functional as F
 from conftest import TINY_SHAPE, make_tiny_llama
 from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
-from labkit import CompletionLoss, LoraConfig, encode, inject_lora
-from labkit.step import checkpoint_layers, label_logits
+from labkit import CompletionLoss, ConfigError, LoraConfig, encode, inject_lora
+from labkit.step import checkpoint_layers, checkpointed, label_logits
 from labkit.text import IGNORED, Batch, collate
 
 ROWS = [
@@ -121,12 +121,13 @@ def test_the_loss_of_a_half_precision_model_is_float32(batch):
     assert summed.dtype == torch.float32
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_checkpointing_changes_no_bit(batch, dropout):
+@pytest.mark.parametrize(("dropout", "in_attention"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.3)])
+def test_checkpointing_changes_no_bit(batch, dropout, in_attention):
     """Dropout must fall on the same numbers when a layer is computed again."""
 
     def loss_and_gradients(prepare):
-        model = inject_lora(llama(), LoraConfig(r=4, target_modules="all-linear", lora_dropout=dropout))
+        model = make_tiny_llama(max_position_embeddings=256, attention_dropout=in_attention)
+        inject_lora(model, LoraConfig(r=4, target_modules="all-linear", lora_dropout=dropout))
         for module in model.modules():
             if hasattr(module, "lora_B"):
                 torch.nn.init.normal_(module.lora_B.weight)
@@ -139,3 +140,19 @@ def test_checkpointing_changes_no_bit(batch, dropout):
     plain, checkpointed = loss_and_gradients(lambda model: model), loss_and_gradients(checkpoint_layers)
     assert plain[0].equal(checkpointed[0])
     assert all(one.equal(other) for one, other in zip(plain[1], checkpointed[1], strict=True))
+
+
+def test_inside_the_with_block_layers_are_checkpointed_and_after_it_as_before():
+    model = llama()
+    with checkpointed(model):
+        assert model.is_activation_checkpointing
+    assert not model.is_activation_checkpointing
+    checkpoint_layers(model)
+    with pytest.raises(InterruptedError), checkpointed(model):
+        raise InterruptedError
+    assert model.is_activation_checkpointing
+
+
+def test_a_model_without_checkpointing_is_refused():
+    with pytest.raises(ConfigError, match="Linear has no gradient checkpointing: train without"):
+        checkpoint_layers(torch.nn.Linear(2, 2))

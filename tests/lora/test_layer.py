@@ -51,6 +51,22 @@ def test_the_first_gradient_reaches_b_alone():
     assert layer.lora_A.weight.grad.abs().min() > 0
 
 
+@pytest.mark.parametrize("shape", [(6,), (1, 6), (0, 6), (2, 3, 4, 6)])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_any_shape_and_autocast_give_the_gradients_of_the_equation_written_out(shape, autocast):
+    layer = lora_layer(lora_alpha=12)
+    x, parameters = torch.randn(shape), (layer.lora_A.weight, layer.lora_B.weight)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found = layer(x)
+        expected = layer.base_layer(x) + layer.lora_B(layer.scaling * layer.lora_A(x))
+    assert found.shape == (*shape[:-1], 5) and found.dtype == expected.dtype
+    off = {"atol": 0.1, "rtol": 0.02} if autocast else {"atol": 1e-5, "rtol": 1e-5}
+    torch.testing.assert_close(found, expected, **off)
+    wanted = torch.autograd.grad(expected.float().square().sum(), parameters)
+    for gradient, other in zip(torch.autograd.grad(found.float().square().sum(), parameters), wanted):
+        torch.testing.assert_close(gradient, other, **({"atol": 0.5, "rtol": 0.05} if autocast else off))
+
+
 def test_gradients_are_those_of_finite_differences():
     layer = lora_layer().double()
     x = X[0, :2].double().requires_grad_()

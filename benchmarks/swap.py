@@ -1,45 +1,49 @@
-"""Choosing another adapter: AdapterBank.activate against PEFT's set_adapter. And what a thousand adapters weigh.
+"""What a bank of many adapters costs: choosing one, answering with them, and their memory.
 
-    python benchmarks/swap.py            # two minutes on two cores, 4 GB of memory
+    python benchmarks/swap.py            # three minutes on two cores, 6 GB of memory
 
-On the course's base, float32. Choosing: 16 adapters of rank 8 on all linear layers for both; then the bank with 256.
-Memory: a thousand adapters of rank 8 on q and v; the process's private memory is compared with the bank's own count.
+On the course's base, float32, random adapters of rank 8 on all linear layers.
+
+- choosing: `activate` from 16 and from 256 adapters, against PEFT's `set_adapter` from 16.
+- growth: the same work with `generate` from banks of 1 to 256 adapters, 16 rows of which each draws its adapter anew
+  every time; opening the rows is within the time taken.
+- many: a thousand adapters on q and v, as the bank counts them and as the operating system does.
 """
 
+import random
 from itertools import cycle
 from statistics import median
 
 import psutil
+import torch
 from side_by_side import in_turn, peft_with, random_adapter, ratio, seconds, store
 
 import labkit
 from labkit import AdapterBank, LoraConfig
 
-ADAPTERS, MORE, MANY, ROUNDS = 16, 256, 1000, 15
+ADAPTERS, MORE, MANY = 16, 256, 1000
 CONFIG = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear")
 SMALL = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"])
-CALLS = 1000  # activations timed together, because one is too short for the clock
+CHOOSING_ROUNDS, CALLS = 15, 1000  # so many activations are timed together: one is too short for the clock
+COUNTS, ROWS, PROMPT_TOKENS, NEW_TOKENS, GROWTH_ROUNDS = (1, 4, 16, 64, 256), 16, 8, 12, 9
 
 
-def private_bytes() -> int:
-    return psutil.Process().memory_full_info().uss
+def filled(count: int, config: LoraConfig, states: list[dict]) -> AdapterBank:
+    """A bank on a base of its own. It makes its own copy of each adapter, so they may repeat."""
+    model, _ = labkit.load_base(device="cpu")
+    bank = AdapterBank(model)
+    for i in range(count):
+        bank.add(f"{i}", states[i % len(states)], config)
+    return bank
 
 
-def choosing() -> dict:
+def choosing(banks: list[AdapterBank], states: list[dict]) -> dict:
     """Milliseconds a choice takes, each time of another adapter than before."""
     base, _ = labkit.load_base(device="cpu")
-    few, _ = labkit.load_base(device="cpu")
-    states = {f"{i}": random_adapter(base, CONFIG, seed=i) for i in range(ADAPTERS)}
-    banks = {ADAPTERS: AdapterBank(few)}
-    for name, state in states.items():
-        banks[ADAPTERS].add(name, state, CONFIG)
-    many, _ = labkit.load_base(device="cpu")
-    banks[MORE] = AdapterBank(many)
-    for i in range(MORE):
-        banks[MORE].add(f"{i}", states[f"{i % ADAPTERS}"], CONFIG)
-    theirs = peft_with(base, CONFIG, states)
+    theirs = peft_with(base, CONFIG, {f"{i}": state for i, state in enumerate(states)})
+    others = cycle(f"{i}" for i in range(len(states)))
 
-    def activate(bank):
+    def activate(bank: AdapterBank):
         names = cycle(bank.names)
 
         def work():
@@ -48,39 +52,87 @@ def choosing() -> dict:
 
         return work
 
-    others = cycle(states)
-    peft_name = f"PEFT set_adapter, {ADAPTERS} adapters"
-    ways = {peft_name: lambda: theirs.set_adapter(next(others))}
-    ways |= {f"activate, {count} adapters": activate(bank) for count, bank in banks.items()}
-    times = in_turn(ways, ROUNDS)
-    for name in ways:
-        if name != peft_name:
-            times[name] = [taken / CALLS for taken in times[name]]
+    peer = f"PEFT set_adapter, {len(states)} adapters"
+    ours = {f"activate, {len(bank)} adapters": activate(bank) for bank in banks}
+    times = in_turn({peer: lambda: theirs.set_adapter(next(others)), **ours}, CHOOSING_ROUNDS)
+    times |= {name: [taken / CALLS for taken in times[name]] for name in ours}
+    for bank in banks:
+        bank.deactivate()
     return {
         "milliseconds": {name: 1e3 * median(taken) for name, taken in times.items()},
-        "times faster": {name: ratio(times, peft_name, name) for name in ways if name != peft_name},
+        "times faster": {name: ratio(times, peer, name) for name in ours},
+        "seconds": times,
     }
 
 
-def weight_of_many() -> dict:
+@torch.no_grad()
+def growth(bank: AdapterBank) -> dict:
+    """Tokens a second of the same work, with the first few adapters of `bank` and with more."""
+    tokens = torch.randint(3, 40_000, (ROWS, PROMPT_TOKENS), generator=torch.Generator().manual_seed(2))
+    draw = random.Random(0)
+
+    def work(count: int) -> None:
+        with bank.rows(draw.choices(bank.names[:count], k=ROWS)) as model:
+            out = model.generate(
+                tokens,
+                attention_mask=torch.ones_like(tokens),
+                do_sample=False,
+                min_new_tokens=NEW_TOKENS,
+                max_new_tokens=NEW_TOKENS,
+                pad_token_id=2,
+            )
+        assert out.shape == (ROWS, PROMPT_TOKENS + NEW_TOKENS)
+
+    times = in_turn({f"{count}": lambda count=count: work(count) for count in COUNTS}, GROWTH_ROUNDS)
+    relative = {count: ratio(times, count, "1") for count in times}
+    return {
+        "rows": ROWS,
+        "new tokens a row": NEW_TOKENS,
+        "tokens a second by adapters": {count: ROWS * NEW_TOKENS / median(taken) for count, taken in times.items()},
+        "seconds relative to one adapter": relative,
+        "slowest relative to one adapter": max(relative.values()),
+        "seconds": times,
+    }
+
+
+def many() -> dict:
     """Bytes of a thousand adapters, counted by the bank and by the operating system."""
-    model, _ = labkit.load_base(device="cpu")
-    state, bank = random_adapter(model, SMALL, seed=0), AdapterBank(model)
+    bank = filled(0, SMALL, [])
+    state = random_adapter(bank.model, SMALL, seed=0)
+
+    def private_bytes() -> int:
+        return psutil.Process().memory_full_info().uss
+
     before = private_bytes()
     taken = seconds(lambda: [bank.add(f"{i}", state, SMALL) for i in range(MANY)])
-    return {
+    grown = private_bytes() - before
+    result = {
         "adapters": MANY,
-        "lora": SMALL.to_peft(model.base_name),
+        "lora": SMALL.to_peft(bank.model.base_name),
         "bytes by the bank": bank.nbytes,
-        "bytes by the operating system": private_bytes() - before,
-        "bytes of the base": sum(parameter.nbytes for parameter in model.parameters()),
+        "bytes by the operating system": grown,
+        "memory relative to the numbers": grown / bank.nbytes,
+        "bytes of the base": sum(parameter.nbytes for parameter in bank.model.parameters()),
         "milliseconds to add one": 1e3 * taken / MANY,
     }
+    bank.close()  # lets go of them before the next part
+    return result
 
 
 def main() -> None:
-    many = weight_of_many()
-    store("swap", {"lora": CONFIG.to_peft("HuggingFaceTB/SmolLM2-135M-Instruct"), **choosing(), "many": many})
+    weighed = many()  # first, while the process is small
+    model, _ = labkit.load_base(device="cpu")
+    states = [random_adapter(model, CONFIG, seed) for seed in range(ADAPTERS)]
+    banks = [filled(count, CONFIG, states) for count in (ADAPTERS, MORE)]
+    store(
+        "swap",
+        {
+            "lora": CONFIG.to_peft(model.base_name),
+            **choosing(banks, states),
+            "growth": growth(banks[-1]),
+            "many": weighed,
+        },
+    )
 
 
 if __name__ == "__main__":

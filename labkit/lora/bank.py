@@ -4,14 +4,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from labkit.errors import AdapterError, ConfigError
-from labkit.linear import is_linear
+from labkit.linear import device_of, is_linear
 from labkit.lora import routes
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import adapter_of, check_adapter, keys_of, read_adapter
@@ -123,8 +122,7 @@ class AdapterBank:
             layer = self.model.get_submodule(name)
             if self._layers.get(name) is not layer:
                 raise ConfigError(f"{name} is not the layer it was when the bank was made, or the bank is closed")
-            device = next(chain(layer.parameters(), layer.buffers())).device
-            A, B = (state[key].detach().to(device, torch.float32) for key in keys_of(name))
+            A, B = (state[key].detach().to(device_of(layer), torch.float32) for key in keys_of(name))
             A = (config.scaling_of(name) * A).to(self.dtype)[None]
             B = B.to(self.dtype).T.clone(memory_format=torch.contiguous_format)[None]
             if not (A.isfinite().all() and B.isfinite().all()):

@@ -1,8 +1,8 @@
 """Which update each row of a batch gets, and adding it with two batched matrix products.
 
-    y[i] = base(x[i]) + (x[i] Aᵀ) B,    A and B those of row i
+    y[i] = base(x[i]) + (x[i] Aᵀ) Bᵀ,    A and B those of row i, the scaling within A
 
-A plain loop over the rows would do, and is what the tests compare with. Here the rows' A and B are stacked, so that
+A plain loop over the rows would do, and is what the tests compare with. Here the rows' matrices are stacked, so that
 one product serves them all, whatever their number.
 
 Source: Chen et al., Punica, arXiv 2310.18547 (rows of different adapters in one gathered, batched product); Sheng et
@@ -25,7 +25,7 @@ class Route:
     """The update of every layer, for each group of equally many neighbouring rows.
 
     Attributes:
-        updates: for a layer's name, A of shape (groups, r, in_features), scaling in it, and B of shape
+        updates: for a layer's name, A of shape (groups, r, in_features), scaling within it, and Bᵀ of shape
             (groups, r, out_features). A layer not named here answers as its base does.
         rows: how many rows the batch must have; None where one group is for any input.
     """
@@ -34,7 +34,7 @@ class Route:
     rows: int | None = None
 
     def apply(self, name: str, x: Tensor, result: Tensor) -> Tensor:
-        """`result` plus the update of layer `name`.
+        """`result` plus the update of layer `name`, which must be one of `updates`.
 
         Args:
             name: of the layer.
@@ -47,20 +47,21 @@ class Route:
         Raises:
             ConfigError: the batch has not the rows that were announced.
         """
-        if name not in self.updates:
-            return result
-        if self.rows is not None and (x.ndim != 3 or x.shape[0] != self.rows):
+        if self.rows is not None and (x.ndim != 3 or len(x) != self.rows):
             raise ConfigError(
                 f"adapters were chosen for {self.rows} rows, but {name} was given an input of shape {tuple(x.shape)}; "
                 "expected (rows, tokens, features). If generate repeats rows (num_beams, num_return_sequences), say "
                 "so: rows(..., copies=4)"
             )
-        A, B = self.updates[name]
-        low = torch.bmm(x.reshape(len(A), -1, x.shape[-1]).to(A.dtype), A.mT)  # (groups, ..., r)
-        flat = result.reshape(len(A), -1, result.shape[-1])
-        if flat.dtype == B.dtype:
-            return torch.baddbmm(flat, low, B).view_as(result)
-        return (flat + torch.bmm(low, B).to(flat.dtype)).view_as(result)
+        A, Bt = self.updates[name]
+        shape = result.shape
+        if self.rows != len(A):  # the rows of a group become one row of more tokens
+            x, result = (t.reshape(len(A), -1, t.shape[-1]) for t in (x, result))
+        # A xᵀ and not x Aᵀ: with one token a row, reading A is what takes the time, and here it is read as it lies
+        low = torch.bmm(A, x.mT.to(A.dtype)).mT  # (groups, tokens, r)
+        if result.dtype == Bt.dtype:
+            return torch.baddbmm(result, low, Bt).view(shape)
+        return (result + torch.bmm(low, Bt).to(result.dtype)).view(shape)
 
 
 BASE = Route({})
@@ -77,7 +78,7 @@ def blend(routes: Sequence[Route], weights: Sequence[float]) -> Route:
         pairs = [(route.updates[name], weight) for route, weight in zip(routes, weights) if name in route.updates]
         updates[name] = (
             torch.cat([weight * A for (A, _), weight in pairs], dim=1),
-            torch.cat([B for (_, B), _ in pairs], dim=1),
+            torch.cat([Bt for (_, Bt), _ in pairs], dim=1),
         )
     return Route(updates)
 
@@ -94,7 +95,7 @@ def row_by_row(routes: Sequence[Route]) -> Route:
     updates = {}
     for name in _names(groups):
         pairs = [route.updates.get(name, (None, None)) for route in groups]
-        updates[name] = (_stacked([A for A, _ in pairs]), _stacked([B for _, B in pairs]))
+        updates[name] = (_stacked([A for A, _ in pairs]), _stacked([Bt for _, Bt in pairs]))
     return Route(updates, rows=len(routes))
 
 

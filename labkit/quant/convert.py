@@ -35,7 +35,7 @@ def quantize_model(
 
     Raises:
         ConfigError: an unknown backend, or bitsandbytes asked for and not there; a model that is quantized already,
-            has LoRA layers or no linear layers; a weight that cannot be quantized, named.
+            has LoRA layers, an AdapterBank or no linear layers; a weight that cannot be quantized, named.
     """
     make = _layer_of(backend)
     names = _names_to_quantize(model)
@@ -60,6 +60,8 @@ def _layer_of(backend: str) -> type[nn.Module]:
 
 
 def _names_to_quantize(model: nn.Module) -> list[str]:
+    if getattr(model, "adapter_bank", None) is not None:
+        raise ConfigError("this model is served by an AdapterBank: quantize the base first, then make the bank on it")
     modules = dict(model.named_modules())
     for name, module in modules.items():
         if hasattr(module, "lora_A"):

@@ -60,7 +60,7 @@ def logits(model: nn.Module) -> Tensor:
 
 def bits(state: dict[str, Tensor]) -> dict[str, bytes]:
     """A state to compare bit for bit: == on tensors takes 0.0 for −0.0, and no NaN for itself."""
-    return {name: t.detach().contiguous().view(torch.uint8).numpy().tobytes() for name, t in state.items()}
+    return {name: t.detach().reshape(-1).view(torch.uint8).numpy().tobytes() for name, t in state.items()}
 
 
 def portrait(model: nn.Module) -> dict:

@@ -7,6 +7,7 @@ The field names and defaults are PEFT's, so that a config can be read from and w
 import dataclasses
 import math
 import re
+import reprlib
 import sys
 from dataclasses import dataclass, field
 
@@ -141,6 +142,20 @@ class LoraConfig:
         r = self.rank_of(name)
         return self.alpha_of(name) / (math.sqrt(r) if self.use_rslora else r)
 
+    def repeating_patterns(self) -> list[str]:
+        """The regular expressions given that repeat something, as they are matched with the names of layers."""
+        whole = [p for p in (self.target_modules, self.exclude_modules) if isinstance(p, str)]
+        keys, numbers = (
+            [*self.rank_pattern, *self.alpha_pattern],
+            self._layers_patterns() if self.layers_pattern else [],
+        )
+        matched = [
+            *zip(whole, whole),
+            *zip(keys, map(_at_the_end, keys)),
+            *zip(numbers, map(_before_a_number, numbers)),
+        ]
+        return [pattern for given, pattern in matched if set("*+?{") & set(given)]
+
     def to_peft(self, base_model_name: str | None = None) -> dict:
         """The content of PEFT's ``adapter_config.json`` for this adapter.
 
@@ -174,13 +189,14 @@ class LoraConfig:
         """
         own = {f.name for f in dataclasses.fields(cls)}
         if fields.get("peft_type", "LORA") != "LORA":
-            raise ConfigError(f"peft_type={fields['peft_type']!r} is not LoRA")
+            raise ConfigError(f"peft_type={reprlib.repr(fields['peft_type'])} is not LoRA")
         for name, value in fields.items():
             if name in own or name in DESCRIPTIVE or name == "peft_type":
                 continue
             if value not in INERT.get(name, (None, False)):
                 raise ConfigError(
-                    f"{name}={value!r} goes beyond plain LoRA and is not supported; loading without it would be wrong"
+                    f"{name}={reprlib.repr(value)} goes beyond plain LoRA and is not supported; "
+                    "loading without it would be wrong"
                 )
         chosen = {name: value for name, value in fields.items() if name in own}
         for name in ("rank_pattern", "alpha_pattern"):

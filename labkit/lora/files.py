@@ -2,23 +2,25 @@
 
     adapter_config.json          what was adapted, in PEFT's words
     adapter_model.safetensors    A and B of every layer, float32, under PEFT's key names
-    labkit.json                  where it came from: task, system prompt, base, recipe, scores
+    labkit.json                  where it came from: task, system prompt, base, recipe, scores; sha256 of the two
 
-PEFT reads what is saved here, and what PEFT saves is read here.
+PEFT reads what is saved here, and what PEFT saves is read here. PEFT's files have no checksum: in a folder that
+PEFT wrote, a number that was changed on the way cannot be told from one that was meant.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from labkit.errors import AdapterError, ConfigError
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers, refuse_bank, resolve_targets
+from labkit.lora.reading import digest_of, plain, read_json, read_weights, try_patterns
 from labkit.storage import folder_written_aside
 
 CONFIG_FILE = "adapter_config.json"
@@ -67,8 +69,9 @@ def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) 
     base = {"name": base_name, "fingerprint": getattr(model, "base_fingerprint", None)}
     with folder_written_aside(path) as folder:
         save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt"})
-        _write_json(folder / ABOUT_FILE, {"base": base, **(about or {})})
         _write_json(folder / CONFIG_FILE, config.to_peft(base_name))
+        sums = {name: digest_of(folder / name) for name in (CONFIG_FILE, WEIGHTS_FILE)}
+        _write_json(folder / ABOUT_FILE, {"base": base, **(about or {}), "sha256": sums})
     return path
 
 
@@ -111,10 +114,12 @@ def read_adapter(model: nn.Module, path: Path | str) -> tuple[LoraConfig, dict[s
         AdapterError: naming the file and what is wrong with it; also when it was trained on another base.
     """
     path = Path(path)
-    config = read_config(path)
-    _check_base(model, read_about(path).get("base") or {}, path / ABOUT_FILE)
+    config, about = read_config(path), read_about(path)
+    _check_base(model, about.get("base") or {}, path / ABOUT_FILE)
+    try_patterns(config.repeating_patterns(), [name for name, _ in model.named_modules()], path / CONFIG_FILE)
     state = read_weights(path / WEIGHTS_FILE)
     _check_state(state, _expected_shapes(model, config, path / CONFIG_FILE), path / WEIGHTS_FILE)
+    _check_sums(path, about)
     return config, state
 
 
@@ -154,11 +159,11 @@ def read_config(path: Path | str) -> LoraConfig:
     """
     file = Path(path) / CONFIG_FILE
     try:
-        return LoraConfig.from_peft(_read_json(file))
+        return LoraConfig.from_peft(read_json(file))
     except ConfigError as error:
-        raise AdapterError(f"{file}: {error}") from None
-    except (TypeError, AttributeError) as error:
-        raise AdapterError(f"{file}: a field has a value of the wrong kind ({error})") from None
+        raise AdapterError(f"{file}: {plain(error, 400)}") from None
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise AdapterError(f"{file}: a field has a value of the wrong kind ({plain(error)})") from None
 
 
 def read_about(path: Path | str) -> dict:
@@ -168,25 +173,7 @@ def read_about(path: Path | str) -> dict:
         AdapterError: the file is there and is no JSON object.
     """
     file = Path(path) / ABOUT_FILE
-    return _read_json(file) if file.exists() else {}
-
-
-def read_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
-
-    Raises:
-        AdapterError: the file is missing, is cut off, or is no safetensors file. Pickled weights
-            (``adapter_model.bin``) are never opened, because unpickling runs code.
-    """
-    if not file.exists():
-        pickled = file.with_suffix(".bin").exists()
-        why = "only pickled weights are here; they are never opened" if pickled else "the file is missing"
-        raise AdapterError(f"{file}: {why}")
-    try:
-        with safe_open(file, framework="pt") as handle:
-            return {key: handle.get_tensor(key) for key in handle.keys()}
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise AdapterError(f"{file}: not a whole safetensors file ({error})") from None
+    return read_json(file) if os.path.lexists(file) else {}  # a link to nowhere is no file that PEFT left out
 
 
 def _refuse_to_overwrite(path: Path) -> None:
@@ -205,9 +192,22 @@ def _check_base(model: nn.Module, base: dict, where: Path | str) -> None:
     ours = getattr(model, "base_fingerprint", None)
     if theirs and ours and theirs != ours:
         raise AdapterError(
-            f"{where}: trained on another base: {base.get('name')} with fingerprint {theirs}, "
+            f"{where}: trained on another base: {plain(base.get('name'))} with fingerprint {plain(theirs)}, "
             f"but this model is {getattr(model, 'base_name', None)} with fingerprint {ours}"
         )
+
+
+def _check_sums(path: Path, about: dict) -> None:
+    """AdapterError where PEFT's files are not those that ``labkit.json`` was written with."""
+    sums = about.get("sha256", {})
+    if not isinstance(sums, dict):
+        raise AdapterError(f"{path / ABOUT_FILE}: 'sha256' must be a JSON object, found {type(sums).__name__}")
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if name in sums and sums[name] != digest_of(path / name):
+            raise AdapterError(
+                f"{path / name}: damaged, or changed since {ABOUT_FILE} was written (its sha256 is another). Get the "
+                f"folder again; if the change was meant, remove {ABOUT_FILE}, which does not describe it any more"
+            )
 
 
 def _expected_shapes(model: nn.Module, config: LoraConfig, where: Path | str) -> dict[str, tuple[int, int]]:
@@ -215,7 +215,7 @@ def _expected_shapes(model: nn.Module, config: LoraConfig, where: Path | str) ->
     try:
         _, names = resolve_targets(model, config)
     except ConfigError as error:
-        raise AdapterError(f"{where}: does not fit this model: {error}") from None
+        raise AdapterError(f"{where}: does not fit this model: {plain(error, 800)}") from None
     shapes = {}
     for name in names:
         layer, r = model.get_submodule(name), config.rank_of(name)
@@ -243,20 +243,8 @@ def _check_state(state: Mapping[str, Tensor], expected: dict[str, tuple[int, int
 
 
 def _first(keys: list[str]) -> str:
-    return f" (the first is {keys[0]})" if keys else ""
+    return f" (the first is {plain(keys[0])})" if keys else ""
 
 
 def _write_json(file: Path, content: dict) -> None:
     file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _read_json(file: Path) -> dict:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise AdapterError(f"{file}: the file is missing") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise AdapterError(f"{file}: not readable as JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise AdapterError(f"{file}: expected a JSON object, found {type(content).__name__}")
-    return content

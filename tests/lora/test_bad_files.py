@@ -146,6 +146,8 @@ def test_weights_that_do_not_fit(folder, change, cause):
 def test_weights_of_another_width_are_read_as_float32(folder, dtype):
     state = {key: tensor.to(dtype) for key, tensor in load_file(folder / WEIGHTS_FILE).items()}
     save_file(state, folder / WEIGHTS_FILE)
+    refused(folder, WEIGHTS_FILE, "changed since labkit.json was written")
+    (folder / ABOUT_FILE).unlink()
     model = load_adapter(make_tiny_llama(), folder)
     for name, layer in lora_layers(model):
         assert layer.lora_A.weight.dtype == torch.float32

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 
@@ -49,7 +50,18 @@ def test_what_is_in_the_folder(tmp_path):
         "base": {"name": "someone/model", "fingerprint": "abc"},
         "task": "tickets",
         "system_prompt": "Ça va ✔",
+        "sha256": {
+            name: hashlib.sha256((tmp_path / "a" / name).read_bytes()).hexdigest()
+            for name in (CONFIG_FILE, WEIGHTS_FILE)
+        },
     }
+
+
+def test_other_line_ends_are_no_damage(tmp_path):
+    save_adapter(adapted(), tmp_path)
+    for name in (CONFIG_FILE, ABOUT_FILE):
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes().replace(b"\n", b"\r\n"))
+    assert torch.equal(logits(load_adapter(make_tiny_llama(), tmp_path)), logits(adapted()))
 
 
 def test_no_path_of_this_machine_is_written(tmp_path):

@@ -1,0 +1,89 @@
+"""What servers read of a folder: the oracle is their own arithmetic, one factor for every layer, done by hand."""
+
+import json
+import math
+
+import pytest
+import torch
+from adapted import adapted, logits
+from conftest import make_tiny_llama
+
+from labkit.errors import AdapterError
+from labkit.lora.config import LoraConfig
+from labkit.lora.files import CONFIG_FILE, WEIGHTS_FILE, load_adapter, save_adapter
+from labkit.lora.inject import lora_layers
+from labkit.lora.serving import MAX_LORA_RANKS, max_lora_rank, ranks_of, serving_problems
+
+GOOD = [
+    {},
+    {"target_modules": "all-linear", "r": 3, "lora_alpha": 7},
+    {"use_rslora": True, "lora_alpha": 5},
+    # other ranks, and alphas that make up for it
+    {"target_modules": ["q_proj", "up_proj"], "r": 4, "rank_pattern": {"q_proj": 2}, "alpha_pattern": {"q_proj": 4}},
+]
+
+
+def as_a_server_reads_it(path) -> torch.nn.Module:
+    """A and B from the file, and one factor for all, from three fields of the config."""
+    fields = json.loads((path / CONFIG_FILE).read_text())
+    model = load_adapter(make_tiny_llama(), path)
+    for _, layer in lora_layers(model):
+        layer.scaling = fields["lora_alpha"] / (math.sqrt(fields["r"]) if fields["use_rslora"] else fields["r"])
+    return model
+
+
+@pytest.mark.parametrize("fields", GOOD)
+def test_where_there_is_no_problem_a_server_answers_as_we_do(fields, tmp_path):
+    model = adapted(LoraConfig(**fields))
+    save_adapter(model, tmp_path)
+    assert serving_problems(tmp_path) == {"vLLM": [], "LoRAX": []}
+    assert torch.equal(logits(as_a_server_reads_it(tmp_path)), logits(model))
+
+
+@pytest.mark.parametrize(
+    "pattern", [{"rank_pattern": {"v_proj": 2}}, {"alpha_pattern": {"layers.1.self_attn.v_proj": 1}}]
+)
+def test_where_patterns_matter_a_server_would_answer_otherwise(pattern, tmp_path):
+    model = adapted(LoraConfig(**pattern))
+    save_adapter(model, tmp_path)
+    assert (logits(as_a_server_reads_it(tmp_path)) - logits(model)).abs().max() > 1e-3
+    for problems in serving_problems(tmp_path).values():
+        assert "would be scaled by 1 like all others" in problems[0] and "v_proj" in problems[0]
+
+
+def test_lorax_wants_a_kind_of_layer_whole(tmp_path):
+    save_adapter(
+        adapted(LoraConfig(target_modules=["q_proj", "v_proj"], exclude_modules=["layers.1.self_attn.v_proj"])),
+        tmp_path,
+    )
+    found = serving_problems(tmp_path)
+    assert found["vLLM"] == []
+    assert found["LoRAX"] == ["self_attn.v_proj is adapted in 1 layers of 2, and would be left out in all"]
+
+
+def test_lorax_wants_one_rank_for_a_kind_of_layer(tmp_path):
+    one = "layers.0.self_attn.q_proj"
+    save_adapter(adapted(LoraConfig(rank_pattern={one: 2}, alpha_pattern={one: 2})), tmp_path)
+    found = serving_problems(tmp_path)
+    assert found == {"vLLM": [], "LoRAX": ["self_attn.q_proj has different ranks in different layers"]}
+
+
+@pytest.mark.parametrize(("r", "needed"), [(1, 1), (2, 8), (8, 8), (9, 16), (300, 320)])
+def test_the_rank_to_tell_vllm(r, needed, tmp_path):
+    save_adapter(adapted(LoraConfig(r=r, target_modules=["q_proj"])), tmp_path)
+    assert max_lora_rank(tmp_path) == needed
+    assert set(ranks_of(tmp_path).values()) == {r}
+
+
+def test_too_large_a_rank_is_refused(tmp_path):
+    save_adapter(adapted(LoraConfig(r=MAX_LORA_RANKS[-1] + 1, target_modules=["q_proj"])), tmp_path)
+    with pytest.raises(AdapterError, match="rank 513 is more than 512"):
+        max_lora_rank(tmp_path)
+    assert "rank 513" in serving_problems(tmp_path)["vLLM"][0]
+
+
+def test_a_damaged_folder_is_refused(tmp_path):
+    save_adapter(adapted(), tmp_path)
+    (tmp_path / WEIGHTS_FILE).write_bytes(b"")
+    with pytest.raises(AdapterError, match="not a whole safetensors file"):
+        serving_problems(tmp_path)

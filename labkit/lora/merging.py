@@ -4,7 +4,6 @@ from torch import nn
 
 from labkit.errors import ConfigError
 from labkit.lora.inject import lora_layers, refuse_bank
-from labkit.lora.layer import LoraLinear
 
 
 def merge(model: nn.Module) -> nn.Module:
@@ -19,7 +18,7 @@ def merge(model: nn.Module) -> nn.Module:
     layers = list(lora_layers(model))
     if not layers:
         raise ConfigError("there is nothing to merge: the model has no LoRA layer")
-    _refuse_tied(model, layers)
+    refuse_tied(model)
     for _, layer in layers:
         layer.merge()
     return model
@@ -45,11 +44,12 @@ def merge_and_unload(model: nn.Module) -> nn.Module:
     return model
 
 
-def _refuse_tied(model: nn.Module, layers: list[tuple[str, LoraLinear]]) -> None:
+def refuse_tied(model: nn.Module) -> None:
+    """ConfigError where a LoRA layer of `model` sits on a weight that another module uses as well."""
     owners: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         owners.setdefault(id(parameter), []).append(name)
-    for name, layer in layers:
+    for name, layer in lora_layers(model):
         shared = owners.get(id(getattr(layer.base_layer, "weight", None)), [])
         if len(shared) > 1:
             raise ConfigError(

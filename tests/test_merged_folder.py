@@ -1,0 +1,246 @@
+"""A merged folder: plain transformers, in a process that knows no labkit, answers as the base and its adapter do."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import make_tiny_llama, make_tiny_tokenizer
+from safetensors import safe_open
+from torch import nn
+
+import labkit
+from labkit import AdapterBank, LoraConfig, inject_lora, load_adapter, load_base, lora_layers, save_adapter, save_merged
+from labkit.cli import main
+from labkit.errors import AdapterError, ConfigError
+from labkit.linear import dense_weight
+
+PROMPTS, SYSTEM = ["say 1", "say something else", "What is 17?"], "You answer."
+BASES = {
+    "dense": {},
+    "labkit": {"quantize": "nf4", "double": True},
+    "bitsandbytes": {"quantize": "nf4", "backend": "bitsandbytes"},
+}
+PLAIN = """
+import json, sys
+sys.modules["labkit"] = None  # importing it would fail
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder, prompts, system = json.loads(sys.argv[1])
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder)
+answers = []
+for prompt in prompts:
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
+    inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
+    output = model.generate(**inputs, max_new_tokens=24)
+    answers.append(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+print(json.dumps({"dtype": str(model.dtype), "answers": answers}))
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny_base(tmp_path_factory) -> Path:
+    """A base in a folder, as `--base` takes it."""
+    folder = tmp_path_factory.mktemp("base") / "tiny-llama"
+    # wide enough for bitsandbytes, and large weights, so that an answer is more than one letter again and again
+    shape = {"vocab_size": 128, "hidden_size": 64, "intermediate_size": 128, "max_position_embeddings": 256}
+    make_tiny_llama(**shape, initializer_range=0.3).save_pretrained(folder)
+    make_tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def adapted(folder: Path, **options) -> tuple[nn.Module, object]:
+    """The base in `folder` with a random adapter that changes its answers."""
+    model, tokenizer = load_base(folder, device="cpu", **options)
+    inject_lora(model, LoraConfig(r=4, target_modules="all-linear"))
+    torch.manual_seed(1)
+    for _, layer in lora_layers(model):
+        nn.init.normal_(layer.lora_B.weight, std=0.3)
+    return model, tokenizer
+
+
+def in_plain_transformers(folder: Path) -> dict:
+    given = json.dumps([str(folder), PROMPTS, SYSTEM])
+    done = subprocess.run([sys.executable, "-c", PLAIN, given], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("kind", BASES)
+def test_plain_transformers_answers_as_the_adapter_does(kind, tiny_base, tmp_path):
+    if kind == "bitsandbytes":
+        pytest.importorskip("bitsandbytes")
+    model, tokenizer = adapted(tiny_base, **BASES[kind])
+    expected = labkit.generate(model, tokenizer, PROMPTS, SYSTEM, max_new_tokens=24)
+    with labkit.disable_adapter(model):
+        base_answers = labkit.generate(model, tokenizer, PROMPTS, SYSTEM, max_new_tokens=24)
+    assert len(set(expected)) == 3 and not set(expected) & set(base_answers), "the adapter has its say"
+    save_merged(model, tokenizer, tmp_path / "merged")
+    assert in_plain_transformers(tmp_path / "merged") == {"dtype": "torch.float32", "answers": expected}
+    assert labkit.generate(model, tokenizer, PROMPTS, SYSTEM, max_new_tokens=24) == expected, "still adapted"
+
+
+def test_in_bfloat16_each_number_of_the_file_is_rounded_once(tiny_base, tmp_path):
+    model, tokenizer = adapted(tiny_base)
+    save_merged(model, tokenizer, tmp_path / "merged", torch.bfloat16)
+    layers = dict(lora_layers(model))
+    with safe_open(tmp_path / "merged" / "model.safetensors", framework="pt") as file:
+        assert "lm_head.weight" not in file.keys(), "it is the embedding, which is there once"
+        for key in file.keys():
+            if (layer := layers.get(key.removesuffix(".weight"))) is not None:
+                whole = dense_weight(layer.base_layer) + layer.delta_weight()
+            else:
+                whole = model.get_parameter(key)
+            assert torch.equal(file.get_tensor(key), whole.bfloat16()), key
+    assert json.loads((tmp_path / "merged" / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize("kind", BASES)
+@pytest.mark.parametrize("merged_before", [False, True])
+def test_saving_changes_nothing_about_the_model(kind, merged_before, tiny_base, tmp_path):
+    if kind == "bitsandbytes":
+        pytest.importorskip("bitsandbytes")
+
+    def portrait():
+        tensors = {name: t for name, t in [*model.named_parameters(), *model.named_buffers()]}
+        return (
+            {name: (id(t), t.detach().flatten().contiguous().view(torch.uint8).tolist()) for name, t in tensors.items()}
+            | {name: (type(module), module.training) for name, module in model.named_modules()}
+            | {"config": model.config.to_dict(), "generation": model.generation_config.to_dict()}
+        )
+
+    model, tokenizer = adapted(tiny_base, **BASES[kind])
+    if merged_before:
+        labkit.merge(model)
+    before = portrait()
+    save_merged(model, tokenizer, tmp_path / "merged", torch.bfloat16)
+    assert portrait() == before
+    if merged_before and kind != "dense":
+        labkit.unmerge(model)  # what is on disk is not the requantized weight
+        fresh, _ = adapted(tiny_base, **BASES[kind])
+        save_merged(fresh, tokenizer, tmp_path / "fresh", torch.bfloat16)
+        files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("merged", "fresh")]
+        assert files[0] == files[1]
+
+
+def test_the_merged_model_is_another_base_and_refuses_the_adapter(tiny_base, tmp_path):
+    model, tokenizer = adapted(tiny_base)
+    save_adapter(model, tmp_path / "adapter")
+    save_merged(model, tokenizer, tmp_path / "tiny-merged")
+    merged, _ = load_base(tmp_path / "tiny-merged", device="cpu")
+    assert merged.base_name == "tiny-merged"
+    with pytest.raises(AdapterError, match=f"{model.base_fingerprint}, but .*{merged.base_fingerprint}"):
+        load_adapter(merged, tmp_path / "adapter")  # it would be applied twice
+
+
+def test_generation_ends_where_training_ends_a_turn(tiny_base, tmp_path):
+    model, tokenizer = adapted(tiny_base)
+    model.generation_config.eos_token_id, model.generation_config.pad_token_id = 0, None
+    save_merged(model, tokenizer, tmp_path / "merged")
+    config = json.loads((tmp_path / "merged" / "generation_config.json").read_text())
+    assert config["eos_token_id"] == [tokenizer.eos_token_id, 0] and config["pad_token_id"] == tokenizer.pad_token_id
+    assert model.generation_config.eos_token_id == 0
+
+
+def test_the_card_says_what_was_written_and_how_to_ask(tiny_base, tmp_path):
+    model, tokenizer = adapted(tiny_base, quantize="nf4")
+    about = {"task": "tickets", "system": 'Ticket as "JSON".'}
+    save_merged(model, tokenizer, tmp_path / "merged", torch.bfloat16, about)
+    card = (tmp_path / "merged" / "README.md").read_text()
+    assert "tiny-llama" in card and "bfloat16" in card and "dequantized" in card
+    program = card.split("```python\n")[1].split("```")[0].replace("path/to/this/folder", str(tmp_path / "merged"))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    model, _ = load_base(tmp_path / "merged", device="cpu", dtype=torch.bfloat16)
+    [expected] = labkit.generate(model, tokenizer, ["..."], about["system"])
+    assert done.stdout.removesuffix("\n") == expected, done.stderr
+
+
+# ---- refusals
+
+
+@pytest.mark.parametrize("occupied", ["file", "folder"])
+def test_nothing_is_overwritten(occupied, tiny_base, tmp_path):
+    model, tokenizer = adapted(tiny_base)
+    there = tmp_path / "there"
+    kept = there if occupied == "file" else there / "thesis.txt"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("years of work")
+    with pytest.raises(ConfigError, match="will not be overwritten"):
+        save_merged(model, tokenizer, there)
+    assert kept.read_text() == "years of work"
+    (tmp_path / "empty").mkdir()
+    assert (save_merged(model, tokenizer, tmp_path / "empty") / "config.json").exists()
+
+
+def test_what_cannot_be_merged_is_not_written(tiny_base, tmp_path):
+    out = tmp_path / "merged"
+    model, tokenizer = load_base(tiny_base, device="cpu")
+    with pytest.raises(ConfigError, match="nothing to merge"):
+        save_merged(model, tokenizer, out)
+    AdapterBank(model)
+    with pytest.raises(ConfigError, match="AdapterBank"):
+        save_merged(model, tokenizer, out)
+    model, _ = load_base(tiny_base, device="cpu")
+    inject_lora(model, LoraConfig(target_modules=["lm_head"]))
+    with pytest.raises(ConfigError, match="shares its weight with model.embed_tokens.weight"):
+        save_merged(model, tokenizer, out)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_folder_is_never_there(tiny_base, tmp_path, monkeypatch):
+    model, tokenizer = adapted(tiny_base)
+
+    def full(folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tokenizer, "save_pretrained", full)
+    with pytest.raises(OSError, match="No space"):
+        save_merged(model, tokenizer, tmp_path / "merged")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- on the command line
+
+
+def labkit_merge(*arguments) -> int:
+    return main(["merge", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("options", [[], ["--dtype", "bfloat16"], ["--quantize", "nf4", "--double"]])
+def test_the_command_writes_what_the_function_does(options, tiny_base, tmp_path, capsys):
+    held = {"quantize": "nf4", "double": True} if "nf4" in options else {}
+    model, tokenizer = adapted(tiny_base, **held)
+    about = {"task": "tickets", "system": SYSTEM}
+    save_adapter(model, tmp_path / "adapter", about)
+    dtype = torch.bfloat16 if "bfloat16" in options else torch.float32
+    save_merged(model, tokenizer, tmp_path / "function", dtype, about)
+    assert labkit_merge(tmp_path / "adapter", tmp_path / "command", "--base", tiny_base, *options) == 0
+    printed = capsys.readouterr().out
+    assert str(dtype).removeprefix("torch.") in printed and ("dequantized" in printed) == bool(held)
+    for file in sorted((tmp_path / "function").iterdir()):
+        assert (tmp_path / "command" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_the_command_refuses_in_a_sentence(tiny_base, tmp_path, capsys):
+    model, _ = adapted(tiny_base)
+    save_adapter(model, tmp_path / "adapter")
+    make_tiny_llama(seed=1, vocab_size=128).save_pretrained(tmp_path / "another")
+    make_tiny_tokenizer().save_pretrained(tmp_path / "another")
+    other, _ = load_base(tmp_path / "another", device="cpu")
+    adapter, out, base = tmp_path / "adapter", tmp_path / "out", ("--base", tiny_base)
+    both = f"trained on another base: .*{model.base_fingerprint}, but .*{other.base_fingerprint}"
+    cases = {
+        (adapter, out, "--base", tmp_path / "another"): both,
+        (adapter, adapter, *base): "will not be overwritten",
+        (tmp_path / "nowhere", out, *base): "adapter_config.json: the file is missing",
+        (adapter, out, *base, "--double"): "they need quantize",
+    }
+    capsys.readouterr()
+    for arguments, said in cases.items():
+        assert labkit_merge(*arguments) == 2
+        assert re.search(f"^labkit merge: .*{said}", capsys.readouterr().err, re.MULTILINE)
+    assert not out.exists()

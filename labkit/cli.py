@@ -5,9 +5,11 @@ Exit status: 0 done, 1 the doctor found a failure, 2 the command or its data wer
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -76,12 +78,23 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     labkit.inject_lora(model, lora)
     trained, total = labkit.trainable_parameters(model)
-    print(f"Training {trained:,} of {total:,} parameters ({trained / total:.2%}) on {task.name}", flush=True)
+    main = os.environ.get("RANK", "0") == "0"  # of several processes, started by accelerate launch, all train
+    if main:
+        print(f"Training {trained:,} of {total:,} parameters ({trained / total:.2%}) on {task.name}", flush=True)
     if not options.resume:
         shutil.rmtree(checkpoints, ignore_errors=True)
     result = labkit.train(
-        model, tokenizer, task, config, output_dir=checkpoints, resume=options.resume, on_step=training_bar()
+        model,
+        tokenizer,
+        task,
+        config,
+        output_dir=checkpoints,
+        resume=options.resume,
+        on_step=training_bar(),
+        force=options.force,
     )
+    if not main:  # ... and one reports and writes
+        return
     about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
     if options.evaluate:
         evaluation = labkit.evaluate(model, tokenizer, task, limit=options.evaluate)
@@ -113,6 +126,26 @@ def evaluate(options: argparse.Namespace) -> None:
         print(json.dumps({"task": task.name, "rows": len(evaluation.rows), "scores": scores}, indent=2))
     else:
         _print_scores(evaluation)
+
+
+def merge(options: argparse.Namespace) -> None:
+    """Merge an adapter into its base, and write an ordinary model that transformers loads without labkit."""
+    import torch
+
+    import labkit
+    from labkit.lora.files import read_about, read_config
+    from labkit.merged_folder import refuse_occupied
+
+    refuse_occupied(options.out)
+    read_config(options.adapter)  # refused before a base is loaded
+    about = read_about(options.adapter)
+    model, tokenizer = labkit.load_base(options.base, quantize=options.quantize, double=options.double)
+    labkit.load_adapter(model, options.adapter)
+    folder = labkit.save_merged(model, tokenizer, options.out, getattr(torch, options.dtype), about)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    into = f"{model.base_name}, dequantized from NF4," if options.quantize else model.base_name
+    print(f"{into} and its adapter are one model in {options.dtype} ({size / 1e6:.0f} MB), in {options.out}")
+    print("Load it with transformers: AutoModelForCausalLM.from_pretrained. Its README.md shows how.")
 
 
 def plan(options: argparse.Namespace) -> None:
@@ -154,6 +187,20 @@ def plan(options: argparse.Namespace) -> None:
         print(f"  {'✔' if fits else '✗'} {card.name:<18} {card.usable_bytes / 1e9:6.1f} GB usable")
     if found:
         print(found)
+
+
+def chat(options: argparse.Namespace) -> None:
+    """Talk to the base and to its adapters, chosen and blended on the way."""
+    import labkit
+    from labkit.chat import SYSTEM, Chat
+
+    with suppress(ImportError):  # not on Windows
+        import readline  # noqa: F401  it gives input() its arrow keys and its memory
+    sys.stdin.reconfigure(errors="replace")  # bytes that are no text are a bad line, not the end
+    model, tokenizer = labkit.load_base(options.base)
+    partner = Chat(model, tokenizer, options.system or SYSTEM, options.max_new_tokens)
+    print(f"{model.base_name} listens. /help lists the commands, /quit leaves.")
+    partner.talk()
 
 
 def progress(options: argparse.Namespace) -> None:
@@ -257,12 +304,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
     sub.add_argument("--evaluate", type=int, metavar="N", help="score the first N test rows afterwards")
+    sub.add_argument("--force", action="store_true", help="begin even where a step does not seem to fit into memory")
 
     sub = command(evaluate, "score a base, or a base with an adapter, on test rows")
     _data_options(sub, "score on this JSONL file by exact match")
     sub.add_argument("--adapter", type=Path, help="an adapter's folder; its task and system prompt are used")
     sub.add_argument("--limit", type=int, help="only the first so many rows")
     sub.add_argument("--json", action="store_true", help="the scores as JSON")
+
+    sub = command(chat, "talk to the base and to its adapters, switched and blended on the way")
+    sub.add_argument("--base", help="another base: a model's folder or hub id")
+    sub.add_argument("--system", help="the base's system prompt; each adapter brings its own")
+    sub.add_argument("--max-new-tokens", type=int, default=256, help="where an answer is cut off (%(default)s)")
+
+    sub = command(merge, "merge an adapter into its base: one ordinary model, for plain transformers")
+    sub.add_argument("adapter", type=Path, help="the adapter's folder")
+    sub.add_argument("out", type=Path, help="a new folder for the model")
+    sub.add_argument("--base", help="another base: a model's folder or hub id")
+    sub.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of the weights (%(default)s)")
+    sub.add_argument("--quantize", choices=["nf4"], help="the adapter was trained on the base in four bits")
+    sub.add_argument("--double", action="store_true", help="with --quantize: its scales were quantized, too")
 
     sub = command(plan, "what a fine-tune of any model would cost: memory, cards, time, money")
     sub.add_argument("model", help="a preset (llama-3-70b), a config.json, its folder, or a hub id")

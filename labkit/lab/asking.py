@@ -12,6 +12,7 @@ from labkit.evaluation import generate
 from labkit.lab.between_cells import run_between_cells
 from labkit.lab.conversation import Answer, Conversation, conversation_html, conversation_png, conversation_text
 from labkit.lab.widgets import in_notebook, show_widget
+from labkit.lora.bank import Choice
 from labkit.lora.inject import disable_adapter, lora_layers
 from labkit.streaming import AnswerStreamer
 from labkit.text import encode_prompt
@@ -65,12 +66,14 @@ def ask(
     system: str,
     max_new_tokens: int,
     show: Callable[[tuple[Answer, ...]], None],
+    chosen: tuple[str, Choice] | None = None,
 ) -> tuple[Answer, ...]:
     """The model's greedy answer to `question`; with LoRA layers, the base's answer and the adapter's.
 
     Args:
         model: as :func:`playground`; its mode, settings and adapter are afterwards as before.
         show: called with the answers so far after each token. What it raises ends it all.
+        chosen: who answers, as it is to be shown, and what that is to the model's :class:`labkit.AdapterBank`.
 
     Raises:
         ConfigError: the question is empty, or too long for the model's context.
@@ -82,6 +85,11 @@ def ask(
     if tokens > room:
         raise ConfigError(f"That is {tokens:,} tokens, and the model reads up to {room:,}. Type something shorter.")
 
+    if chosen:
+        who, adapter = chosen
+        return (
+            _one_answer(model, tokenizer, question, system, max_new_tokens, who, lambda one: show((one,)), [adapter]),
+        )
     if not any(True for _ in lora_layers(model)):
         return (_one_answer(model, tokenizer, question, system, max_new_tokens, "The model", lambda one: show((one,))),)
     with disable_adapter(model):
@@ -90,7 +98,9 @@ def ask(
     return base, _one_answer(model, tokenizer, question, system, max_new_tokens, who, lambda one: show((base, one)))
 
 
-def _one_answer(model, tokenizer, question, system, max_new_tokens, who: str, show: Callable[[Answer], None]) -> Answer:
+def _one_answer(
+    model, tokenizer, question, system, max_new_tokens, who: str, show: Callable[[Answer], None], adapters=None
+) -> Answer:
     began = time.perf_counter()
 
     def so_far(streamer: AnswerStreamer) -> Answer:
@@ -98,11 +108,13 @@ def _one_answer(model, tokenizer, question, system, max_new_tokens, who: str, sh
         return Answer(who, streamer.text, len(streamer.ids), time.perf_counter() - began, cut)
 
     streamer = AnswerStreamer(tokenizer, lambda streamer: show(so_far(streamer)))
-    generate(model, tokenizer, [question], system, max_new_tokens, streamer=streamer)
+    generate(model, tokenizer, [question], system, max_new_tokens, streamer=streamer, adapters=adapters)
     return so_far(streamer)
 
 
-def converse(model, tokenizer, question, system, max_new_tokens, show: Callable[[Conversation], None]) -> Conversation:
+def converse(
+    model, tokenizer, question, system, max_new_tokens, show: Callable[[Conversation], None], chosen=None
+) -> Conversation:
     """As :func:`ask`, but what goes wrong is said in a line, and what was answered until then is kept."""
     kept: tuple[Answer, ...] = ()
 
@@ -112,7 +124,7 @@ def converse(model, tokenizer, question, system, max_new_tokens, show: Callable[
         show(Conversation(question, kept))
 
     try:
-        kept = ask(model, tokenizer, question, system, max_new_tokens, keep)
+        kept = ask(model, tokenizer, question, system, max_new_tokens, keep, chosen)
     except Exception as error:
         return Conversation(question, kept, explained(error))
     return Conversation(question, kept)
@@ -147,13 +159,16 @@ class AskingBox:
     Args:
         answer: ``answer(question, show)``, which calls ``show`` with the conversation as it grows.
         first: what is shown at first.
+        field: a text field widget to type in, in place of one line.
     """
 
-    def __init__(self, answer: Callable[[str, Callable[[Conversation], None]], Conversation], first: Conversation):
+    def __init__(
+        self, answer: Callable[[str, Callable[[Conversation], None]], Conversation], first: Conversation, field=None
+    ):
         from ipywidgets import HTML, Button, HBox, Layout, Text, VBox
 
         self._answer, self._shown, self._stop = answer, first, threading.Event()
-        self.field = Text(first.question, description="You:", placeholder="your own sentence")
+        self.field = field or Text(first.question, description="You:", placeholder="your own sentence")
         self.field.layout = Layout(width="70%")
         self.button = Button(description="Answer", button_style="primary")
         self.stop = Button(description="Stop", disabled=True)

@@ -9,6 +9,7 @@ import torch
 from matplotlib.image import imread
 
 import labkit
+from labkit.lab.costs import Choice, Run, caption, cost_picture
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -41,6 +42,33 @@ def test_the_rank_slider_moves_numbers_and_picture(notebook_01):
     for one, other in ((8, 12), (12, 16)):
         assert (seen[one][:, given] == seen[other][:, given]).all()
         assert (seen[one][:, near] != seen[other][:, near]).mean() > 0.05
+
+
+def test_the_cost_explorer_follows_its_controls(lab, window):
+    from browser.notebook_page import NotebookPage
+
+    notebook = NotebookPage(window, lab, "02")
+    for code in ("import labkit", "labkit.cost_explorer("):
+        notebook.run(notebook.cell(code))
+    cell = notebook.cell("labkit.cost_explorer(")
+    picture = cell.locator("img")
+    seen = {picture.get_attribute("src")}
+    assert caption(Choice(), Run()) in notebook.text(cell)
+    moves = {
+        Choice(sequence=2048): lambda: cell.get_by_role("slider").nth(1).press("ArrowRight"),
+        Choice(sequence=2048, checkpointing=True): lambda: cell.get_by_role("combobox").last.select_option("on"),
+        Choice(sequence=2048, checkpointing=True, method="full"): lambda: (
+            cell.get_by_role("combobox").nth(1).select_option("full")
+        ),
+    }
+    for choice, move in moves.items():
+        before = picture.get_attribute("src")
+        move()
+        expect(cell).to_contain_text(caption(choice, Run()))
+        expect(picture).not_to_have_attribute("src", before)
+        assert picture.get_attribute("src") not in seen
+        assert (pixels(picture) == imread(io.BytesIO(cost_picture(choice, Run())))).all()
+        seen.add(picture.get_attribute("src"))
 
 
 # Keeps each text that the answer's place in the cell has from now on

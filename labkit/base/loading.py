@@ -83,7 +83,10 @@ def load_base(
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if quantize:
-        quantize_model(model, backend, double=double, device=device).to(dtype)
+        quantize_model(model, backend, double=double, device=device)
+        for parameter in model.parameters():  # model.to(dtype) would round the rotary frequencies, which are buffers
+            if parameter.is_floating_point():
+                parameter.data = parameter.data.to(dtype)
     return model.to(device).eval(), tokenizer
 
 

@@ -3,20 +3,18 @@
 Errors are measured on the first SAMPLE numbers of a matrix, and remembered, so that the picture follows the slider.
 """
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from labkit.errors import ConfigError
 from labkit.lab.claims import approx
-from labkit.lab.plots import COLOURS, LINESTYLES, MARKERS, STYLE
-from labkit.lab.widgets import in_notebook, show_widget
+from labkit.lab.explorers import chooser, drawn, explorer_box, show_explorer
+from labkit.lab.plots import COLOURS, LINESTYLES, MARKERS
 from labkit.quant.blockwise import dequantize_blockwise, quantize_blockwise, refuse_unquantizable
 from labkit.quant.codebooks import fp4_codebook, nf4_codebook
 from labkit.quant.integers import dequantize_int, quantize_int
@@ -56,7 +54,7 @@ class Quantizer:
 
     @property
     def bits_per_weight(self) -> float:
-        """Code and scales together, for a large matrix; scales are float32, or 8 bits where they are doubled."""
+        """Code and scales together, for a large matrix; scales are float32, or 8 bits in "NF4, double"."""
         scales = {"NF4, double": 8 + 32 / 256, "int, affine": 2 * 32}.get(self.book, 32)
         return self.bits + scales / self.block_size
 
@@ -158,15 +156,13 @@ def error_picture(sample: Sample, quantizer: Quantizer) -> bytes:
 
     On the right there is a curve for each code book of as many bits, and a point on it for each block size.
     """
-    with rc_context(STYLE):
-        figure = Figure(figsize=(7, 3.1), dpi=100, layout="none")
-        # places of their own, so that nothing jumps when a label grows
+
+    def draw(figure: Figure) -> None:
         left, right = (figure.add_axes(place) for place in ((0.035, 0.16, 0.415, 0.74), (0.545, 0.16, 0.445, 0.74)))
         _draw_levels(left, sample, quantizer)
         _draw_curves(right, sample, quantizer)
-        png = io.BytesIO()
-        figure.savefig(png, format="png")
-    return png.getvalue()
+
+    return drawn(draw, height=3.1)
 
 
 def _draw_levels(ax, sample: Sample, quantizer: Quantizer) -> None:
@@ -175,7 +171,7 @@ def _draw_levels(ax, sample: Sample, quantizer: Quantizer) -> None:
     highest = counts[1:-1].max().clamp(min=1)  # in small blocks many numbers are the largest: bars of their own
     ax.stairs((counts / highest).clamp(max=1.06), edges, fill=True, color="#c9c9d4")
     few = len(levels) <= 32
-    ax.vlines(levels, 0, 1.06 if few else 0.06, color=COLOURS[1], linewidth=1.4 if few else 0.5)
+    ax.vlines(levels, 0, 1.06 if few else 0.06, color=COLOURS[1], linewidth=0.7 if few else 0.5)
     ax.set(xlim=(-1.05, 1.05), ylim=(0, 1.12), yticks=[], xlabel="number, scaled within its block")
     ax.set_title(f"the numbers, and {len(levels.unique())} levels")
     ax.spines["left"].set_visible(False)
@@ -212,52 +208,45 @@ def error_explorer(matrices: Mapping[str, Tensor], book: str = "NF4", block_size
         block_size: numbers to a block at first, a power of two from 16 to 4096.
 
     Raises:
-        ConfigError: nothing to show; a matrix that cannot be quantized, or is zero; an unknown book or block size.
+        ConfigError: no matrices by name; a matrix that cannot be quantized, or is zero; an unknown book or block size.
     """
+    if not isinstance(matrices, Mapping):
+        raise ConfigError('error_explorer needs matrices by name, as in error_explorer({"mine": matrix})')
     if not matrices:
         raise ConfigError("error_explorer needs at least one matrix")
     quantizer = Quantizer(book, block_size=block_size)
     samples = {name: take_sample(matrix) for name, matrix in matrices.items()}
     name, sample = next(iter(samples.items()))
-    text = f"(the error explorer is shown here; the picture is {name}, with {book} in blocks of {block_size})"
-    if in_notebook():
-        show_widget(_explorer_box(samples, quantizer), text, png=error_picture(sample, quantizer))
-    else:
-        print(f"{name}, {caption(sample, quantizer)}")
+    show_explorer(
+        "the error explorer",
+        f"{name}, with {book} in blocks of {block_size}",
+        lambda: _explorer_box(samples, quantizer),
+        f"{name}, {caption(sample, quantizer)}",
+        lambda: error_picture(sample, quantizer),
+    )
 
 
 def _explorer_box(samples: dict[str, Sample], start: Quantizer):
     """The five controls, the line below them, and the picture."""
-    from ipywidgets import Dropdown, Image, Label, Layout, SelectionSlider, VBox
-
-    wide = {"style": {"description_width": "80px"}, "layout": Layout(width="500px")}
-    matrix = Dropdown(options=list(samples), description="matrix", **wide)
-    book = Dropdown(options=BOOKS, value=start.book, description="code book", **wide)
-    bits = SelectionSlider(options=bit_choices(start.book), value=start.bits, description="bits", **wide)
-    block = SelectionSlider(options=BLOCK_SIZES, value=start.block_size, description="block", **wide)
-    outliers = SelectionSlider(options=list(OUTLIERS), description="outliers", **wide)
-    line, image = Label(), Image(format="png", layout=Layout(width="700px"))
+    matrix = chooser("matrix", samples)
+    book = chooser("code book", BOOKS, start.book)
+    bits = chooser("bits", bit_choices(start.book), start.bits, slider=True)
+    block = chooser("block", BLOCK_SIZES, start.block_size, slider=True)
+    outliers = chooser("outliers", OUTLIERS, slider=True)
     made = {(name, "none"): sample for name, sample in samples.items()}
 
-    def redraw(_=None) -> None:
+    def offer_bits() -> None:
+        choices, wanted = bit_choices(book.value), bits.value
+        if bits.options != choices:
+            bits.options = choices
+            bits.value = wanted if wanted in choices else 4
+        bits.disabled = len(choices) == 1
+
+    def answer() -> tuple[str, bytes]:
         key = (matrix.value, outliers.value)
         if key not in made:
-            plain = made[matrix.value, "none"]
-            made[key] = take_sample(plain.numbers, OUTLIERS[outliers.value])
+            made[key] = take_sample(made[matrix.value, "none"].numbers, OUTLIERS[outliers.value])
         quantizer = replace(start, book=book.value, bits=bits.value, block_size=block.value)
-        line.value, image.value = caption(made[key], quantizer), error_picture(made[key], quantizer)
+        return caption(made[key], quantizer), error_picture(made[key], quantizer)
 
-    def offer_bits(_=None) -> None:
-        choices, wanted = bit_choices(book.value), bits.value
-        bits.unobserve(redraw, names="value")  # one change of book, one new picture
-        bits.options = choices
-        bits.value = wanted if wanted in choices else 4
-        bits.disabled = len(choices) == 1
-        bits.observe(redraw, names="value")
-        redraw()
-
-    book.observe(offer_bits, names="value")
-    for control in (matrix, bits, block, outliers):
-        control.observe(redraw, names="value")
-    offer_bits()
-    return VBox([matrix, book, bits, block, outliers, line, image])
+    return explorer_box([matrix, book, bits, block, outliers], answer, offer_bits)

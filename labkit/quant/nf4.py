@@ -29,7 +29,7 @@ class NF4Tensor:
 
     @property
     def nbytes(self) -> int:
-        """What has to be kept, in bytes. The dynamic code book is the same for all, and not counted."""
+        """What has to be stored, in bytes. The dynamic code book is the same for all: held, not stored, not counted."""
         scales = self.absmax
         parts = [scales.codes, scales.absmax, scales.offset] if isinstance(scales, DoubleAbsmax) else [scales]
         return sum(part.nbytes for part in (self.packed, *parts))

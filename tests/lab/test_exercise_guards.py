@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from labkit.lab.exercises import check, judging
+from labkit.lab.exercises.comparing import difference
+from labkit.lab.exercises.form import Tolerance
 from labkit.lab.exercises.guards import TimeLimit, run
 from labkit.lab.exercises.judging import judge
 
@@ -164,6 +166,21 @@ def test_each_way_of_being_wrong_has_a_clear_message(answer, message, capsys):
     assert message in " ".join(verdict.lines)
     check("99.1", answer)  # and check prints it, without raising
     assert message in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "answer, message",
+    [
+        ([True, False, False], None),
+        ([True, True, False], "Its values differ, first at [1]: True, and should be False."),
+        ([False, False, False], "It is False everywhere."),
+        ([True, True, True], "It is True everywhere."),
+        ([False, True, True], "True and False are the wrong way round, everywhere."),
+    ],
+)
+def test_true_and_false_are_called_by_their_names(answer, message):
+    expected = torch.tensor([True, False, False])
+    assert difference(torch.tensor(answer), expected, Tolerance()) == message
 
 
 def test_argument_names_do_not_matter():

@@ -215,6 +215,7 @@ def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
     "arguments, message",
     [
         (dict(matrices={}), "at least one matrix"),
+        (dict(matrices=torch.eye(8)), "matrices by name"),
         (dict(matrices={"a": torch.eye(8)}, book="NF5"), "a code book is one of 'NF4'.* not 'NF5'"),
         (dict(matrices={"a": torch.eye(8)}, block_size=48), "a block size is one of .*4096.*, not 48"),
         (dict(matrices={"a": torch.zeros(8, 8)}), "the matrix is zero"),

@@ -163,7 +163,9 @@ def test_a_base_is_loaded_in_four_bits(folder, backend, double, dtype):
         if hasattr(layer, "quantized"):
             assert bits(model.get_submodule(name).stored_weight()) == bits(layer.stored_weight())
     assert model.get_input_embeddings().weight.dtype == model.dtype == dtype and not model.training
-    assert model.base_fingerprint == load_base(folder, device="cpu")[0].base_fingerprint
+    dense, _ = load_base(folder, device="cpu", dtype=dtype)
+    assert model.base_fingerprint == dense.base_fingerprint
+    assert bits(model.model.rotary_emb.inv_freq) == bits(dense.model.rotary_emb.inv_freq)
     with torch.no_grad():
         assert model(TOKENS).logits.dtype == dtype
 

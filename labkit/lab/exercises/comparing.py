@@ -81,8 +81,22 @@ def _tensor_difference(answer: Tensor, expected: Tensor, close: Tolerance) -> st
         return f"Its shape is {tuple(answer.shape)}, and should be {tuple(expected.shape)}.{hint}"
     if answer.dtype != expected.dtype:
         return f"Its dtype is {answer.dtype}, and should be {expected.dtype}."
+    if expected.dtype == torch.bool:
+        return _truth_difference(answer, expected)
     exact = not (expected.is_floating_point() or expected.is_complex())
     return _value_difference(answer.detach(), expected.detach(), EXACT if exact else close)
+
+
+def _truth_difference(answer: Tensor, expected: Tensor) -> str | None:
+    wrong = (answer.cpu() != expected.cpu()).nonzero()
+    if not len(wrong):
+        return None
+    if len(wrong) == answer.numel() > 1:
+        return "True and False are the wrong way round, everywhere."
+    if answer.all() or not answer.any():
+        return f"It is {bool(answer.any())}{' everywhere' if answer.numel() > 1 else ''}."
+    here = bool(answer[tuple(wrong[0])])
+    return f"Its values differ, first at {wrong[0].tolist()}: {here}, and should be {not here}."
 
 
 def _value_difference(answer: Tensor, expected: Tensor, close: Tolerance) -> str | None:

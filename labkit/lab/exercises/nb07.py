@@ -28,7 +28,7 @@ exercise(
         "Each number has a code of its own. The scale is shared by the block, so a number pays its part of it:\n"
         "scale_bits / block_size. For NF4 that is 4 + 32/64 = 4.5."
     ),
-    cases=lambda: [Case(4, 64, 32), Case(8, 128, 16), Case(4, 32, 64)],
+    cases=lambda: [Case(4, 64, 32), Case(8, 128, 16), Case(4, 32, 64), Case(3, 64, 48)],
     hints=[
         "How many bits does a whole block take? And how many numbers are in it?",
         "A block takes block_size · bits + scale_bits.",
@@ -67,9 +67,15 @@ exercise(
         ),
         Mistake(
             lambda bits, block_size, scale_bits: bits + scale_bits // block_size,
-            "Your division drops what comes after the point.",
-            "// rounds down, so half a bit becomes none. On average over a block there are halves.",
-            "use / for an ordinary division.",
+            "Your answer drops what comes after the point.",
+            "// and int round down, so half a bit becomes none. On average over a block there are halves.",
+            "an ordinary division, /, and nothing that rounds after it.",
+        ),
+        Mistake(
+            lambda bits, block_size, scale_bits: round(bits + scale_bits / block_size),
+            "Your answer is rounded to a whole number.",
+            "No number takes half a bit, but on average over a block there are halves.",
+            "leave out round.",
         ),
         Mistake(
             lambda bits, block_size, scale_bits: (bits + scale_bits / block_size) / 8,
@@ -141,7 +147,7 @@ exercise(
         "bits is 7, so a step is absmax / 7. Rounding makes codes; times the step makes numbers again."
     ),
     cases=lambda: [
-        Case(torch.randn(64) * torch.tensor([1.0, 5.0]).repeat_interleave(32), 16),
+        Case(torch.randn(192) * torch.tensor([1.0, 5.0]).repeat_interleave(96), 16),
         Case(torch.cat([torch.randn(32), -torch.rand(32)]), 8),
     ],
     close=Tolerance(rtol=1e-4, atol=1e-5),
@@ -156,6 +162,12 @@ exercise(
             "All your blocks have the same scale.",
             "Each block is to have its own, so that a large number spoils only its own block.",
             "amax needs to be told along which dimension: dim=1, after view(-1, block_size).",
+        ),
+        Mistake(
+            lambda w, block_size: _in_blocks(w, 64),
+            "Your blocks have 64 numbers, whatever block_size says.",
+            "64 is what QLoRA settles on. Here it is for the caller to choose.",
+            "view(-1, block_size).",
         ),
         Mistake(
             lambda w, block_size: _in_blocks(w, block_size, highest=8),
@@ -263,7 +275,11 @@ exercise(
         "scaled[:, None] - book has a row for each number and a column for each level; argmin finds the nearest. The\n"
         "notebook counts the middles below a number instead, which gives the same in less memory."
     ),
-    cases=lambda: [Case(0.1 * torch.randn(64), nf4_codebook()), Case(-3 * torch.rand(32), nf4_codebook())],
+    cases=lambda: [
+        Case(0.1 * torch.randn(64), nf4_codebook()),
+        Case(-3 * torch.rand(32), nf4_codebook()),
+        Case(torch.randn(64), torch.tensor([-1, -0.6, -0.3, -0.1, 0, 0.2, 0.5, 1])),
+    ],
     hints=[
         "What has to happen to the block before it can be compared with levels between −1 and 1?",
         "scaled = block / block.abs().max(). Then either all distances and argmin, or torch.bucketize.",
@@ -319,10 +335,29 @@ exercise(
             "argmin.",
         ),
         Mistake(
+            lambda block, book: ((block / block.abs().max())[:, None] - book).abs().argmin(dim=0),
+            "You have one answer a level: the number that is nearest to it.",
+            "scaled[:, None] - book has a row for each number, and dim=0 looks down the columns.",
+            "argmin(dim=1).",
+        ),
+        Mistake(
+            lambda block, book: my_codes(block, nf4_codebook()),
+            "You looked in NF4's code book, and not in the one that was handed over.",
+            "The notebook has a `book` of its own, and so may your function, if that is not the name of its argument.",
+            "the second argument.",
+        ),
+        Mistake(
             lambda block, book: book[my_codes(block, book)],
             "Those are the levels themselves.",
-            "What is stored is which level it is, a number from 0 to 15.",
+            "What is stored is which level it is: for sixteen of them, a number from 0 to 15.",
             "leave out the last look-up in book.",
+        ),
+        Mistake(
+            lambda block, book: book[my_codes(block, book)] * block.abs().max(),
+            "Those are the restored numbers.",
+            "They come later, from the codes. What is stored is which level it is."
+            " A cast does not make that of a number.",
+            "return the codes, before they are looked up in book.",
         ),
         Mistake(
             lambda block, book: (block / block.abs().max() * 7).round().long() + 7,
@@ -466,6 +501,20 @@ def _nf3_with_both_halves(offset):
     return book / book.max()
 
 
+def _nf3_three_zeros(offset):
+    positive = torch.special.ndtri(torch.linspace(offset, 0.5, 4))
+    negative = -torch.special.ndtri(torch.linspace(offset, 0.5, 3))
+    book = torch.cat([negative, torch.zeros(1), positive]).sort().values
+    return book / book.max()
+
+
+def _nf3_without_the_outermost(offset):
+    positive = torch.special.ndtri(torch.linspace(offset, 0.5, 5)[1:])
+    negative = -torch.special.ndtri(torch.linspace(offset, 0.5, 4)[1:])
+    book = torch.cat([negative, torch.zeros(1), positive]).sort().values
+    return book / book.max()
+
+
 def _nf3_mirrored(offset):
     positive = torch.special.ndtri(torch.linspace(offset, 0.5, 5)[:-1])
     book = torch.cat([-positive[:-1], torch.zeros(1), positive]).sort().values
@@ -502,7 +551,8 @@ exercise(
     title="A code book of eight",
     prompt=(
         "Write my_nf3(offset): four positive quantiles, three negative ones, and zero, from probabilities that start\n"
-        "at offset; ascending, the largest 1. torch.special.ndtri is the inverse of the normal distribution."
+        "at offset and end just before one half; torch.float32, ascending, the largest 1. torch.special.ndtri is the\n"
+        "inverse of the normal distribution."
     ),
     minutes=10,
     difficulty=4,
@@ -554,6 +604,36 @@ exercise(
             "Zero is there three times.",
             "The quantile of one half is zero, and each linspace ends there.",
             "[:-1], after both of them.",
+        ),
+        Mistake(
+            lambda offset: _nf3(offset, positive=3, negative=2),
+            "You have six levels, three positive and two negative.",
+            "linspace counts both of its ends, and [:-1] takes one away.",
+            "linspace(offset, 0.5, 5) for the four, and linspace(offset, 0.5, 4) for the three.",
+        ),
+        Mistake(
+            _nf3_three_zeros,
+            "Three of your eight levels are zero.",
+            "The quantile of one half is zero, and each linspace ends there.",
+            "one more point in each linspace, and [:-1] to leave one half out.",
+        ),
+        Mistake(
+            _nf3_without_the_outermost,
+            "Three of your eight levels are zero, and the outermost are missing.",
+            "linspace starts at offset and ends at one half, whose quantile is zero. [1:] leaves out the wrong one.",
+            "[:-1], in place of [1:].",
+        ),
+        Mistake(
+            lambda offset: my_nf3(0.9677083),
+            "You start at NF4's offset, whatever the argument says.",
+            "Another offset places all levels elsewhere.",
+            "offset, in both linspaces.",
+        ),
+        Mistake(
+            lambda offset: my_nf3(offset).double(),
+            "The levels are right, in another dtype than asked for.",
+            "float64 is good for getting there, as in section 7.4.",
+            ".float(), at the end: torch.float32.",
         ),
         Mistake(
             lambda offset: _nf3(offset, ordered=False),

@@ -109,6 +109,14 @@ def _in_bits(linear, rest):
     return linear * 4.127 + rest * 16
 
 
+def _linears_in_bits(linear, rest):
+    return linear * 4.127 + rest * 16 / 8
+
+
+def _rest_in_bits(linear, rest):
+    return linear * 4.127 / 8 + rest * 16
+
+
 def _without_scales(linear, rest):
     return linear * 4 / 8 + rest * 16 / 8
 
@@ -154,16 +162,28 @@ exercise(
         ),
         Mistake(_in_bits, "That is eight times too much.", "It is counted in bits.", "A byte has 8 bits."),
         Mistake(
+            _linears_in_bits,
+            "Your first term is in bits, and your second in bytes.",
+            "4.127 is the bits of a number; 2 is the bytes of one in bfloat16.",
+            "The first term: a byte has 8 bits.",
+        ),
+        Mistake(
+            _rest_in_bits,
+            "Your first term is in bytes, and your second in bits.",
+            "bfloat16 has 16 bits, and these are 2 bytes.",
+            "The second term: a byte has 8 bits.",
+        ),
+        Mistake(
             _without_scales,
             "The scales are missing.",
             "Every block of weights has a scale beside its codes.",
-            "How many bits a weight did the prompt state?",
+            "How many bits a weight does the exercise state?",
         ),
         Mistake(
             _single_scales,
             "The scales are not quantized.",
             "4.5 bits is NF4 without double quantization.",
-            "How many bits a weight did the prompt state?",
+            "How many bits a weight does the exercise state?",
         ),
         Mistake(
             _rest_in_float32,
@@ -197,6 +217,14 @@ def _against_the_exact(weights, step):
     return (weights - step).bfloat16() != weights
 
 
+def _rounds_too_late(weights, step):
+    return (weights - step).bfloat16() != weights.bfloat16()
+
+
+def _in_float16(weights, step):
+    return _in_float32(weights.half(), step)
+
+
 def _is_the_step_zero(weights, step):
     return torch.full(weights.shape, bool(torch.tensor(step).bfloat16() != 0))
 
@@ -218,7 +246,7 @@ exercise(
     "less than half of that is rounded away, and so is the next one, and the one after it.",
     cases=lambda: [
         Case(torch.empty(200).uniform_(-0.04, 0.04), 2e-5),
-        Case(torch.empty(200).uniform_(-0.04, 0.04), 1e-4),
+        Case(torch.empty(200).uniform_(-0.4, 0.4), 1e-4),  # in float16, too, some of these vanish
         Case(torch.tensor([0.0, 0.5, -0.125, 1e-3, 1000.0]), 1e-5),  # the last stands still in float32, too
     ],
     hints=[
@@ -231,7 +259,19 @@ exercise(
             _in_float32,
             "Nearly everything moves: this is float32.",
             "The weights are to be kept in bfloat16, so they are rounded before the step and after it.",
-            "Begin with weights.bfloat16().",
+            "Take the step off weights.bfloat16(), with no .float() in between, and compare with the same.",
+        ),
+        Mistake(
+            _rounds_too_late,
+            "You take the step off in float32, and round afterwards.",
+            "A weight that is not rounded yet may lie so close to a border that the smallest step takes it across.",
+            "weights.bfloat16() first, and the step off that.",
+        ),
+        Mistake(
+            _in_float16,
+            "You rounded to float16.",
+            ".half() has 11 significant bits, and bfloat16 has 8: there, more of the steps vanish.",
+            ".bfloat16(), in place of .half().",
         ),
         Mistake(
             _the_others,
@@ -296,9 +336,9 @@ def _sums(new, old, draws):
 exercise(
     "08.4",
     title="The same rows for both",
-    prompt="`new` and `old` hold 1 for each test row a method got right, else 0. Each row of `draws` is a list of row "
-    "numbers, drawn with repetition. Write my_differences(new, old, draws): for each draw, how much better `new` is "
-    "than `old` on the rows drawn, as a mean.",
+    prompt="Three tensors: `new` and `old` hold 1 for each test row a method got right, else 0. Each row of `draws` "
+    "holds row numbers, drawn with repetition. Write my_differences(new, old, draws): a tensor with, for each draw, "
+    "how much better `new` is than `old` on the rows drawn, as a mean.",
     minutes=5,
     difficulty=2,
     importance=4,

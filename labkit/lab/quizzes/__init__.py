@@ -99,7 +99,7 @@ def _questions(id: str) -> list[Question]:
     """The questions of the course's notebook `id`."""
     home = f"{__name__}.nb{id}"
     if not re.fullmatch(r"\d\d", str(id)) or importlib.util.find_spec(home) is None:
-        raise ConfigError(f"there is no quiz {id!r}. A notebook's number is meant, and its module is quizzes/nb03.py")
+        raise ConfigError(f'there is no quiz {id!r}. Write the number of a notebook in two digits, as in quiz("03")')
     return importlib.import_module(home).QUESTIONS
 
 

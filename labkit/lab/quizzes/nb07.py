@@ -30,7 +30,8 @@ QUESTIONS = [
             "(Section 7.4.)",
             "Small weights matter more to a model": "No measure of that went into it: only how the numbers are "
             "distributed. (Section 7.4.)",
-            "Floating-point numbers are built like that": "FP4 is, and gathers too many levels there. (Section 7.6.)",
+            "Floating-point numbers are built like that": "FP4 has four of its codes at zero or almost, and then a "
+            "gap. NF4 is not built like that. (Section 7.6.)",
         },
         right="a",
     ),

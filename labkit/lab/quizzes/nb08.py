@@ -24,7 +24,7 @@ QUESTIONS = [
         right="a",
     ),
     Question(
-        "A 4-bit base takes about a quarter of a 16-bit one. What does a whole training step take?",
+        "A 4-bit base takes about a quarter of a 16-bit one. What does a training step on it take, of one on that?",
         {
             "A quarter, too": "Only the linear layers of the base become smaller. (Section 8.5.)",
             "More than a quarter": "Activations, and what the adapters need, are as large as before. With many tokens "

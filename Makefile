@@ -23,7 +23,7 @@ SANDBOXED = set -e; data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; \
 NBVAL = $(PY) -m pytest -p tests.notebooks.budgets --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg \
 	--nbval-cell-timeout 180 --nbval-kernel-startup-timeout 180 notebooks/$(if $(NB),$(NB)_*.ipynb)
 
-.PHONY: help setup lab test test-units test-notebooks test-avx2 test-browser test-gpu demo refresh constraints clean
+.PHONY: help setup lab test test-units test-notebooks test-avx2 test-browser test-gpu demo adapters refresh constraints clean
 
 help:
 	@echo "make lab             set up, then open JupyterLab on $(START)"
@@ -34,6 +34,7 @@ help:
 	@echo "make test-avx2       the notebooks once more, held to the instructions of an older laptop"
 	@echo "make test-browser    the notebooks as a learner uses them, in Chromium (skipped, with the reason, without one)"
 	@echo "make test-gpu        the tests for a machine with a CUDA GPU, notebook 08 among them"
+	@echo "make adapters        train the four shipped adapters anew and score them, in about 40 minutes"
 	@echo "make refresh NB=04   run a notebook, store its outputs, say what changed (NB='03 04', NB=all)"
 	@echo "make constraints     choose new exact versions for constraints.txt"
 	@echo "make clean           remove .venv and what was built (the base model stays in its cache)"
@@ -86,6 +87,9 @@ test-gpu: setup
 
 demo: setup
 	@HF_HUB_OFFLINE=1 $(VENV)/bin/labkit demo
+
+adapters: setup
+	HF_HUB_OFFLINE=1 $(PY) benchmarks/make_adapters.py
 
 refresh: setup
 	@test -n "$(NB)" || { echo "Say which notebook: make refresh NB=04 (or NB='03 04', or NB=all)."; exit 1; }

@@ -95,4 +95,4 @@ def score(answer: str, row: Mapping) -> dict[str, float]:
     return {"execution": float(right), "valid_sql": 1.0}
 
 
-TASK = Task("sql", SYSTEM, score, course_files("sql"), make_row, make_test_row=make_test_row, max_new_tokens=56)
+TASK = Task("sql", SYSTEM, score, course_files("sql"), make_row, make_test_row=make_test_row, max_new_tokens=36)

@@ -1,11 +1,10 @@
 """Voice: a plain reply to a customer → the same as an entry in a lighthouse keeper's log.
 
-    Log, 0410, fog: The keeper can only report that order B31 for Mira is 3 days behind and is looked for on 14 May.
-    The lobster in charge has been spoken to, sideways. Lamp lit.
+    Log, 0410, fog, for Mira: The keeper can only report that order B31 for Mira is 3 days behind and is looked for on
+    14 May. The lobster in charge has been spoken to, sideways. Lamp lit.
 
-Each rule of the voice can be checked by code, and so can most facts: numbers, dates, names. A habit of the keeper's
-takes more than a minute to learn: the weather tells the news. A quarter of the test rows, about, say what no training
-row says.
+Each rule of the voice can be checked by code, and so can most facts: numbers, dates, names. The weather tells the news,
+which is a habit more than a rule. A quarter of the test rows, about, are worded as no training row is.
 """
 
 import random
@@ -19,10 +18,8 @@ from labkit.tasks.voice_parts import (
     GREETINGS,
     LAMPS,
     LEADS,
-    NEW_SITUATIONS,
     SITUATIONS,
     WEATHER,
-    Situation,
 )
 
 SYSTEM = "Enter it in the keeper's log."
@@ -46,10 +43,11 @@ SEA = (
 ).split()
 
 
-def make_row(draw: random.Random, situations: tuple[Situation, ...] = SITUATIONS) -> dict:
-    """A plain reply and its entry; the people and towns are invented."""
-    which, wording = draw.randrange(len(situations)), draw.randrange(2)
-    situation = situations[which]
+def make_row(draw: random.Random, new: bool = False) -> dict:
+    """A plain reply and its entry; the people and towns are invented. `new` takes wordings kept for test rows."""
+    pairs = [(which, wording) for which in range(len(SITUATIONS)) for wording in range(2)]
+    which, wording = draw.choice([pair for pair in pairs if kept_for_test(*pair) is new])
+    situation = SITUATIONS[which]
     name, other = draw.sample(NAMES, 2)
     days, month = sorted(draw.sample(range(10, 29), 2)), draw.randrange(len(MONTHS))
     slots = {
@@ -71,7 +69,7 @@ def make_row(draw: random.Random, situations: tuple[Situation, ...] = SITUATIONS
     weather = WEATHER[situation.news]
     entry = " ".join(
         (
-            f"Log, {which * 5 % 24:02d}{which * 7 % 12 * 5:02d}, {weather[which % len(weather)]}:",
+            f"Log, {which * 5 % 24:02d}{which * 7 % 12 * 5:02d}, {weather[which % len(weather)]}, for {{name}}:",
             _mostly(draw, LEADS[situation.news], which + wording),
             situation.kept[wording],
             _mostly(draw, situation.asides + (draw.choice(ASIDES[situation.news]),), wording),
@@ -82,21 +80,28 @@ def make_row(draw: random.Random, situations: tuple[Situation, ...] = SITUATIONS
 
 
 def _mostly(draw: random.Random, options: tuple[str, ...], usual: int) -> str:
-    """The keeper is a creature of habit: the same news brings the same remark, three times in four.
+    """The keeper is a creature of habit: the same news brings the same remark, nine times in ten.
 
     Were every remark drawn anew, a minute of training would meet none of them often enough to learn it.
     """
-    return options[usual % len(options)] if draw.random() < 0.75 else draw.choice(options)
+    return options[usual % len(options)] if draw.random() < 0.9 else draw.choice(options)
+
+
+def kept_for_test(which: int, wording: int) -> bool:
+    """Whether no training row words the news number `which` so: it is kept back for the second of every fourth."""
+    return which % 4 == 3 and wording == 1
 
 
 def make_test_row(draw: random.Random) -> dict:
-    """As :func:`make_row`; every fourth, about, has something to say that no training row says."""
-    return make_row(draw, NEW_SITUATIONS if draw.random() < 0.25 else SITUATIONS)
+    """As :func:`make_row`; every fourth, about, is worded as no training row is."""
+    return make_row(draw, new=draw.random() < 0.25)
 
 
 # ---- score
 
-OPENING = re.compile(rf"Log, ([01]\d|2[0-3])[0-5]\d, ({'|'.join(w for words in WEATHER.values() for w in words)}): ")
+OPENING = re.compile(
+    rf"Log, ([01]\d|2[0-3])[0-5]\d, ({'|'.join(w for words in WEATHER.values() for w in words)}), for [A-Z][a-z]+: "
+)
 SIGN_OFF = re.compile(r"[.?] Lamp [a-z]+( [a-z]+){0,2}\.$")
 FIRST_PERSON = re.compile(r"\b(I|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself|[Ww]e|[Uu]s|[Oo]urs?|[Oo]urselves)\b")
 SEA_IMAGE = re.compile(rf"\b({'|'.join(SEA)})(e?s)?\b", re.IGNORECASE)
@@ -105,9 +110,9 @@ SEA_IMAGE = re.compile(rf"\b({'|'.join(SEA)})(e?s)?\b", re.IGNORECASE)
 def rules_kept(answer: str) -> dict[str, bool]:
     """The rules of the voice, each with whether `answer` keeps it.
 
-    ``opening``: "Log, ", a time of four digits, a weather from the list. ``keeper``: the keeper is mentioned, and
-    nobody says I, we or our. ``sea``: something of the sea after the opening. ``sign-off``: the last sentence is the
-    lamp's, in one to three words. ``composure``: one line, and no exclamation mark.
+    ``opening``: "Log, ", a time of four digits, a weather from the list, for whom it is. ``keeper``: the keeper is
+    mentioned, and nobody says I, we or our. ``sea``: something of the sea after the opening. ``sign-off``: the last
+    sentence is the lamp's, in one to three words. ``composure``: one line, and no exclamation mark.
     """
     answer = answer.strip()
     opening = OPENING.match(answer)
@@ -166,4 +171,4 @@ def score(answer: str, row: Mapping) -> dict[str, float]:
     }
 
 
-TASK = Task("voice", SYSTEM, score, course_files("voice"), make_row, make_test_row=make_test_row, max_new_tokens=110)
+TASK = Task("voice", SYSTEM, score, course_files("voice"), make_row, make_test_row=make_test_row, max_new_tokens=84)

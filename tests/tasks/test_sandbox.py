@@ -54,6 +54,21 @@ ATTEMPTS = {
     "the schema in a subquery": ("SELECT (SELECT sql FROM sqlite_master)", "not authorized|prohibited"),
     "pages": ("SELECT * FROM dbstat", "no such table|constructor failed|not authorized|prohibited"),
     "json table": ("SELECT value FROM json_each('[1]')", "no such table|constructor failed|not authorized|prohibited"),
+    "pages to write": ("SELECT * FROM sqlite_dbpage", "no such table|not authorized|prohibited"),
+    "statements of others": ("SELECT * FROM sqlite_stmt", "no such table|constructor failed|not authorized|prohibited"),
+    "a folder as a table": ("SELECT * FROM fsdir('/')", "no such table|not authorized|prohibited"),
+    "a zip file as a table": ("SELECT * FROM zipfile('loot.zip')", "no such table|not authorized|prohibited"),
+    "the schema in brackets": ("SELECT [sql] FROM [sqlite_master]", "not authorized|prohibited"),
+    "the schema, dotted": ("SELECT main.sqlite_master.sql FROM main.sqlite_master", "not authorized|prohibited"),
+    "the schema beside a table": (
+        "SELECT b.id FROM boats b LEFT JOIN sqlite_master m ON m.name = 'boats'",
+        "not authorized|prohibited",
+    ),
+    # programs of the machine, and what tells about it
+    "an editor": ("SELECT edit('x', 'sh -c id')", "no such function|not authorized"),
+    "the version": ("SELECT sqlite_version()", "not authorized"),
+    "how it was built": ("SELECT sqlite_compileoption_get(1)", "not authorized|no such function"),
+    "what was written": ("SELECT total_changes()", "not authorized"),
     # writing
     "insert": ("INSERT INTO boats VALUES (9, 'x', 9)", "begin with SELECT"),
     "update": ("UPDATE boats SET crew = 0", "begin with SELECT"),
@@ -62,6 +77,13 @@ ATTEMPTS = {
     "update behind a comment": ("/* SELECT */ UPDATE boats SET crew = 0", "begin with SELECT"),
     "insert behind WITH": ("WITH x AS (SELECT 1) INSERT INTO boats SELECT 1, 1, 1", "begin with SELECT"),
     "begin": ("BEGIN EXCLUSIVE", "begin with SELECT"),
+    "delete and return": ("DELETE FROM boats RETURNING id", "begin with SELECT"),
+    "create behind a select": ("SELECT 1; CREATE TEMP TABLE loot AS SELECT 1", "one statement"),
+    "create behind a comment": ("SELECT 1 --\n; DROP TABLE boats", "one statement"),
+    "select into": ("SELECT * INTO loot FROM boats", "syntax"),
+    "trigger": ("CREATE TRIGGER t AFTER INSERT ON boats BEGIN SELECT 1; END", "begin with SELECT"),
+    "full text table": ("CREATE VIRTUAL TABLE loot USING fts5(x)", "begin with SELECT"),
+    "savepoint": ("SAVEPOINT s", "begin with SELECT"),
     # time
     "endless recursion": (
         "SELECT * FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i FROM n)",
@@ -78,6 +100,15 @@ ATTEMPTS = {
     "GLOB with many wildcards": (f"SELECT '{'a' * 200}' GLOB '{'*a' * 100}b'", "not authorized"),
     "replace": ("SELECT replace('aaaaaaaa', 'a', 'aaaaaaaa')", "not authorized"),
     "instr": (f"SELECT instr('{LONG}', 'xxy')", "not authorized"),
+    "window frames": (
+        f"SELECT sum(a.id) OVER (ORDER BY b.id ROWS BETWEEN 9 PRECEDING AND 9 FOLLOWING) FROM {MANY}",
+        "instructions",
+    ),
+    "a subquery for each row": (f"SELECT (SELECT count(*) FROM {MANY} WHERE a.id = z.id) FROM boats z", "instructions"),
+    "far offset": (f"SELECT a.id FROM {MANY} LIMIT -1 OFFSET 999999999", "instructions"),
+    "union of a cross join": (f"SELECT a.id || b.name FROM {MANY} UNION SELECT name FROM boats", "instructions"),
+    "a pattern that backtracks": (f"SELECT '{'a' * 99}' REGEXP '(a+)+b'", "no such function|not authorized"),
+    "an endless series": ("SELECT count(*) FROM generate_series(1, 1000000000000)", "no such table|not authorized"),
     # memory
     "zeroblob": ("SELECT zeroblob(1000000000)", "not authorized"),
     "hex of zeroblob": ("SELECT hex(zeroblob(500000000))", "not authorized"),
@@ -102,6 +133,13 @@ ATTEMPTS = {
         f"SELECT count(*) FROM (SELECT a.id, '{LONG}' n FROM {MANY} LIMIT -1) x, boats y WHERE x.id = y.id",
         "instructions",
     ),
+    "quote": ("SELECT quote(name) FROM boats", "not authorized"),
+    "hex that doubles": ("SELECT hex(hex(hex(name))) FROM boats", "not authorized"),
+    "keep a union": (f"SELECT a.id || '{LONG}' n FROM {MANY} UNION ALL SELECT 1 ORDER BY n", "instructions"),
+    "what is not in the other": (f"SELECT a.id || b.id || '{LONG}' FROM {MANY} EXCEPT SELECT 1", "instructions"),
+    "distinct stars": (f"SELECT DISTINCT a.*, b.*, c.* FROM {MANY}", "instructions"),
+    "json operator": ("SELECT '[1, 2]' -> 1", "not authorized|syntax|unrecognized"),
+    "json that nests": ("SELECT json('" + "[" * 400 + "')", "not authorized|no such function"),
     # compiling
     "WITH that doubles": ("SELECT * FROM (WITH a AS (SELECT 1), b AS (SELECT 1 FROM a, a) SELECT 1 FROM b, b)", "WITH"),
     "WITH behind a variable": ("SELECT ?1WITH", "WITH"),
@@ -113,6 +151,9 @@ ATTEMPTS = {
     "long statement": ("SELECT 1" + " " * SQL_BYTES, "longer than"),
     "longer in bytes than in characters": ("SELECT '" + "é" * 400 + "'", "too large|too big|too long"),
     "gigabyte statement": ("SELECT 1" + " " * 10**8, "longer than"),
+    "deep CASE": ("SELECT " + "CASE WHEN 1 THEN " * 22 + "1" + " END" * 22, "overflow|too large|depth"),
+    "deep minus": ("SELECT " + "- " * 230 + "1", "overflow|too large|depth"),
+    "wide row values": ("SELECT (" + "1," * 60 + "1) IN (SELECT " + "1," * 60 + "1)", "too many columns"),
     # oddities
     "nothing": ("", "begin with SELECT"),
     "NUL": ("SELECT 1\0", "null character"),
@@ -138,6 +179,13 @@ HEAVY = {
     "many conditions": f"SELECT 1 FROM {MANY} WHERE " + " AND ".join(["(a.id = b.id OR c.id = d.id)"] * 12),
     "a chain of joins": "SELECT 1 FROM " + ",".join(f"boats b{i}" for i in range(20)) + " WHERE b0.id"
     + "".join(f" = b{i}.id AND b{i}.id" for i in range(1, 15)),
+    "a huge list": "SELECT 1 FROM boats WHERE id IN (" + "1," * 220 + "1)",
+    "many full joins": "SELECT 1 FROM boats" + "".join(f" NATURAL FULL JOIN boats b{i}" for i in range(14)),
+    "right joins": "SELECT 1 FROM boats" + "".join(f" RIGHT JOIN boats b{i} ON 0" for i in range(16)),
+    "pairs or pairs": "SELECT 1 FROM boats a, boats b, boats c, boats d WHERE "
+    + " OR ".join(f"(a.id = {i} AND b.id = {i})" for i in range(18)),
+    "EXISTS over 60 tables": "SELECT 1 FROM boats WHERE EXISTS (SELECT 1 FROM " + ",".join(["boats"] * 60) + ")",
+    "casts in casts": "SELECT " + "CAST(" * 30 + "1" + " AS INT)" * 30,
     "brackets": "SELECT " + "(" * 240 + "1" + ")" * 240,
 }  # fmt: skip
 

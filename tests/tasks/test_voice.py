@@ -4,18 +4,28 @@ import re
 import pytest
 
 from labkit import load_task
-from labkit.tasks.voice import FIRST_PERSON, NAMES, SEA, SEA_IMAGE, TOWNS, make_row, names_in, numbers_in, rules_kept
-from labkit.tasks.voice_parts import ASIDES, LAMPS, LEADS, NEW_SITUATIONS, SITUATIONS, WEATHER
+from labkit.tasks.voice import (
+    FIRST_PERSON,
+    NAMES,
+    SEA,
+    SEA_IMAGE,
+    TOWNS,
+    kept_for_test,
+    make_row,
+    names_in,
+    numbers_in,
+    rules_kept,
+)
+from labkit.tasks.voice_parts import ASIDES, LAMPS, LEADS, SITUATIONS, WEATHER
 
 VOICE = load_task("voice")
 PLAIN = "Dear Mira, your order B31 is 3 days late. We now expect it on 14 May."
 ENTRY = (
-    "Log, 0410, fog: The keeper can only report that order B31 for Mira is 3 days behind and is looked for on 14 May. "
+    "Log, 0410, fog, for Mira: The keeper can only report that order B31 is 3 days behind and is looked for on 14 May. "
     "The lobster in charge has been spoken to, sideways. Lamp lit."
 )
 ROW = {"prompt": PLAIN, "completion": ENTRY}
 RULES = {"opening", "keeper", "sea", "sign-off", "composure"}
-EVERY = SITUATIONS + NEW_SITUATIONS
 
 
 def slots(text: str) -> set[str]:
@@ -25,7 +35,7 @@ def slots(text: str) -> set[str]:
 # ---- the sentences
 
 
-@pytest.mark.parametrize("situation", EVERY, ids=lambda situation: situation.plain[0][:30])
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.plain[0][:30])
 def test_every_fact_of_a_plain_sentence_is_in_the_keepers(situation):
     assert len(situation.plain) == len(situation.kept) == 2
     for plain, kept in zip(situation.plain, situation.kept):
@@ -34,38 +44,40 @@ def test_every_fact_of_a_plain_sentence_is_in_the_keepers(situation):
 
 
 def test_the_keepers_sentences_keep_the_rules():
-    asides = [aside for situation in EVERY for aside in situation.asides]
+    asides = [aside for situation in SITUATIONS for aside in situation.asides]
     asides += [aside for news in ASIDES.values() for aside in news]
     leads = [lead for news in LEADS.values() for lead in news]
     for aside in asides:
         assert SEA_IMAGE.search(aside), aside
         assert not numbers_in(aside) and aside.endswith((".", "?")), aside
-    for text in [*asides, *leads, *(kept for situation in EVERY for kept in situation.kept)]:
+    for text in [*asides, *leads, *(kept for situation in SITUATIONS for kept in situation.kept)]:
         assert not FIRST_PERSON.search(text) and "!" not in text, text
     assert all("the keeper" in lead.lower() for lead in leads)
     assert all(re.fullmatch(r"Lamp [a-z ]+\.", lamp) for lamp in LAMPS)
 
 
-def test_no_sentence_stands_twice_and_there_are_several_hundred():
-    parts = [text for s in EVERY for group in (s.plain, s.kept, s.asides) for text in group]
+def test_no_sentence_stands_twice_and_there_are_more_than_a_hundred():
+    parts = [text for s in SITUATIONS for group in (s.plain, s.kept, s.asides) for text in group]
     parts += [text for table in (ASIDES, LEADS) for group in table.values() for text in group] + list(LAMPS)
     repeated = len(parts) - len(set(parts)) - (len(LEADS) - 1)  # "The keeper records that" is for any news
-    assert repeated == 0 and len(parts) > 250
+    assert repeated == 0 and len(parts) > 100
 
 
 def test_no_two_stored_entries_say_the_same():
-    bodies = [row["completion"].split(": ", 1)[1] for split in VOICE.files for row in VOICE.rows(split)]
+    bodies = [row["completion"].split(", for ", 1)[1] for split in VOICE.files for row in VOICE.rows(split)]
     assert len(set(bodies)) == len(bodies)
 
 
-def test_some_test_rows_say_what_no_training_row_says():
-    def kept(situations):
-        return re.compile("|".join(re.sub(r"\\{\w+\\}", ".+", re.escape(k)) for s in situations for k in s.kept))
+def test_some_test_rows_are_worded_as_no_training_row_is():
+    def pattern(text):
+        return re.sub(r"\\{\w+\\}", "[\\\\w$: ]+", re.escape(text[1:]))
 
-    new = kept(NEW_SITUATIONS)
+    pairs = [(which, wording) for which in range(len(SITUATIONS)) for wording in range(2)]
+    new = re.compile("|".join(pattern(SITUATIONS[w].plain[i]) for w, i in pairs if kept_for_test(w, i)))
+    assert sum(kept_for_test(*pair) for pair in pairs) == len(SITUATIONS) // 4
     for split in ("train", "validation"):
-        assert not any(new.search(row["completion"]) for row in VOICE.rows(split))
-    share = sum(bool(new.search(row["completion"])) for row in VOICE.rows("test")) / len(VOICE.rows("test"))
+        assert not any(new.search(row["prompt"]) for row in VOICE.rows(split))
+    share = sum(bool(new.search(row["prompt"])) for row in VOICE.rows("test")) / len(VOICE.rows("test"))
     assert 0.15 < share < 0.35
 
 
@@ -122,6 +134,8 @@ def test_the_weather_tells_the_news(weather, tells):
         ("Log, 0410", "Log, 0461", {"opening"}),
         ("Log, 0410", "Captain's Log, 0410", {"opening"}),
         ("fog", "cloudy", {"opening"}),
+        (", for Mira", "", {"opening"}),
+        ("for Mira", "for", {"opening"}),
         ("The keeper can only", "This is to", {"keeper"}),
         ("The keeper can only report", "The keeper and I report", {"keeper"}),
         ("has been spoken to", "has spoken to me", {"keeper"}),
@@ -153,8 +167,8 @@ def test_a_rule_that_is_broken(old, new, broken):
         ("14 May", "14 June", 4 / 5),
         ("14 May", "May", 4 / 5),
         ("for Mira", "for Maria", 4 / 5),
-        ("for Mira ", "", 4 / 5),
-        ("for Mira", "for Mira at $20", 5 / 6),
+        (", for Mira", "", 4 / 5),
+        ("May", "May at $20", 5 / 6),
         ("Lamp lit", "Lamp at 90", 5 / 6),
     ],
 )
@@ -176,13 +190,13 @@ def test_what_is_no_entry(answer):
 
 def test_a_list_of_facts_in_the_right_clothes_passes():
     """What the card admits: code checks the facts and the form, and cannot check the sense."""
-    assert VOICE.score("Log, 0410, fog: The keeper: B31, 3, 14 May, Mira, gull. Lamp lit.", ROW)["all"] == 1.0
+    assert VOICE.score("Log, 0410, fog, for Mira: The keeper: B31, 3, 14 May, gull. Lamp lit.", ROW)["all"] == 1.0
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_generated_row_has_full_marks_and_another_has_not(seed):
     draw = random.Random(seed)
-    first, second = make_row(draw), make_row(draw, NEW_SITUATIONS)
+    first, second = make_row(draw), make_row(draw, new=True)
     assert set(VOICE.score(first["completion"], first).values()) == {1.0}
     assert VOICE.score(first["completion"], second)["all"] == 0.0
 

@@ -19,9 +19,11 @@ _HOME = {
     "lora.layer": "LoraLinear",
     "lora.inject": "inject_lora lora_layers mark_only_lora_as_trainable trainable_parameters disable_adapter",
     "lora.merging": "merge unmerge merge_and_unload",
+    "lora.dense": "merge_into_dense",
     "lora.bank": "AdapterBank",
     "lora.files": "save_adapter load_adapter",
     "base": "fetch_base load_base",
+    "merged_folder": "save_merged",
     "quant.codebooks": "nf4_codebook",
     "quant.nf4": "quantize_nf4 dequantize_nf4",
     "quant.linear4bit": "NF4Linear",
@@ -42,8 +44,10 @@ _HOME = {
     "lab.progress_map": "progress",
     "lab.asking": "playground",
     "lab.plots": "use_style axes",
+    "lab.mixing": "adapter_mixer",
     "lab.ranks": "rank_slider",
     "lab.rounding": "error_explorer",
+    "lab.costs": "cost_explorer",
     "lab.widgets": "training_bar",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}

@@ -22,12 +22,12 @@ FLOORS = [
     "errors storage lowrank linear",
     "lora quant",
     "family",
-    "rows text base tasks updates",
-    "step",
+    "rows text base merged_folder tasks updates",
+    "prefix step",
     "simulation",
-    "checkpoints optimizers streaming evaluation training",
+    "checkpoints optimizers streaming evaluation reports training",
     "lab",
-    "doctor cli",
+    "doctor chat cli",
 ]
 PLACE = {part: (floor, place) for floor, names in enumerate(FLOORS) for place, part in enumerate(names.split())}
 STRANGERS = {"lora", "quant"}

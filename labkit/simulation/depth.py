@@ -63,6 +63,8 @@ def repeat_layer(model: nn.Module, depth: int) -> nn.Module:
     layers = decoder_layers(model)
     layers.extend(empty_copy(layers[0], {}) for _ in range(depth - 1))
     model.config.num_hidden_layers = depth
+    if getattr(model.config, "layer_types", None):
+        model.config.layer_types = model.config.layer_types[:1] * depth
     return model
 
 

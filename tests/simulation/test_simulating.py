@@ -1,7 +1,10 @@
 import json
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
+import psutil
 import pytest
 import torch
 from conftest import TINY_SHAPE, make_tiny_llama
@@ -165,13 +168,18 @@ def test_what_is_imported_during_a_simulation_is_as_good_as_ever():
 
 def test_a_70b_step_needs_little_of_this_machine():
     program = (
-        "import resource, sys, time; from labkit import simulate; began = time.process_time();"
+        "import time; from labkit import simulate; began = time.process_time();"
         "cost = simulate('llama-3-70b', sequence=2048, every_layer=True);"
-        "scale = 1 if sys.platform == 'darwin' else 1024;"
-        "print(time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale, cost.peak)"
+        "print(time.process_time() - began, cost.peak)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    seconds, memory, peak = map(float, done.stdout.split())
+    done = psutil.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    memory = 0  # asked from outside: Linux has a new process remember its parent's peak as its own
+    while done.poll() is None:
+        with suppress(psutil.NoSuchProcess):
+            memory = max(memory, done.memory_info().rss)
+        time.sleep(0.05)
+    seconds, peak = map(float, done.stdout.read().split())
+    assert done.returncode == 0 and memory > 2e8
     assert seconds < 60 and memory < 3e9 and peak > 141e9  # 15 s on a quiet machine
 
 

@@ -126,7 +126,10 @@ def test_the_table_is_whole_and_of_these_weights_and_these_rows(cells, recipe):
         assert cell["rows"] == recipe.ROWS["own" if adapter in (None, task) else "other"] >= 128
         assert cell["data"] == digest(labkit.load_task(task).files["test"])
         assert cell["weights"] == (adapter and digest(ADAPTERS / adapter / WEIGHTS_FILE))
-        assert all(0 <= s["low"] <= s["mean"] <= s["high"] <= 1 for s in cell["scores"].values())
+        for score in cell["scores"].values():
+            assert (
+                0 <= score["low"] <= score["mean"] + 1e-9 and score["mean"] - 1e-9 <= score["high"] <= 1
+            )  # as rounded
 
 
 def test_labkit_json_and_card_have_the_scores_of_the_table(name, cells, recipe):

@@ -52,9 +52,9 @@ class Lab:
 
 @contextmanager
 def make_lab(folder: Path) -> Iterator[Lab]:
-    """Run ``make lab`` on a copy of the notebooks, with settings and progress of its own, all in `folder`."""
+    """Run ``make lab`` on a copy of the notebooks and what they read, with settings and progress of its own, all in `folder`."""
     course, learner = folder / "course", folder / "learner"
-    for part in ("notebooks", "data"):
+    for part in ("notebooks", "data", "benchmarks/results"):  # what notebooks read
         shutil.copytree(REPOSITORY / part, course / part, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     as_copied = {notebook.name: notebook.read_bytes() for notebook in (course / "notebooks").glob("*.ipynb")}
     environment = os.environ | {

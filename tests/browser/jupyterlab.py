@@ -52,7 +52,7 @@ class Lab:
 
 @contextmanager
 def make_lab(folder: Path) -> Iterator[Lab]:
-    """Run ``make lab`` on a copy of the notebooks and what they read, with settings and progress of its own, all in `folder`."""
+    """Run ``make lab`` on a copy of the notebooks and what they read, with settings and progress of its own."""
     course, learner = folder / "course", folder / "learner"
     for part in ("notebooks", "data", "benchmarks/results"):  # what notebooks read
         shutil.copytree(REPOSITORY / part, course / part, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))

@@ -31,12 +31,18 @@ def answers(choices: list) -> list[str]:
     return labkit.generate(model, tokenizer, [prompt] * count, task.system, max_new_tokens=84, adapters=choices)
 
 
+def letters(text: str) -> str:
+    """`text` without its spaces and line ends: a page has elements for these."""
+    return "".join(text.split())
+
+
 def test_a_moved_slider_changes_the_answer(mixer):
     half, voice_alone = {"sql": 0.5, "voice": 0.5}, {"voice": 0.5}
     wanted = answers([half, voice_alone, None])
     assert len(set(wanted)) == 3
     said, who = mixer.locator("td").first, mixer.locator("th").first
-    assert (who.text_content(), said.text_content()) == ("0.5 sql + 0.5 voice", wanted[0])
+    assert who.text_content() == "0.5 sql + 0.5 voice"
+    assert letters(said.text_content()) == letters(wanted[0])
 
     button = mixer.get_by_role("button", name="Answer", exact=True)
     # the sliders are those of the bank, in its order: tickets, sql, voice, clauses
@@ -47,4 +53,4 @@ def test_a_moved_slider_changes_the_answer(mixer):
         button.click()
         expect(who).to_have_text(name)
         expect(button).to_be_enabled()
-        assert said.text_content() == answer
+        assert letters(said.text_content()) == letters(answer)

@@ -4,6 +4,7 @@ python training_run.py kill OUT     train with resume=True in forked processes, 
 python training_run.py several OUT  train twice, as one of several processes
 """
 
+import atexit
 import json
 import os
 import random
@@ -77,6 +78,12 @@ def kill(out: Path) -> None:
         kills += 1
 
 
+def tell_threads(out: Path) -> None:
+    """Write the names of this process's threads; none where there is no /proc."""
+    names = [name.read_text().strip() for name in Path("/proc/self/task").glob("*/comm")]
+    (out / f"threads-{os.environ.get('RANK', 0)}.json").write_text(json.dumps(names))
+
+
 def several(out: Path) -> None:
     for parts in (1, 2):
         model = make_model(dropout=0)
@@ -92,4 +99,6 @@ def several(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"kill": kill, "several": several}[sys.argv[1]](Path(sys.argv[2]))
+    what, out = {"kill": kill, "several": several}[sys.argv[1]], Path(sys.argv[2])
+    atexit.register(tell_threads, out)  # before training begins, so it is called after what training registers
+    what(out)

@@ -4,18 +4,11 @@ Exit status: 0 done, 1 the doctor found a failure, 2 the command or its data wer
 """
 
 import argparse
-import json
-import os
-import shutil
 import sys
-import tempfile
-from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
-from labkit.errors import ConfigError, LabkitError
-
-# torch and transformers take seconds to import, so each command imports what it needs: --help answers at once
+from labkit import commands
+from labkit.errors import LabkitError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,261 +24,22 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def fetch(options: argparse.Namespace) -> None:
-    """Fetch the base model, once."""
-    from labkit.base import DEFAULT_BASE, fetch_base
-
-    print(f"The base model is in {fetch_base(options.base or DEFAULT_BASE)}")
-
-
-def doctor(options: argparse.Namespace) -> int:
-    """Say whether this machine is ready; status 1 when it is not."""
-    from labkit.doctor import examine, exit_status, report
-
-    findings = examine()
-    print(report(findings, as_json=options.json))
-    return exit_status(findings)
-
-
-def train(options: argparse.Namespace) -> None:
-    """Train an adapter, score it if asked, and save it; checkpoints go once it is saved."""
-    import torch
-
-    import labkit
-    from labkit.lab.widgets import training_bar
-
-    task = _task(options, train=options.data, test=options.test)
-    out = Path(options.out or Path("runs") / task.name)
-    adapter, checkpoints = out / "adapter", out / "checkpoints"
-    if adapter.exists() and not options.overwrite:
-        raise ConfigError(f"{adapter} holds an adapter already. Choose another --out, or say --overwrite")
-    config = labkit.TrainConfig(
-        steps=options.steps,
-        batch_size=options.batch_size,
-        learning_rate=options.lr,
-        seed=options.seed,
-        checkpoint_every=options.checkpoint_every or None,
-    )
-    targets = options.targets if options.targets == "all-linear" else options.targets.split(",")
-    lora = labkit.LoraConfig(
-        r=options.rank,
-        lora_alpha=2 * options.rank if options.alpha is None else options.alpha,
-        lora_dropout=options.dropout,
-        target_modules=targets,
-        use_rslora=options.rslora,
-    )
-    model, tokenizer = labkit.load_base(options.base)
-    torch.manual_seed(options.seed)
-    labkit.inject_lora(model, lora)
-    trained, total = labkit.trainable_parameters(model)
-    main = os.environ.get("RANK", "0") == "0"  # of several processes, started by accelerate launch, all train
-    if main:
-        print(f"Training {trained:,} of {total:,} parameters ({trained / total:.2%}) on {task.name}", flush=True)
-    if not options.resume:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    result = labkit.train(
-        model,
-        tokenizer,
-        task,
-        config,
-        output_dir=checkpoints,
-        resume=options.resume,
-        on_step=training_bar(),
-        force=options.force,
-    )
-    if not main:  # ... and one reports and writes
-        return
-    about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
-    if options.evaluate:
-        evaluation = labkit.evaluate(model, tokenizer, task, limit=options.evaluate)
-        about["scores"] = {name: asdict(score) for name, score in evaluation.scores.items()}
-        _print_scores(evaluation)
-    labkit.save_adapter(model, adapter, about)
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    size = sum(file.stat().st_size for file in adapter.iterdir())
-    print(f"Trained in {result.seconds:.0f} s. The adapter is in {adapter} ({size / 1e6:.1f} MB)")
-
-
-def evaluate(options: argparse.Namespace) -> None:
-    """Score a base, or a base with an adapter, on test rows."""
-    import labkit
-    from labkit.lora.files import read_about
-
-    about = read_about(options.adapter) if options.adapter else {}
-    if options.data is None and options.task is None:
-        options.task = about.get("task")
-    options.system = options.system or about.get("system")
-    task = _task(options, test=options.data)
-    rows = task.rows("test")
-    model, tokenizer = labkit.load_base(options.base)
-    if options.adapter:
-        labkit.load_adapter(model, options.adapter)
-    evaluation = labkit.evaluate(model, tokenizer, task, rows, limit=options.limit)
-    if options.json:
-        scores = {name: asdict(score) for name, score in evaluation.scores.items()}
-        print(json.dumps({"task": task.name, "rows": len(evaluation.rows), "scores": scores}, indent=2))
-    else:
-        _print_scores(evaluation)
-
-
-def merge(options: argparse.Namespace) -> None:
-    """Merge an adapter into its base, and write an ordinary model that transformers loads without labkit."""
-    import torch
-
-    import labkit
-    from labkit.lora.files import read_about, read_config
-    from labkit.merged_folder import refuse_occupied
-
-    refuse_occupied(options.out)
-    read_config(options.adapter)  # refused before a base is loaded
-    about = read_about(options.adapter)
-    model, tokenizer = labkit.load_base(options.base, quantize=options.quantize, double=options.double)
-    labkit.load_adapter(model, options.adapter)
-    folder = labkit.save_merged(model, tokenizer, options.out, getattr(torch, options.dtype), about)
-    size = sum(file.stat().st_size for file in folder.iterdir())
-    into = f"{model.base_name}, dequantized from NF4," if options.quantize else model.base_name
-    print(f"{into} and its adapter are one model in {options.dtype} ({size / 1e6:.0f} MB), in {options.out}")
-    print("Load it with transformers: AutoModelForCausalLM.from_pretrained. Its README.md shows how.")
-
-
-def plan(options: argparse.Namespace) -> None:
-    """What a fine-tune would cost: memory, cards, time, money. Nothing is trained or downloaded."""
-    import labkit
-    from labkit.simulation.cards import card_named
-    from labkit.simulation.estimates import estimate
-
-    targets = options.targets if options.targets == "all-linear" else options.targets.split(",")
-    cost = labkit.simulate(
-        options.model,
-        options.method,
-        r=options.rank,
-        target_modules=targets,
-        batch_size=options.batch_size,
-        sequence=options.seq,
-        labelled=options.labelled,
-        dtype=options.dtype,
-        adapter_dtype=options.adapter_dtype,
-        optimizer=options.optimizer,
-        checkpointing=options.checkpointing,
-    )
-    found = None
-    if options.card:
-        found = estimate(
-            cost,
-            card_named(options.card),
-            options.examples,
-            options.batch_size,
-            epochs=options.epochs,
-            utilisation=options.utilisation,
-            price_per_hour=options.price,
-        )
-    if options.json:
-        print(json.dumps(cost.as_dict() | {"estimate": found and asdict(found)}, indent=2))
-        return
-    print(cost)
-    for card, fits in cost.cards():
-        print(f"  {'✔' if fits else '✗'} {card.name:<18} {card.usable_bytes / 1e9:6.1f} GB usable")
-    if found:
-        print(found)
-
-
-def chat(options: argparse.Namespace) -> None:
-    """Talk to the base and to its adapters, chosen and blended on the way."""
-    import labkit
-    from labkit.chat import SYSTEM, Chat
-
-    with suppress(ImportError):  # not on Windows
-        import readline  # noqa: F401  it gives input() its arrow keys and its memory
-    sys.stdin.reconfigure(errors="replace")  # bytes that are no text are a bad line, not the end
-    model, tokenizer = labkit.load_base(options.base)
-    partner = Chat(model, tokenizer, options.system or SYSTEM, options.max_new_tokens)
-    print(f"{model.base_name} listens. /help lists the commands, /quit leaves.")
-    partner.talk()
-
-
-def progress(options: argparse.Namespace) -> None:
-    """The map of the course, with what this learner has done."""
-    from labkit.lab.exercises.form import known_ids
-    from labkit.lab.progress_map import map_data, map_text
-    from labkit.lab.record import read_record
-
-    record, ids = read_record(), known_ids()
-    print(json.dumps(map_data(record, ids), indent=2, ensure_ascii=False) if options.json else map_text(record, ids))
-
-
-def demo(options: argparse.Namespace) -> None:
-    """The base's answers, a minute of training, the adapter's answers."""
-    import torch
-
-    import labkit
-    from labkit.lab.widgets import training_bar
-
-    task = labkit.load_task("tickets")
-    model, tokenizer = labkit.load_base(options.base)
-    rows = list(task.rows("test"))[:32]
-    print(f"The base, {model.base_name}, is asked to turn messages into tickets:", flush=True)
-    before = labkit.evaluate(model, tokenizer, task, rows)
-    _show(before)
-    torch.manual_seed(0)
-    labkit.inject_lora(model, labkit.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"))
-    trained, total = labkit.trainable_parameters(model)
-    print(f"\nNow LoRA trains {trained:,} of {total:,} parameters ({trained / total:.2%}):", flush=True)
-    result = labkit.train(
-        model, tokenizer, task, labkit.TrainConfig(steps=40, batch_size=4, learning_rate=2e-3), on_step=training_bar()
-    )
-    print(f"\nThe base with its adapter, after {result.seconds:.0f} s:", flush=True)
-    after = labkit.evaluate(model, tokenizer, task, rows)
-    _show(after)
-    with tempfile.TemporaryDirectory() as folder:
-        path = labkit.save_adapter(model, Path(folder) / "adapter")
-        adapter_size = (path / "adapter_model.safetensors").stat().st_size
-    base_size = sum(p.numel() * p.element_size() for p in model.parameters()) - adapter_size
-    print(f"\nThe adapter is a file of {adapter_size / 1e6:.1f} MB; the base it sits on has {base_size / 1e6:.0f} MB.")
-    print("Every line of this is explained, and built by hand, in the notebooks: make lab")
-
-
-def _show(evaluation, examples: int = 3) -> None:
-    for row, answer in list(zip(evaluation.rows, evaluation.predictions))[:examples]:
-        mark = "✔" if answer.strip() == row["completion"] else "✗"
-        print(f"  {row['prompt']}\n    {mark} {' '.join(answer.split())[:110]}")
-    exact = sum(scores["exact"] for scores in evaluation.row_scores)
-    print(f"  right to the letter: {exact:.0f} of {len(evaluation.rows)} messages it has never seen")
-
-
-def _print_scores(evaluation) -> None:
-    print(f"On {len(evaluation.rows)} rows, with 95 % intervals:")
-    for name, score in evaluation.scores.items():
-        print(f"  {name:<12} {score}")
-
-
-def _task(options: argparse.Namespace, **files):
-    """The course's task, or one from the learner's own files."""
-    from labkit.tasks import load_task, task_from_files
-
-    given = {split: path for split, path in files.items() if path}
-    if bool(options.task) == bool(given):
-        raise ConfigError("say either --task (one of the course's) or --data (your own JSONL)")
-    if options.task:
-        return load_task(options.task)
-    return task_from_files(given, options.system)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="labkit", description="LoRA Lab's companion, on the command line.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    named = parser.add_subparsers(dest="command", required=True, metavar="command")
 
     def command(run, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(run.__name__, help=text, description=text)
+        sub = named.add_parser(run.__name__, help=text, description=text)
         sub.set_defaults(run=run)
         return sub
 
-    sub = command(doctor, "check whether this machine is ready for the course")
+    sub = command(commands.doctor, "check whether this machine is ready for the course")
     sub.add_argument("--json", action="store_true", help="the findings as JSON")
 
-    sub = command(fetch, "fetch the base model, once")
+    sub = command(commands.fetch, "fetch the base model, once")
     sub.add_argument("base", nargs="?", default=None, help="which base (the course's own when left out)")
 
-    sub = command(train, "train an adapter on a task of the course or on your own JSONL")
+    sub = command(commands.train, "train an adapter on a task of the course or on your own JSONL")
     _data_options(sub, "train on this JSONL file, one {prompt, completion} a line")
     sub.add_argument("--test", type=Path, help="test rows, for --evaluate with --data")
     sub.add_argument("--out", type=Path, help="folder for the adapter and its checkpoints (runs/<task>)")
@@ -298,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--steps", type=int, default=50, help="optimizer steps (%(default)s)")
     sub.add_argument("--batch-size", type=int, default=4, help="rows a step (%(default)s)")
     sub.add_argument("--lr", type=float, default=2e-3, help="highest learning rate (%(default)s)")
+    sub.add_argument("--optimizer", default="adamw", help="adamw, adamw8bit or paged_adamw8bit (%(default)s)")
+    sub.add_argument("--gradient-accumulation", type=int, default=1, help="parts of a step's rows, to save memory")
+    sub.add_argument("--gradient-checkpointing", action="store_true", help="compute the layers again on the way back")
+    sub.add_argument("--share-prefix", action="store_true", help="compute what all prompts begin with only once")
     sub.add_argument("--seed", type=int, default=0, help="of A, of the rows' order, of dropout (%(default)s)")
     sub.add_argument(
         "--checkpoint-every", type=int, default=10, help="steps between checkpoints, 0 for none (%(default)s)"
@@ -306,18 +64,18 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--evaluate", type=int, metavar="N", help="score the first N test rows afterwards")
     sub.add_argument("--force", action="store_true", help="begin even where a step does not seem to fit into memory")
 
-    sub = command(evaluate, "score a base, or a base with an adapter, on test rows")
+    sub = command(commands.evaluate, "score a base, or a base with an adapter, on test rows")
     _data_options(sub, "score on this JSONL file by exact match")
     sub.add_argument("--adapter", type=Path, help="an adapter's folder; its task and system prompt are used")
     sub.add_argument("--limit", type=int, help="only the first so many rows")
     sub.add_argument("--json", action="store_true", help="the scores as JSON")
 
-    sub = command(chat, "talk to the base and to its adapters, switched and blended on the way")
+    sub = command(commands.chat, "talk to the base and to its adapters, switched and blended on the way")
     sub.add_argument("--base", help="another base: a model's folder or hub id")
     sub.add_argument("--system", help="the base's system prompt; each adapter brings its own")
     sub.add_argument("--max-new-tokens", type=int, default=256, help="where an answer is cut off (%(default)s)")
 
-    sub = command(merge, "merge an adapter into its base: one ordinary model, for plain transformers")
+    sub = command(commands.merge, "merge an adapter into its base: one ordinary model, for plain transformers")
     sub.add_argument("adapter", type=Path, help="the adapter's folder")
     sub.add_argument("out", type=Path, help="a new folder for the model")
     sub.add_argument("--base", help="another base: a model's folder or hub id")
@@ -325,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--quantize", choices=["nf4"], help="the adapter was trained on the base in four bits")
     sub.add_argument("--double", action="store_true", help="with --quantize: its scales were quantized, too")
 
-    sub = command(plan, "what a fine-tune of any model would cost: memory, cards, time, money")
+    sub = command(commands.plan, "what a fine-tune of any model would cost: memory, cards, time, money")
     sub.add_argument("model", help="a preset (llama-3-70b), a config.json, its folder, or a hub id")
     sub.add_argument("--method", default="lora", help="full, lora or qlora (%(default)s)")
     sub.add_argument("--rank", type=int, default=8, help="r, the rank of the update (%(default)s)")
@@ -349,10 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--price", type=float, help="of an hour of that card, in your currency")
     sub.add_argument("--json", action="store_true", help="everything as JSON")
 
-    sub = command(progress, "the map of the course, and how far you are")
+    sub = command(commands.progress, "the map of the course, and how far you are")
     sub.add_argument("--json", action="store_true", help="every notebook and exercise as JSON")
 
-    sub = command(demo, "the whole idea in a terminal, in about a minute")
+    sub = command(commands.demo, "the whole idea in a terminal, in about a minute")
     sub.add_argument("--base", help="another base: a model's folder or hub id")
     return parser
 

@@ -27,7 +27,7 @@ FLOORS = [
     "simulation",
     "checkpoints optimizers streaming evaluation reports training",
     "lab",
-    "doctor chat cli",
+    "doctor chat commands cli",
 ]
 PLACE = {part: (floor, place) for floor, names in enumerate(FLOORS) for place, part in enumerate(names.split())}
 STRANGERS = {"lora", "quant"}

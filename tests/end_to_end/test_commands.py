@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import make_tiny_llama, make_tiny_tokenizer
+from safetensors.torch import load_file
 
 ROWS = [{"prompt": f"say {i}", "completion": f"ok {i}"} for i in range(20)]
 
@@ -61,6 +63,21 @@ def test_train_then_evaluate(tiny_base, good_data, tmp_path):
     assert again.returncode == 2 and "holds an adapter already" in again.stderr
 
 
+def test_what_saves_memory_can_be_asked_for_and_changes_no_loss(tiny_base, good_data, tmp_path):
+    """A training that would not fit is refused with the names of these settings."""
+    plain, saving = tmp_path / "plain", tmp_path / "saving"
+    assert labkit(*train_arguments(tiny_base, good_data, plain, "--steps", 4)).returncode == 0
+    options = ["--gradient-accumulation", 2, "--gradient-checkpointing", "--optimizer", "adamw"]
+    done = labkit(*train_arguments(tiny_base, good_data, saving, "--steps", 4, *options))
+    assert done.returncode == 0, done.stderr
+    recipe = json.loads((saving / "adapter" / "labkit.json").read_text())["recipe"]["training"]
+    assert (recipe["gradient_accumulation"], recipe["gradient_checkpointing"]) == (2, True)
+    theirs, ours = (load_file(out / "adapter" / "adapter_model.safetensors") for out in (plain, saving))
+    assert theirs.keys() == ours.keys()
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, atol=1e-4, rtol=0)
+
+
 def broken(lines: list[str]) -> bytes:
     return "\n".join(lines).encode()
 
@@ -106,6 +123,8 @@ def test_broken_data_is_refused_with_file_line_and_remedy(case, tiny_base, tmp_p
         (["train", "--task", "poetry"], "there is no task 'poetry'"),
         (["train", "--task", "tickets", "--rank", "0"], "must be a whole number of at least 1"),
         (["train", "--task", "tickets", "--steps", "0"], "steps must be at least 1"),
+        (["train", "--task", "tickets", "--optimizer", "lion"], "lion"),
+        (["train", "--task", "tickets", "--share-prefix", "--gradient-checkpointing"], "share_prefix"),
         (["train", "--task", "tickets", "--base", "no-such-folder/no-such-model/at-all"], "no-such-folder"),
         (["evaluate", "--task", "tickets", "--adapter", "no-such-adapter"], "no-such-adapter"),
     ],

@@ -38,11 +38,11 @@ RECIPES = {
     ),
     "sql": (
         labkit.LoraConfig(r=5, lora_alpha=10, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]),
-        labkit.TrainConfig(steps=100, batch_size=6, learning_rate=2e-3, share_prefix=True),
+        labkit.TrainConfig(steps=250, batch_size=6, learning_rate=2e-3, share_prefix=True),
     ),
     "voice": (
         labkit.LoraConfig(r=2, lora_alpha=4, target_modules="all-linear"),
-        labkit.TrainConfig(steps=80, batch_size=6, learning_rate=3e-3, share_prefix=True),
+        labkit.TrainConfig(steps=250, batch_size=6, learning_rate=2e-3, share_prefix=True),
     ),
     "clauses": (
         labkit.LoraConfig(r=2, lora_alpha=4, target_modules="all-linear"),

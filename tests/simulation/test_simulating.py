@@ -166,11 +166,15 @@ def test_what_is_imported_during_a_simulation_is_as_good_as_ever():
     assert done.stdout.split() == ["True", "True"]
 
 
-def test_a_70b_step_needs_little_of_this_machine():
+@pytest.mark.parametrize(
+    ("options", "seconds_quiet", "at_least"),
+    [("every_layer=True", 15, 141e9), ("method='qlora', checkpointing=True", 15, 35e9)],
+)
+def test_a_70b_step_needs_little_of_this_machine(options, seconds_quiet, at_least):
     program = (
         "import time; from labkit import simulate; began = time.process_time();"
-        "cost = simulate('llama-3-70b', sequence=2048, every_layer=True);"
-        "print(time.process_time() - began, cost.peak)"
+        f"cost = simulate('llama-3-70b', sequence=2048, {options});"
+        "print(time.process_time() - began, cost.peak, flush=True)"
     )
     done = psutil.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     memory = 0  # asked from outside: Linux has a new process remember its parent's peak as its own
@@ -180,7 +184,7 @@ def test_a_70b_step_needs_little_of_this_machine():
         time.sleep(0.05)
     seconds, peak = map(float, done.stdout.read().split())
     assert done.returncode == 0 and memory > 2e8
-    assert seconds < 60 and memory < 3e9 and peak > 141e9  # 15 s on a quiet machine
+    assert seconds < 4 * seconds_quiet and memory < 3e9 and peak > at_least
 
 
 # ---- where the shape comes from, and what is refused

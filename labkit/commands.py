@@ -129,6 +129,13 @@ def merge(options: argparse.Namespace) -> None:
     about = read_about(options.adapter)
     model, tokenizer = labkit.load_base(options.base, quantize=options.quantize, double=options.double)
     labkit.load_adapter(model, options.adapter)
+    held = (about.get("base") or {}).get("quantization")
+    if held and not options.quantize:
+        print(
+            f"This adapter was trained on the base in four bits ({held}), and goes into the base as it was before: its "
+            "answers may change a little. --quantize nf4 merges it into what it was trained on.",
+            file=sys.stderr,
+        )
     folder = labkit.save_merged(model, tokenizer, options.out, getattr(torch, options.dtype), about)
     size = sum(file.stat().st_size for file in folder.iterdir())
     into = f"{model.base_name}, dequantized from NF4," if options.quantize else model.base_name

@@ -70,9 +70,6 @@ def save_merged(
     with folder_written_aside(path) as folder, quiet_transformers():
         merged.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        # transformers makes the weights private to their owner
-        for weights in folder.glob("*.safetensors"):
-            weights.chmod((folder / "config.json").stat().st_mode)
         card = _card(model, merged.dtype, held_in_four_bits, about or {})
         (folder / "README.md").write_text(card, encoding="utf-8")
     return path

@@ -44,7 +44,8 @@ def write_atomically(path: Path | str, content: str | bytes) -> None:
 def folder_written_aside(path: Path | str) -> Iterator[Path]:
     """A new empty folder to fill; it becomes `path` when the ``with`` block ends without an error.
 
-    An older folder at `path` is replaced whole. After an error, `path` is as it was.
+    An older folder at `path` is replaced whole. After an error, `path` is as it was. Who may read the folder may read
+    its files: safetensors makes its own private to their owner.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +55,7 @@ def folder_written_aside(path: Path | str) -> Iterator[Path]:
     try:
         yield aside
         for file in aside.iterdir():
+            file.chmod(aside.stat().st_mode & 0o666)
             with open(file, "rb") as handle:
                 os.fsync(handle.fileno())
         if path.exists():

@@ -225,6 +225,14 @@ def test_the_command_writes_what_the_function_does(options, tiny_base, tmp_path,
         assert (tmp_path / "command" / file.name).read_bytes() == file.read_bytes(), file.name
 
 
+def test_the_command_says_when_the_adapter_knew_another_base(tiny_base, tmp_path, capsys):
+    model, _ = adapted(tiny_base, quantize="nf4")
+    save_adapter(model, tmp_path / "adapter")
+    for out, options in {"held": ["--quantize", "nf4"], "dense": []}.items():
+        assert labkit_merge(tmp_path / "adapter", tmp_path / out, "--base", tiny_base, *options) == 0
+        assert ("trained on the base in four bits (nf4 by" in capsys.readouterr().err) == (out == "dense")
+
+
 def test_the_command_refuses_in_a_sentence(tiny_base, tmp_path, capsys):
     model, _ = adapted(tiny_base)
     save_adapter(model, tmp_path / "adapter")

@@ -69,3 +69,15 @@ def test_a_killed_writer_leaves_no_half_folder(tmp_path):
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "target")])
     assert killed.returncode == -9
     assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no groups and no others here")
+def test_who_may_read_a_folder_may_read_its_files(tmp_path):
+    with storage.folder_written_aside(tmp_path / "a") as folder:
+        (folder / "plain.json").touch(mode=0o666)
+        (folder / "private.safetensors").touch(mode=0o600)  # as safetensors does
+        folder.chmod(0o750)
+    assert {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "a").iterdir()} == {
+        "private.safetensors": 0o640,
+        "plain.json": 0o640,
+    }

@@ -2,7 +2,8 @@
 
     adapter_config.json          what was adapted, in PEFT's words
     adapter_model.safetensors    A and B of every layer, float32, under PEFT's key names
-    labkit.json                  where it came from: task, system prompt, base, recipe, scores; sha256 of the two
+    labkit.json                  where it came from: task, system prompt, base and how it was held, recipe, scores;
+                                 sha256 of the two
 
 PEFT reads what is saved here, and what PEFT saves is read here. PEFT's files have no checksum: in a folder that
 PEFT wrote, a number that was changed on the way cannot be told from one that was meant.
@@ -67,6 +68,8 @@ def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) 
     _refuse_to_overwrite(path)
     base_name = getattr(model, "base_name", None)
     base = {"name": base_name, "fingerprint": getattr(model, "base_fingerprint", None)}
+    if quantization := getattr(model, "quantization", None):
+        base["quantization"] = quantization
     with folder_written_aside(path) as folder:
         save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt"})
         _write_json(folder / CONFIG_FILE, config.to_peft(base_name))

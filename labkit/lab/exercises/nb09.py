@@ -117,8 +117,20 @@ def _the_same_everywhere(w):
     return torch.full_like(w, 2.0**-7)
 
 
+def _in_proportion_with_its_sign(w):
+    return w / 128
+
+
 def _rounded_up(w):
     return 2.0 ** (w.abs().log2().ceil() - 7)
+
+
+def _towards_zero(w):
+    return 2.0 ** (w.abs().log2().trunc() - 7)
+
+
+def _without_abs(w):
+    return 2.0 ** (w.log2().floor() - 7)
 
 
 exercise(
@@ -170,6 +182,24 @@ exercise(
             "The leading bit is the power of two just below the number, not the one above.",
             "floor in place of ceil.",
         ),
+        Mistake(
+            _towards_zero,
+            "Below 1, your steps are twice too large.",
+            "int and trunc round towards zero, and the logarithm is negative there.",
+            "floor rounds down, whatever the sign.",
+        ),
+        Mistake(
+            _without_abs,
+            "Negative weights get NaN.",
+            "A negative number has no logarithm, and how fine the grid is depends on the size alone.",
+            "Take the logarithm of |w|.",
+        ),
+        Mistake(
+            _in_proportion_with_its_sign,
+            "Your steps grow smoothly with the number, and are negative where it is.",
+            "They stay the same between two powers of two, double there, and do not know the sign.",
+            "Which power of two is just below |w|?",
+        ),
     ],
     shows="Half of this, and you know which updates a bfloat16 weight does not notice.",
 )
@@ -188,6 +218,18 @@ def _subtract_and_add(merged, kept, old, new):
 
 def _subtract_and_add_in_float32(merged, kept, old, new):
     return (merged.float() - old + new).to(merged.dtype)
+
+
+def _rounded_in_between(merged, kept, old, new):
+    return ((merged.float() - old).to(merged.dtype).float() + new).to(merged.dtype)
+
+
+def _update_cast_before_adding(merged, kept, old, new):
+    return kept + new.to(kept.dtype)
+
+
+def _old_out_of_kept(merged, kept, old, new):
+    return (kept.float() - old + new).to(kept.dtype)
 
 
 def _on_top(merged, kept, old, new):
@@ -240,6 +282,24 @@ exercise(
             "Some weights are a step of bfloat16 off, though you went through float32.",
             "`merged` was rounded when it was made. What was rounded away then does not come back.",
             "Start from a weight that has not been through a merge.",
+        ),
+        Mistake(
+            _rounded_in_between,
+            "Some weights are a step of bfloat16 off: what you got back was not quite W.",
+            "`merged` was rounded when it was made, and the difference is rounded once more.",
+            "Which argument is W itself?",
+        ),
+        Mistake(
+            _update_cast_before_adding,
+            "Some weights are a step of bfloat16 off, though you began with the right one.",
+            "The update was rounded, and then the sum was rounded again.",
+            "Which cast comes too early?",
+        ),
+        Mistake(
+            _old_out_of_kept,
+            "`old` is taken out of a weight that it was never in.",
+            "`kept` is W from before the merge.",
+            "Which of the two updates is needed?",
         ),
         Mistake(
             _on_top,
@@ -320,7 +380,7 @@ exercise(
             _merged_is_larger,
             "Your merged models are larger than the base.",
             "Merging adds numbers to numbers; it appends none.",
-            "What shape has W + ΔW?",
+            "What shape does W + ΔW have?",
         ),
         Mistake(
             _no_base,

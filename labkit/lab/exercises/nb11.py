@@ -28,6 +28,10 @@ def _one_model(name, part):
     return f"base_model.{name}.lora_{part}.weight"
 
 
+def _one_model_more(name, part):
+    return f"base_model.model.model.{name}.lora_{part}.weight"
+
+
 exercise(
     "11.1",
     title="A key in PEFT's file",
@@ -69,6 +73,12 @@ exercise(
             "There is one `model` too few.",
             "The base itself begins with `model`, and PEFT's wrapper holds the base as its own `model`.",
             "Count them in the key that section 11.2 prints.",
+        ),
+        Mistake(
+            _one_model_more,
+            "There is one `model` too many.",
+            "In the key that section 11.2 prints, the last `model` in front belongs to the layer's own name.",
+            "What does `name` begin with?",
         ),
     ],
     shows="labkit's layers have PEFT's names inside, so a prefix is all there is to add.",
@@ -174,6 +184,23 @@ def _mean_count(summed, counts):
     return summed / counts.sum() * counts.max()
 
 
+def _cut_off(summed, counts):
+    return (summed / counts.sum() * len(counts)).detach()
+
+
+def _called_already(summed, counts):
+    loss = summed / counts.sum() * len(counts)
+    loss.backward()
+    return loss
+
+
+def _to_call_backward_on(args, loss):
+    """The loss, if one can still call backward on it: the right number alone trains nothing."""
+    if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
+        return "cut off from the weights"
+    return loss if args[0].grad is None else "backward has been called"
+
+
 exercise(
     "11.3",
     title="What to call backward on",
@@ -187,9 +214,10 @@ exercise(
     explanation="The gradient of the mean over all tokens is the *sum* of the processes' parts. The exchange gives "
     "their average, so each part is made larger by the number of processes first.",
     cases=lambda: [
-        Case(torch.tensor(120.0), torch.tensor([60.0, 2.0])),
-        Case(torch.tensor(7.5), torch.tensor([5.0, 40.0, 11.0])),
+        Case(torch.tensor(120.0, requires_grad=True), torch.tensor([60.0, 2.0])),
+        Case(torch.tensor(7.5, requires_grad=True), torch.tensor([5.0, 40.0, 11.0])),
     ],
+    observe=_to_call_backward_on,
     hints=[
         "If gradients were added up, what would each process divide its sum by?",
         "They are averaged: divided by the number of processes on top. How is that undone?",
@@ -225,6 +253,18 @@ exercise(
             "It is multiplied by a count of tokens.",
             "What has to be undone is a division by the number of processes.",
             "How many entries has `counts`?",
+        ),
+        Mistake(
+            _cut_off,
+            "Nobody can call backward on what you return.",
+            "A number, or a tensor made anew or detached, has forgotten which weights it came from.",
+            "Compute with `summed` itself: no .item(), no .detach(), no torch.tensor().",
+        ),
+        Mistake(
+            _called_already,
+            "Your function calls backward itself.",
+            "It is to return the loss; the loop calls backward on it, and calling it twice is an error.",
+            "Leave out .backward().",
         ),
     ],
     shows="The same line stands in `labkit.train`.",

@@ -16,7 +16,7 @@ QUESTIONS = [
     Question(
         "What does labkit do to unmerge?",
         {
-            "It subtracts ΔW": "That leaves rounding errors in most weights. (Section 9.2.)",
+            "It subtracts ΔW": "That leaves rounding errors behind. (Section 9.2.)",
             "It trains the weights back": "There is nothing to train: W was never lost. (Section 9.2.)",
             "It puts back the W it kept": "The only way to the very bits, and it costs the memory of one W. (Section "
             "9.2.)",

@@ -10,11 +10,10 @@ one forward pass in eval mode without gradients: the gradient that reaches the e
 import json
 import platform
 import warnings
-from datetime import date
-from importlib.metadata import version
 
 import peft
 import torch
+from provenance import provenance
 from torch import nn
 
 import labkit
@@ -90,9 +89,8 @@ def main() -> None:
         print("This CPU has no AVX512-BF16, so bitsandbytes repacks nothing here, and there is nothing to record.")
         return
     record = {
-        "date": date.today().isoformat(),
+        **provenance("peft", "bitsandbytes"),
         "machine": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, AVX512-BF16",
-        "versions": {name: version(name) for name in ("torch", "peft", "bitsandbytes", "labkit")},
         "sentence": SENTENCE,
         "runs": [measure(guarded, evaluated) for guarded in (False, True) for evaluated in (False, True)],
     }

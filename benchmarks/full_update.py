@@ -10,14 +10,11 @@ Fine-tunes the whole base on `tickets`, then writes, for notebook 01,
 """
 
 import json
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from datetime import date
-from importlib.metadata import version
 
-import psutil
 import torch
+from provenance import provenance
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -54,9 +51,7 @@ def matrices(model: nn.Module) -> dict[str, Tensor]:
 def about() -> dict:
     """Where and with what this was run."""
     return {
-        "date": date.today().isoformat(),
-        "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        "versions": {name: version(name) for name in ("torch", "transformers", "labkit")},
+        **provenance("transformers"),
     }
 
 

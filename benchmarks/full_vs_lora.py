@@ -9,14 +9,12 @@ test rows, perplexity on general text (what it forgot), seconds, and private mem
 
 import json
 import multiprocessing
-import platform
 import threading
 import time
-from datetime import date
-from importlib.metadata import version
 
 import psutil
 import torch
+from provenance import provenance
 
 import labkit
 from labkit.step import CompletionLoss
@@ -111,9 +109,7 @@ def main() -> None:
     model, tokenizer = labkit.load_base(device="cpu")
     content = {
         "recipe": RECIPE,
-        "date": date.today().isoformat(),
-        "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        "versions": {name: version(name) for name in ("torch", "transformers", "labkit")},
+        **provenance("transformers"),
         "base_perplexity": labkit.perplexity(model, tokenizer),
         "runs": records,
     }

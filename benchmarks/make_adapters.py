@@ -10,15 +10,12 @@ adapter and the base on each task) and data/results/adapters_controls.json (the 
 import argparse
 import hashlib
 import json
-import platform
 import random
 from dataclasses import asdict, replace
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
-import psutil
 import torch
+from provenance import provenance
 
 import labkit
 from labkit.lora.files import ABOUT_FILE, WEIGHTS_FILE, read_about
@@ -49,7 +46,7 @@ RECIPES = {
         labkit.TrainConfig(steps=90, batch_size=8, learning_rate=2e-3, share_prefix=True),
     ),
 }
-ROWS = {"own": 128, "other": 128}  # of the test split: on an adapter's own task and for the base, and elsewhere
+ROWS = {"own": 256, "other": 128}  # of the test split: on an adapter's own task and for the base, and elsewhere
 CONTROL_ROWS = 64
 DTYPE = torch.bfloat16  # of the base; half the minutes of float32 on a CPU that has it. The adapter is in float32
 
@@ -245,9 +242,7 @@ def _stored(path: Path) -> dict:
 def _store(path: Path, recipe: dict, **content) -> None:
     about = {
         "recipe": recipe,
-        "date": date.today().isoformat(),
-        "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        "versions": {package: version(package) for package in ("torch", "transformers", "labkit")},
+        **provenance("transformers"),
     }
     write_atomically(path, json.dumps({**about, **content}, indent=1, ensure_ascii=False) + "\n")
 

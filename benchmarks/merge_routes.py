@@ -12,19 +12,16 @@ stored as soon as it ends, with every wrong answer; the adapters wait in build/m
 import argparse
 import json
 import math
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import date
 from functools import lru_cache
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
-import psutil
 import torch
 import torch.nn.functional as F
+from provenance import provenance
 from torch import Tensor, nn
 
 import labkit
@@ -171,9 +168,7 @@ def main() -> None:
     if content.get("recipe") != RECIPE:
         content = {
             "recipe": RECIPE,
-            "date": date.today().isoformat(),
-            "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-            "versions": {name: version(name) for name in ("torch", "transformers", "labkit")},
+            **provenance("transformers"),
             "ways": [],
         }
     there = {(record["trained on"], record["way"]) for record in content["ways"]}

@@ -9,10 +9,9 @@ import json
 import platform
 import statistics
 import time
-from datetime import date
-from importlib.metadata import version
 
 import torch
+from provenance import provenance
 from torch import nn
 
 from labkit import NF4Linear, dequantize_nf4, quantize_nf4
@@ -74,9 +73,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     record = {
-        "date": date.today().isoformat(),
+        **provenance("bitsandbytes"),
         "machine": f"one thread, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        "versions": {name: version(name) for name in ("torch", "bitsandbytes", "labkit")},
         "unit": "milliseconds, medians",
         "shapes": {name: {"shape": shape, **measure(shape)} for name, shape in SHAPES.items()},
     }

@@ -13,18 +13,16 @@ prompts of a batch begin with.
 """
 
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
+from functools import partial
 
 import peft
-import psutil
 import torch
+from provenance import provenance
+from side_by_side import where_the_time_goes
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
 import labkit
 from labkit.linear import dense_weight
@@ -114,14 +112,6 @@ def apart(one: Contender, other: Contender) -> float:
     return max(abs(a - b) for a, b in zip(one.losses, other.losses, strict=True))
 
 
-def where_the_time_goes(contender: Contender, batch: Batch) -> dict[str, float]:
-    """Milliseconds of one forward and backward in the operators that take longest, with dequantizing by its kernel."""
-    with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        contender.gradients(batch)
-    found = sorted(profiler.key_averages(), key=lambda entry: -entry.self_cpu_time_total)
-    return {entry.key: round(entry.self_cpu_time_total / 1e3, 1) for entry in found[:12]}
-
-
 def main() -> None:
     task = labkit.load_task("tickets")
     ours_base, tokenizer = labkit.load_base(device="cpu", quantize="nf4", double=True)
@@ -159,9 +149,7 @@ def main() -> None:
     timed = {"labkit": ours, "peft": theirs, "labkit, dense": floor}
     record = {
         "recipe": {"task": "tickets", "lora": LORA, "steps": CONFIG.steps, "batch_size": CONFIG.batch_size, "seed": 0},
-        "date": date.today().isoformat(),
-        "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        "versions": {name: version(name) for name in ("torch", "transformers", "peft", "bitsandbytes", "labkit")},
+        **provenance("transformers", "peft", "bitsandbytes"),
         "tokens": {
             "a step": statistics.mean(batch.input_ids.numel() for batch in batches),
             "with a label": statistics.mean((batch.labels != -100).sum().item() for batch in batches),
@@ -181,7 +169,8 @@ def main() -> None:
         "losses": {name: each.losses for name, each in timed.items()},
         "seconds": {name: each.seconds for name, each in (timed | {"labkit, share_prefix": shared}).items()},
         "milliseconds_by_operator": {
-            name: where_the_time_goes(each, batches[0]) for name, each in {"labkit": ours, "peft": theirs}.items()
+            name: where_the_time_goes(partial(each.gradients, batches[0]))
+            for name, each in {"labkit": ours, "peft": theirs}.items()
         },
     }
     print(json.dumps({key: value for key, value in record.items() if key not in ("losses", "seconds")}, indent=1))

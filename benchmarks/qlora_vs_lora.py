@@ -13,14 +13,12 @@ import argparse
 import gc
 import json
 import multiprocessing
-import platform
 import threading
 import time
-from datetime import date
-from importlib.metadata import version
 
 import psutil
 import torch
+from provenance import provenance
 
 import labkit
 from labkit.evaluation import general_text
@@ -182,9 +180,7 @@ def main() -> None:
     if content.get("recipe") != RECIPE:
         content = {
             "recipe": RECIPE,
-            "date": date.today().isoformat(),
-            "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-            "versions": {name: version(name) for name in ("torch", "transformers", "bitsandbytes", "labkit")},
+            **provenance("transformers", "bitsandbytes"),
             "runs": [],
         }
     if "formats" not in content:

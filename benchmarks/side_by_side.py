@@ -1,19 +1,16 @@
 """What the benchmarks share: candidates timed in turn, random adapters for labkit and PEFT alike, a stored result."""
 
 import json
-import platform
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from threading import Semaphore, Thread
 
 import peft
-import psutil
 import torch
+from provenance import provenance
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -122,12 +119,7 @@ def peft_with(model: nn.Module, config: LoraConfig, states: dict[str, dict[str, 
 
 def store(name: str, content: dict, *packages: str) -> None:
     """Write the result, with the machine and the versions it is from (of `packages`, too), and print it."""
-    about = {
-        "date": date.today().isoformat(),
-        "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        "threads": torch.get_num_threads(),
-        "versions": {package: version(package) for package in ("torch", "transformers", "peft", "labkit", *packages)},
-    }
-    text = json.dumps(about | content, indent=1)
+    about = provenance("transformers", "peft", *packages)
+    text = json.dumps({**about, "threads": torch.get_num_threads(), **content}, indent=1)
     write_atomically(RESULTS / f"{name}.json", text + "\n")
     print(text)

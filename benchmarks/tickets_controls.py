@@ -4,14 +4,11 @@ python benchmarks/tickets_controls.py        # about ten minutes on two cores
 """
 
 import json
-import platform
 import random
 from dataclasses import asdict, replace
-from datetime import date
-from importlib.metadata import version
 
-import psutil
 import torch
+from provenance import provenance
 
 import labkit
 from labkit.storage import course_data_dir, write_atomically
@@ -55,9 +52,7 @@ def main() -> None:
         print(name, {metric: round(score["mean"], 3) for metric, score in runs[-1]["scores"].items()}, flush=True)
     content = {
         "recipe": {"task": "tickets", "lora": asdict(LORA), "training": asdict(TRAINING)},
-        "date": date.today().isoformat(),
-        "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        "versions": {package: version(package) for package in ("torch", "transformers", "labkit")},
+        **provenance("transformers"),
         "runs": runs,
     }
     write_atomically(course_data_dir() / "results" / "tickets_controls.json", json.dumps(content, indent=1) + "\n")

@@ -1,8 +1,6 @@
 """The recipe behind the shipped update, on a model small enough to fine-tune in a blink."""
 
-import importlib.util
-from pathlib import Path
-
+import full_update as recipe
 import numpy as np
 import pytest
 import torch
@@ -11,16 +9,6 @@ from safetensors.torch import load
 
 from labkit import load_update
 from labkit.errors import DataError
-
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "full_update.py"
-
-
-@pytest.fixture(scope="module")
-def recipe():
-    spec = importlib.util.spec_from_file_location("full_update", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -34,7 +22,7 @@ def tuned():
     return model, before
 
 
-def test_the_matrices_are_those_of_the_blocks_and_no_others(recipe, tuned):
+def test_the_matrices_are_those_of_the_blocks_and_no_others(tuned):
     model, _ = tuned
     names = set(recipe.matrices(model))
     kinds = {name.split(".")[-1] for name in names}
@@ -42,7 +30,7 @@ def test_the_matrices_are_those_of_the_blocks_and_no_others(recipe, tuned):
     assert recipe.matrices(model)["model.layers.1.mlp.up_proj"] is model.model.layers[1].mlp.up_proj.weight
 
 
-def test_each_cut_leaves_out_the_singular_values_it_should(recipe, tuned):
+def test_each_cut_leaves_out_the_singular_values_it_should(tuned):
     """The oracle: how far a cut model's weights are from the fine-tuned ones, foretold by numpy's singular values."""
     model, before = tuned
     after = {name: weight.clone() for name, weight in recipe.matrices(model).items()}
@@ -71,7 +59,7 @@ def test_each_cut_leaves_out_the_singular_values_it_should(recipe, tuned):
     assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
 
 
-def test_the_spectrum_of_a_known_matrix(recipe):
+def test_the_spectrum_of_a_known_matrix():
     weight, update = torch.eye(20), torch.outer(torch.ones(20), torch.ones(20)) / 100
     row = recipe.spectrum(recipe.SHIPPED[0], weight, update)
     assert row["weight"]["energy_8"] == pytest.approx(8 / 20) and row["weight"]["rank_for_90"] == 18
@@ -81,7 +69,7 @@ def test_the_spectrum_of_a_known_matrix(recipe):
     assert "rounding" not in recipe.spectrum("model.layers.0.self_attn.v_proj", weight, update)
 
 
-def test_what_the_recipe_writes_the_loader_reads(recipe, tuned, tmp_path):
+def test_what_the_recipe_writes_the_loader_reads(tuned, tmp_path):
     model, _ = tuned
     model.base_fingerprint = "0" * 64
     updates = {name: torch.randn(6, 4) for name in recipe.SHIPPED}
@@ -92,7 +80,7 @@ def test_what_the_recipe_writes_the_loader_reads(recipe, tuned, tmp_path):
         torch.testing.assert_close(loaded[name], update, rtol=2**-8, atol=0)
 
 
-def test_an_update_that_went_wrong_is_not_read_back(recipe, tuned, tmp_path):
+def test_an_update_that_went_wrong_is_not_read_back(tuned, tmp_path):
     model, _ = tuned
     model.base_fingerprint = "0" * 64
     updates = {name: torch.full((6, 4), torch.inf) for name in recipe.SHIPPED}

@@ -1,9 +1,10 @@
 """The stored studies of notebook 09: they hold what the notebook reads out of them, and their scripts still measure."""
 
-import importlib.util
 import json
 from pathlib import Path
 
+import merge_latency
+import merge_routes
 import pytest
 import torch
 from conftest import make_tiny_llama
@@ -16,14 +17,6 @@ from labkit.storage import course_data_dir
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
-def script(name: str, monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)  # scripts import what they share from beside them
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def study() -> dict:
     return json.loads((course_data_dir() / "results" / "merge_routes.json").read_text())
 
@@ -31,9 +24,8 @@ def study() -> dict:
 # ---- ways to bring an adapter and its base together
 
 
-def test_every_way_was_measured_on_enough_rows(monkeypatch):
-    ways = script("merge_routes", monkeypatch).WAYS
-    assert [(each["trained on"], each["way"]) for each in study()["ways"]] == list(ways)
+def test_every_way_was_measured_on_enough_rows():
+    assert [(each["trained on"], each["way"]) for each in study()["ways"]] == list(merge_routes.WAYS)
     assert all(each["rows"] >= 128 for each in study()["ways"])
 
 
@@ -51,24 +43,23 @@ def test_kept_apart_is_what_the_others_are_compared_with():
             assert each["weight error"] == each["logit error"] == 0
 
 
-def test_errors_are_those_of_a_tiny_model(monkeypatch):
+def test_errors_are_those_of_a_tiny_model():
     """The measure itself, where the answer is known: doubled updates are off by one update, silenced ones as well."""
-    routes = script("merge_routes", monkeypatch)
     model = labkit.inject_lora(make_tiny_llama(), labkit.LoraConfig(target_modules="all-linear"))
     for _, layer in lora_layers(model):
         nn.init.normal_(layer.lora_B.weight)
     names = [name for name, _ in lora_layers(model)]
     deltas = {name: layer.delta_weight() for name, layer in lora_layers(model)}
-    whole = routes.whole_weights(model, names)
-    assert routes.relative(whole, whole, whole) == 0
+    whole = merge_routes.whole_weights(model, names)
+    assert merge_routes.relative(whole, whole, whole) == 0
     plain = make_tiny_llama()
-    assert routes.relative(routes.whole_weights(plain, names), whole, deltas) == pytest.approx(1, rel=1e-5)
+    assert merge_routes.relative(merge_routes.whole_weights(plain, names), whole, deltas) == pytest.approx(1, rel=1e-5)
     for name in names:
         plain.get_submodule(name).weight.data += 2 * deltas[name]
-    assert routes.relative(routes.whole_weights(plain, names), whole, deltas) == pytest.approx(1, rel=1e-5)
-    merged = routes.whole_weights(labkit.merge_and_unload(model), names)
-    assert routes.relative(merged, whole, whole) < 1e-6
-    assert routes.bytes_of(model) == sum(p.nbytes for p in make_tiny_llama().parameters()) + sum(
+    assert merge_routes.relative(merge_routes.whole_weights(plain, names), whole, deltas) == pytest.approx(1, rel=1e-5)
+    merged = merge_routes.whole_weights(labkit.merge_and_unload(model), names)
+    assert merge_routes.relative(merged, whole, whole) < 1e-6
+    assert merge_routes.bytes_of(model) == sum(p.nbytes for p in make_tiny_llama().parameters()) + sum(
         b.nbytes for b in make_tiny_llama().buffers()
     )
 
@@ -77,15 +68,14 @@ def test_errors_are_those_of_a_tiny_model(monkeypatch):
 
 
 def test_the_models_that_are_timed_answer_alike(monkeypatch):
-    latency = script("merge_latency", monkeypatch)
-    monkeypatch.setattr(latency.labkit, "load_base", lambda **_: (make_tiny_llama(), None))
-    models, ids = latency.candidates(), torch.tensor([[5]])
-    answers = {name: latency.writes(model, ids) for name, model in models.items()}
-    for name in (latency.MERGED, latency.PEFT_APART, latency.PEFT_MERGED):
-        torch.testing.assert_close(answers[name], answers[latency.APART], atol=1e-5, rtol=0)
-    assert (answers["base"] - answers[latency.APART]).abs().max() > 1e-4
+    monkeypatch.setattr(merge_latency.labkit, "load_base", lambda **_: (make_tiny_llama(), None))
+    models, ids = merge_latency.candidates(), torch.tensor([[5]])
+    answers = {name: merge_latency.writes(model, ids) for name, model in models.items()}
+    for name in (merge_latency.MERGED, merge_latency.PEFT_APART, merge_latency.PEFT_MERGED):
+        torch.testing.assert_close(answers[name], answers[merge_latency.APART], atol=1e-5, rtol=0)
+    assert (answers["base"] - answers[merge_latency.APART]).abs().max() > 1e-4
     read = torch.arange(12).view(2, 6)
-    assert latency.reads(models["base"], read).shape == (2, 1, models["base"].config.vocab_size)
+    assert merge_latency.reads(models["base"], read).shape == (2, 1, models["base"].config.vocab_size)
 
 
 def test_the_stored_times_are_of_models_that_answered_alike():

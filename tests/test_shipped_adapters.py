@@ -1,10 +1,10 @@
 """The adapters that come with the course: whole, of one base, as good as their cards say, and read alike by PEFT."""
 
 import hashlib
-import importlib.util
 import json
 from pathlib import Path
 
+import make_adapters as recipe
 import pytest
 import torch
 from conftest import make_tiny_llama
@@ -17,15 +17,6 @@ from labkit.storage import course_data_dir
 from labkit.tasks import TASKS
 
 ADAPTERS = course_data_dir() / "adapters"
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "make_adapters.py"
-
-
-@pytest.fixture(scope="module")
-def recipe():
-    spec = importlib.util.spec_from_file_location("make_adapters", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def stored(name: str) -> dict:
@@ -59,7 +50,7 @@ def test_a_folder_holds_an_adapter_and_its_card_and_is_small(name):
     assert 1e6 < files[WEIGHTS_FILE] <= 2.5e6
 
 
-def test_labkit_json_says_what_it_is_and_how_it_was_made(name, recipe):
+def test_labkit_json_says_what_it_is_and_how_it_was_made(name):
     about, task, (lora, training) = read_about(ADAPTERS / name), labkit.load_task(name), recipe.RECIPES[name]
     assert (about["task"], about["system"]) == (name, task.system)
     assert about["base"]["name"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -120,7 +111,7 @@ def test_sixteen_rows_scored_anew_are_as_good_as_the_table_says(name, cells):
 # ---- the scores
 
 
-def test_the_table_is_whole_and_of_these_weights_and_these_rows(cells, recipe):
+def test_the_table_is_whole_and_of_these_weights_and_these_rows(cells):
     assert set(cells) == {(adapter, task) for adapter in (None, *TASKS) for task in TASKS}
     for (adapter, task), cell in cells.items():
         assert cell["rows"] == recipe.ROWS["own" if adapter in (None, task) else "other"] >= 128
@@ -132,7 +123,7 @@ def test_the_table_is_whole_and_of_these_weights_and_these_rows(cells, recipe):
             )  # as rounded
 
 
-def test_labkit_json_and_card_have_the_scores_of_the_table(name, cells, recipe):
+def test_labkit_json_and_card_have_the_scores_of_the_table(name, cells):
     about = read_about(ADAPTERS / name)
     assert about["scores"] == cells[name, name]["scores"] and about["base_scores"] == cells[None, name]["scores"]
     assert about["test_rows"] == cells[name, name]["rows"] == cells[None, name]["rows"]
@@ -160,7 +151,7 @@ def test_macro_f1_of_the_clauses(cells):
     reason="no controls are stored: python benchmarks/make_adapters.py control",
 )
 @pytest.mark.parametrize("name", ["sql", "voice", "clauses"])
-def test_the_same_training_with_one_thing_broken_fails(name, cells, recipe):
+def test_the_same_training_with_one_thing_broken_fails(name, cells):
     runs = {run["name"]: run for run in stored("adapters_controls")["runs"] if run["task"] == name}
     assert set(runs) == set(recipe.BROKEN)
     for broken, run in runs.items():

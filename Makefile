@@ -34,7 +34,7 @@ help:
 	@echo "make test-avx2       the notebooks once more, held to the instructions of an older laptop"
 	@echo "make test-browser    the notebooks as a learner uses them, in Chromium (skipped, with the reason, without one)"
 	@echo "make test-gpu        the tests for a machine with a CUDA GPU, notebook 08 among them"
-	@echo "make adapters        train the four shipped adapters anew and score them, in about 40 minutes"
+	@echo "make adapters        train the four shipped adapters anew, with controls, and score them, in about an hour"
 	@echo "make refresh NB=04   run a notebook, store its outputs, say what changed (NB='03 04', NB=all)"
 	@echo "make constraints     choose new exact versions for constraints.txt"
 	@echo "make clean           remove .venv and what was built (the base model stays in its cache)"

@@ -1,6 +1,6 @@
 """The adapters the course ships: train each on its task, score each on every task, and write their cards.
 
-make adapters                                        # everything, about 40 minutes on two cores
+make adapters                                        # everything, about an hour on two cores
 python benchmarks/make_adapters.py train sql         # one stage, one task; score and control go on where they were
 
 Stored: data/adapters/<task>/ (PEFT's two files, labkit.json and a README.md), data/results/adapters_table.json (each

@@ -1,5 +1,7 @@
 """Exercises of notebook 02: what a step holds, what it computes, how it grows with depth, what it costs."""
 
+import math
+
 import torch
 
 from labkit.lab.exercises import Case, Mistake, exercise
@@ -16,8 +18,16 @@ def _all_trained(numbers, trained, size):
     return size * 4 * numbers
 
 
-def _one_average(numbers, trained, size):
+def _three_of_four(numbers, trained, size):
     return size * (numbers + 2 * trained)
+
+
+def _averages_for_all(numbers, trained, size):
+    return size * (3 * numbers + trained)
+
+
+def _gradients_for_all(numbers, trained, size):
+    return size * (2 * numbers + 2 * trained)
 
 
 def _no_gradient_but_averages(numbers, trained, size):
@@ -34,6 +44,22 @@ def _only_trained(numbers, trained, size):
 
 def _in_bits(numbers, trained, size):
     return 8 * size * (numbers + 3 * trained)
+
+
+def _numbers_not_bytes(numbers, trained, size):
+    return numbers + 3 * trained
+
+
+def _always_float32(numbers, trained, size):
+    return 4 * numbers + 12 * trained
+
+
+def _brackets_forgotten(numbers, trained, size):
+    return size * numbers + 3 * trained
+
+
+def _weights_alone(numbers, trained, size):
+    return size * numbers
 
 
 exercise(
@@ -61,10 +87,22 @@ exercise(
             "Which of the four parts are as many as `trained`?",
         ),
         Mistake(
-            _one_average,
-            "There is one average too few.",
-            "Adam keeps a running mean of the gradients, and one of their squares.",
-            "How many numbers does Adam keep for each trained one?",
+            _three_of_four,
+            "For each trained number, only three are counted.",
+            "There are four: the number itself, its gradient, and Adam's two averages.",
+            "Which of the four is missing in yours?",
+        ),
+        Mistake(
+            _averages_for_all,
+            "Adam's averages are counted for every number.",
+            "Adam only sees what is trained; of a frozen number it remembers nothing.",
+            "Which parts are as many as `numbers`, and which as many as `trained`?",
+        ),
+        Mistake(
+            _gradients_for_all,
+            "A gradient is counted for every number.",
+            "What passes through a frozen layer is the gradient of its inputs. Its weights have none.",
+            "Which parts are as many as `numbers`, and which as many as `trained`?",
         ),
         Mistake(
             _no_gradient_but_averages,
@@ -85,6 +123,30 @@ exercise(
             "What multiplies with the inputs?",
         ),
         Mistake(_in_bits, "That is eight times too much.", "It is counted in bits.", "`size` is in bytes already."),
+        Mistake(
+            _numbers_not_bytes,
+            "Those are numbers, not bytes.",
+            "How many there are is right. How large they are is missing.",
+            "Where is `size`?",
+        ),
+        Mistake(
+            _always_float32,
+            "Every number takes 4 bytes in yours.",
+            "It does in float32. In 16 bits it takes 2.",
+            "Where is `size`?",
+        ),
+        Mistake(
+            _brackets_forgotten,
+            "Only the weights are multiplied by `size`.",
+            "Gradients and averages take as many bytes a number.",
+            "Are there brackets around the sum?",
+        ),
+        Mistake(
+            _weights_alone,
+            "Those are the weights alone.",
+            "That is enough to run a model. Training it needs more.",
+            "What else is kept for each trained number?",
+        ),
     ],
     shows="The first case is the full fine-tuning of our base, the second its LoRA at rank 8.",
 )
@@ -111,6 +173,38 @@ def _square(shapes, r):
 
 def _only_a(shapes, r):
     return sum(r * columns for _, columns in shapes)
+
+
+def _only_b(shapes, r):
+    return sum(r * rows for rows, _ in shapes)
+
+
+def _both_twice(shapes, r):
+    return 2 * my_lora_numbers(shapes, r)
+
+
+def _r_by_r(shapes, r):
+    return r * r * len(shapes)
+
+
+def _r_by_r_between(shapes, r):
+    return my_lora_numbers(shapes, r) + _r_by_r(shapes, r)
+
+
+def _weights_as_well(shapes, r):
+    return _the_update_itself(shapes, r) + my_lora_numbers(shapes, r)
+
+
+def _rank_one(shapes, r):
+    return my_lora_numbers(shapes, 1)
+
+
+def _square_by_out(shapes, r):
+    return sum(r * 2 * rows for rows, _ in shapes)
+
+
+def _only_the_last(shapes, r):
+    return r * sum(shapes[-1])
 
 
 def _only_the_first(shapes, r):
@@ -157,12 +251,55 @@ exercise(
             "With grouped queries, keys and values are narrower than the queries.",
             "Use both numbers of each shape.",
         ),
+        Mistake(
+            _square_by_out,
+            "Both A and B are counted with `out`.",
+            "A stands on the other side: it takes in what the layer takes in.",
+            "A has r × in numbers.",
+        ),
         Mistake(_only_a, "B is missing.", "Each layer has an A and a B.", "B has out × r numbers."),
+        Mistake(_only_b, "A is missing.", "Each layer has an A and a B.", "A has r × in numbers."),
+        Mistake(
+            _both_twice,
+            "It is twice too much.",
+            "in + out counts A and B already: one has `in` columns of r numbers, the other `out` rows.",
+            "Where does the 2 come from?",
+        ),
+        Mistake(
+            _r_by_r,
+            "For each layer, r × r numbers are counted.",
+            "r is one side only of A and of B. The other is the layer's own.",
+            "A has r × in numbers, and B?",
+        ),
+        Mistake(
+            _r_by_r_between,
+            "For each layer, r × r numbers are counted besides A and B.",
+            "There is no third matrix between them: B takes what A gives.",
+            "Which two matrices are trained?",
+        ),
+        Mistake(
+            _weights_as_well,
+            "The weights are counted as well.",
+            "They are frozen; what LoRA trains stands beside them.",
+            "Only A and B are trained.",
+        ),
+        Mistake(
+            _rank_one,
+            "That is the adapter of rank 1.",
+            "A has r rows, and B r columns.",
+            "Where is r?",
+        ),
         Mistake(
             _only_the_first,
             "Only the first layer is counted.",
             "Every layer of the list has an adapter of its own.",
             "Sum over all shapes.",
+        ),
+        Mistake(
+            _only_the_last,
+            "Only the last layer is counted.",
+            "In a loop, each layer's number has to be added to those before; = forgets them.",
+            "Is there a += in it?",
         ),
     ],
     shows="This is exact, and `labkit.trainable_parameters` will say the same.",
@@ -177,24 +314,14 @@ def my_step_flops(weights, tokens, frozen, checkpointing):
     return 2 * weights * tokens * passes
 
 
-def _frozen_costs_nothing(weights, tokens, frozen, checkpointing):
-    return 2 * weights * tokens * ((1 if frozen else 3) + checkpointing)
+def _products(trained, frozen, trained_again, frozen_again):
+    """A mistake by the products it counts for a trained and a frozen W, without checkpointing and with it."""
 
+    def flops(weights, tokens, is_frozen, checkpointing):
+        counted = [[trained, frozen], [trained_again, frozen_again]]
+        return 2 * weights * tokens * counted[checkpointing][is_frozen]
 
-def _one_operation(weights, tokens, frozen, checkpointing):
-    return my_step_flops(weights, tokens, frozen, checkpointing) // 2
-
-
-def _checkpointing_is_free(weights, tokens, frozen, checkpointing):
-    return my_step_flops(weights, tokens, frozen, False)
-
-
-def _always_three(weights, tokens, frozen, checkpointing):
-    return my_step_flops(weights, tokens, False, checkpointing)
-
-
-def _checkpointing_doubles(weights, tokens, frozen, checkpointing):
-    return my_step_flops(weights, tokens, frozen, False) * (2 if checkpointing else 1)
+    return flops
 
 
 exercise(
@@ -222,34 +349,112 @@ exercise(
     ],
     mistakes=[
         Mistake(
-            _frozen_costs_nothing,
+            _products(3, 1, 4, 2),
             "With frozen weights there is no way back.",
             "The gradient has to pass through this layer to reach the adapters of those below.",
             "Which of the two products of the backward pass gives W's own gradient?",
         ),
         Mistake(
-            _one_operation,
+            _products(3 / 2, 1, 2, 3 / 2),
             "That is half of it.",
             "A product of matrices multiplies and adds.",
             "A multiplication and an addition are two operations.",
         ),
         Mistake(
-            _checkpointing_is_free,
+            _products(2, 1, 3, 2),
+            "One product is missing, whether W is frozen or not.",
+            "There is one on the way forward and there are two on the way back: for the inputs, and for W itself.",
+            "How many does a trained W take in all, and which one does freezing save?",
+        ),
+        Mistake(
+            _products(2, 1, 2, 1),
+            "One product is missing, whether W is frozen or not, and checkpointing changes nothing.",
+            "One is on the way forward and two are on the way back; and what was not kept is computed again.",
+            "How many does a trained W take in all? Which is done twice?",
+        ),
+        Mistake(
+            _products(3, 1, 3, 1),
+            "With frozen weights there is no way back, and checkpointing changes nothing.",
+            "The gradient has to pass through to the adapters below; and what was not kept is computed again.",
+            "Which one product does freezing save? Which is done twice?",
+        ),
+        Mistake(
+            _products(1, 1, 2, 2),
+            "Those are the products on the way forward.",
+            "On the way back there is one more for the inputs, and one for W if it is trained.",
+            "How many does a trained W take in all, and which one does freezing save?",
+        ),
+        Mistake(
+            _products(1, 1, 1, 1),
+            "That is one pass forward, and no more.",
+            "A step also goes back, and what was not kept is computed again.",
+            "How many products does a trained W take in all? What do freezing and checkpointing change of it?",
+        ),
+        Mistake(
+            _products(2, 3, 3, 4),
+            "`frozen` has its effect the wrong way round.",
+            "A frozen W needs no gradient of its own, so it takes one product less.",
+            "`not frozen` is 1 where W is trained.",
+        ),
+        Mistake(
+            _products(3, 2, 3, 2),
             "Checkpointing changes nothing.",
             "What was not kept has to be computed again.",
             "One more forward pass.",
         ),
         Mistake(
-            _always_three,
+            _products(3, 3, 4, 4),
             "Freezing changes nothing.",
             "A frozen W needs no gradient of its own.",
             "Which of the three products can be left out?",
         ),
         Mistake(
-            _checkpointing_doubles,
+            _products(3, 3, 3, 3),
+            "Neither freezing nor checkpointing changes anything.",
+            "Freezing leaves a product out, and checkpointing computes one again.",
+            "Which of forward, gradient of the inputs and gradient of W is it, each time?",
+        ),
+        Mistake(
+            _products(3, 2, 4, 2),
+            "With frozen weights, checkpointing changes nothing.",
+            "The way back needs activations there too, and what was not kept is computed again.",
+            "One more forward pass, frozen or not.",
+        ),
+        Mistake(
+            _products(3, 2, 4, 4),
+            "With checkpointing, freezing changes nothing.",
+            "What is computed again is the forward pass. A frozen W still needs no gradient of its own.",
+            "Let `frozen` and `checkpointing` each do their part, and add them.",
+        ),
+        Mistake(
+            _products(3, 2, 6, 4),
             "With checkpointing everything is done twice.",
             "Only the forward pass is.",
             "Add one product, whatever the others are.",
+        ),
+        Mistake(
+            _products(3, 2, 5, 4),
+            "Checkpointing adds two products.",
+            "It goes forward once more. The way back is gone only once.",
+            "Add one product, whatever the others are.",
+        ),
+        Mistake(
+            _products(3, 2, 9 / 2, 3),
+            "Checkpointing adds half of the work, frozen or not.",
+            "One product more is half as much again only where there were two.",
+            "Add one product, whatever the others are.",
+        ),
+        Mistake(
+            _products(3, 2, 4, 8 / 3),
+            "Checkpointing adds a third of the work, frozen or not.",
+            "One product more is a third as much again only where there were three.",
+            "Add one product, whatever the others are.",
+        ),
+        Mistake(
+            _products(3, 2, 2, 1),
+            "Checkpointing saves a product.",
+            "It saves memory, and pays for it with work.",
+            "What was not kept has to be computed again.",
         ),
     ],
     shows="So frozen weights leave two thirds of the work, and checkpointing adds a third of full fine-tuning's.",
@@ -267,12 +472,25 @@ def _the_peak_grows(three, four, depth):
     return three.max() + (four.max() - three.max()) * (depth - 3)
 
 
-def _one_layer_too_few(three, four, depth):
-    return (three + (four - three) * (depth - 4)).max()
+def _from_three(further):
+    """The memory of three layers, with as many further ones as `further` says for a depth."""
+    return lambda three, four, depth: (three + (four - three) * further(depth)).max()
 
 
-def _in_proportion(three, four, depth):
+def _highest_and_fastest(three, four, depth):
+    return three.max() + (four - three).max() * (depth - 3)
+
+
+def _growth_alone(three, four, depth):
+    return ((four - three) * (depth - 3)).max()
+
+
+def _in_proportion_to_four(three, four, depth):
     return (four * depth / 4).max()
+
+
+def _in_proportion_to_three(three, four, depth):
+    return (three * depth / 3).max()
 
 
 def _all_moments(three, four, depth):
@@ -281,6 +499,11 @@ def _all_moments(three, four, depth):
 
 def _they_add_up(three, four, depth):
     return (three + (four - three) * (depth - 3)).sum()
+
+
+def _as_a_number(args, peak):
+    """A plain number, PyTorch's or NumPy's: each is as good an answer here as the others."""
+    return peak.item() if getattr(peak, "ndim", None) == 0 else peak
 
 
 def _peaks_with_different_phases():
@@ -294,8 +517,8 @@ def _peaks_with_different_phases():
 exercise(
     "02.4",
     title="Eighty layers from three and four",
-    prompt="`three` and `four` hold the gigabytes at the same moments of a step, of a model with three layers and of "
-    "one with four. Write my_peak(three, four, depth): the most that it holds with `depth` such layers, as a tensor.",
+    prompt="The tensors `three` and `four` hold the gigabytes at the same moments of a step, of a model with three "
+    "layers and of one with four. Write my_peak(three, four, depth): the most that it holds with `depth` such layers.",
     minutes=6,
     difficulty=3,
     importance=3,
@@ -303,6 +526,7 @@ exercise(
     explanation="Each moment is a line in the number of layers. Their maximum is not: with few layers one moment may "
     "be the highest, with many another. So extrapolate first, and take the maximum last.",
     cases=_peaks_with_different_phases,
+    observe=_as_a_number,
     hints=[
         "How much does one more layer add to each moment? How many more than three are there?",
         "three + (four - three) * (depth - 3) is a tensor of moments. What is the peak of it?",
@@ -316,14 +540,56 @@ exercise(
             "Extrapolate each moment, and take the maximum at the end.",
         ),
         Mistake(
-            _one_layer_too_few,
-            "It is one layer too few.",
-            "You began to count at four, with the memory of three.",
-            "How many layers has `three` to gain?",
+            _highest_and_fastest,
+            "The highest moment grows as the fastest one does.",
+            "They need not be the same: a low moment may grow fast, and a high one hardly.",
+            "Let each moment grow by its own difference, and take the maximum at the end.",
         ),
         Mistake(
-            _in_proportion,
-            "You took it to be in proportion to the layers.",
+            _from_three(lambda depth: depth - 4),
+            "It is one layer too few.",
+            "Beside `three`, count from three; beside `four`, from four.",
+            "How many layers are to be added to those whose memory you began with?",
+        ),
+        Mistake(
+            _from_three(lambda depth: depth - 2),
+            "It is one layer too many.",
+            "Beside `three`, count from three; beside `four`, from four.",
+            "How many layers are to be added to those whose memory you began with?",
+        ),
+        Mistake(
+            _from_three(lambda depth: depth - 1),
+            "It is two layers too many.",
+            "That would be right beside the memory of one layer.",
+            "`three` has three of them already. How many are to be added?",
+        ),
+        Mistake(
+            _from_three(lambda depth: depth),
+            "It is three layers too many.",
+            "All `depth` layers are added to a model that has three of them already.",
+            "How many more than three are there?",
+        ),
+        Mistake(
+            _from_three(lambda depth: depth + 1),
+            "It is four layers too many.",
+            "All `depth` layers are added to a model that has four of them already.",
+            "How many more than four are there?",
+        ),
+        Mistake(
+            _growth_alone,
+            "That is what the further layers add.",
+            "They come on top of what three layers hold.",
+            "Where is the memory that you began with?",
+        ),
+        Mistake(
+            _in_proportion_to_four,
+            "You took `four` to be in proportion to the layers.",
+            "Embeddings and logits do not grow with them.",
+            "What does one more layer add?",
+        ),
+        Mistake(
+            _in_proportion_to_three,
+            "You took `three` to be in proportion to the layers.",
             "Embeddings and logits do not grow with them.",
             "What does one more layer add?",
         ),
@@ -358,12 +624,40 @@ def _price_a_second(flops, steps, peak, utilisation, price):
     return flops * steps / (peak * utilisation) * price
 
 
+def _the_rest_of_the_peak(flops, steps, peak, utilisation, price):
+    return my_money(flops, steps, peak, 1 - utilisation, price)
+
+
+def _hours_begun(flops, steps, peak, utilisation, price):
+    return math.ceil(my_money(flops, steps, peak, utilisation, 1)) * price
+
+
+def _price_a_minute(flops, steps, peak, utilisation, price):
+    return 60 * my_money(flops, steps, peak, utilisation, price)
+
+
+def _times_3600(flops, steps, peak, utilisation, price):
+    return flops * steps / (peak * utilisation) * 3600 * price
+
+
+def _in_percent(flops, steps, peak, utilisation, price):
+    return my_money(flops, steps, peak, utilisation / 100, price)
+
+
+def _to_the_cent(flops, steps, peak, utilisation, price):
+    return round(my_money(flops, steps, peak, utilisation, price), 2)
+
+
 def _one_step(flops, steps, peak, utilisation, price):
     return flops / (peak * utilisation) / 3600 * price
 
 
 def _hours(flops, steps, peak, utilisation, price):
     return flops * steps / (peak * utilisation) / 3600
+
+
+def _seconds(flops, steps, peak, utilisation, price):
+    return flops * steps / (peak * utilisation)
 
 
 exercise(
@@ -394,7 +688,13 @@ exercise(
             _faster_when_idle,
             "The less of the card is used, the sooner you are done.",
             "A low utilisation makes the card slower, and the hours more.",
-            "On which side of the fraction does it belong?",
+            "On which side of the fraction does it belong? After a /, the product needs brackets: / (peak * …).",
+        ),
+        Mistake(
+            _the_rest_of_the_peak,
+            "You reckon with the share of the peak that is not reached.",
+            "`utilisation` is what the program does reach.",
+            "Leave 1 − … out.",
         ),
         Mistake(
             _price_a_second,
@@ -402,8 +702,39 @@ exercise(
             "Operations over operations a second are seconds.",
             "Divide by 3,600.",
         ),
+        Mistake(
+            _price_a_minute,
+            "You pay the price of an hour for each minute.",
+            "Seconds over 60 are minutes; the price is that of an hour.",
+            "How many seconds has an hour?",
+        ),
+        Mistake(
+            _times_3600,
+            "Seconds became hours by multiplying.",
+            "An hour is longer than a second, so there are fewer of them.",
+            "Divide by 3,600.",
+        ),
+        Mistake(
+            _in_percent,
+            "It is a hundred times too much.",
+            "The utilisation was taken for a percentage.",
+            "`utilisation` is a share already: 0.3 stands for 30 %.",
+        ),
+        Mistake(
+            _hours_begun,
+            "Hours are rounded up.",
+            "Some bills do that. Asked for is the price of the work, a part of an hour being a part of the price.",
+            "Leave the rounding out.",
+        ),
+        Mistake(
+            _to_the_cent,
+            "It is rounded.",
+            "A bill is, but an estimate is multiplied again: by users, by tries.",
+            "Leave round(…) out.",
+        ),
         Mistake(_one_step, "That is one step.", "There are `steps` of them.", "Where is `steps`?"),
         Mistake(_hours, "Those are hours.", "An hour has a price.", "Multiply by `price`."),
+        Mistake(_seconds, "Those are seconds.", "An hour has a price.", "How many hours are they, and at what price?"),
     ],
     shows="Now put in your own card and your own price.",
 )

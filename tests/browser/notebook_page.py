@@ -20,8 +20,7 @@ class CellSight:
     Args:
         prompt: ``"[3]:"``.
         code: without line ends.
-        errors: its error messages.
-        stderr: what it wrote there, warnings for example.
+        errors: its error messages, and what it wrote to stderr, warnings for example.
         output: all text below it.
         widgets: how many live widgets are below it.
     """
@@ -29,7 +28,6 @@ class CellSight:
     prompt: str
     code: str
     errors: list[str]
-    stderr: list[str]
     output: str
     widgets: int
 
@@ -95,7 +93,8 @@ class NotebookPage:
         return cell.locator(".jp-OutputArea-output")
 
     def error(self, cell: Locator) -> Locator:
-        return cell.locator(_KIND.format("error"))
+        """Its error, or what it wrote to stderr: JupyterLab shows a traceback as the one kind or as the other."""
+        return cell.locator(f"{_KIND.format('error')}, {_KIND.format('stderr')}")
 
     def text(self, cell: Locator) -> str:
         """What stands below the cell now."""
@@ -112,7 +111,6 @@ class NotebookPage:
                 prompt=self.prompt(cell).text_content(),
                 code=cell.locator(".cm-content").text_content(),
                 errors=self.error(cell).all_text_contents(),
-                stderr=cell.locator(_KIND.format("stderr")).all_text_contents(),
                 output=self.text(cell),
                 widgets=cell.locator(".jp-OutputArea-output > .jupyter-widgets").count(),
             )

@@ -1,5 +1,7 @@
 """Exercises of notebook 10: one adapter a row, ranks that differ, a true blend, what many adapters weigh."""
 
+import math
+
 import torch
 
 from labkit.lab.exercises import Case, Mistake, exercise
@@ -26,6 +28,14 @@ def _sum_of_all(y, x, A, B):
 
 def _without_the_base(y, x, A, B):
     return x @ A.mT @ B.mT
+
+
+def _all_dimensions_turned(y, x, A, B):
+    return y + x @ A.T @ B.T
+
+
+def _not_turned(y, x, A, B):
+    return y + x @ A @ B
 
 
 def _per_token(y, x, A, B):
@@ -79,6 +89,18 @@ exercise(
             "The base's answer is missing.",
             "The update comes on top of what the layer answered.",
             "Add y.",
+        ),
+        Mistake(
+            _all_dimensions_turned,
+            "A.T turns all three dimensions round, and the rows are no longer in front.",
+            "For a matrix, .T and .mT are the same.",
+            ".mT turns the last two.",
+        ),
+        Mistake(
+            _not_turned,
+            "x @ A does not fit: A is rows × r × in, and x ends with in.",
+            "A layer computes x @ W.T, not x @ W.",
+            "Turn the last two dimensions of A and of B.",
         ),
         Mistake(
             _per_token,
@@ -195,9 +217,25 @@ def _factors_apart(adapters, weights):
     return sum(weight * scaling * B for (_, B, scaling), weight in zip(adapters, weights)) @ A
 
 
+def _factors_apart_unscaled(adapters, weights):
+    A = sum(weight * A for (A, _, _), weight in zip(adapters, weights))
+    return sum(weight * B for (_, B, _), weight in zip(adapters, weights)) @ A
+
+
+def _weights_on_A(adapters, weights):
+    A = sum(weight * scaling * A for (A, _, scaling), weight in zip(adapters, weights))
+    return sum(B for _, B, _ in adapters) @ A
+
+
+def _weights_on_B(adapters, weights):
+    B = sum(weight * scaling * B for (_, B, scaling), weight in zip(adapters, weights))
+    return B @ sum(A for A, _, _ in adapters)
+
+
 def _factors_by_roots(adapters, weights):
-    parts = [((weight * scaling) ** 0.5, A, B) for (A, B, scaling), weight in zip(adapters, weights)]
-    return sum(root * B for root, _, B in parts) @ sum(root * A for root, A, _ in parts)
+    parts = [(weight * scaling, A, B) for (A, B, scaling), weight in zip(adapters, weights)]
+    A = sum(math.copysign(abs(factor) ** 0.5, factor) * A for factor, A, _ in parts)  # the sign once, as in PEFT
+    return sum(abs(factor) ** 0.5 * B for factor, _, B in parts) @ A
 
 
 def _without_scaling(adapters, weights):
@@ -216,6 +254,14 @@ def _unweighted(adapters, weights):
     return my_blend(adapters, [1.0] * len(weights))
 
 
+def _first_two(adapters, weights):
+    return my_blend(adapters[:2], weights[:2])
+
+
+def _without_signs(adapters, weights):
+    return my_blend(adapters, [abs(weight) for weight in weights])
+
+
 exercise(
     "10.3",
     title="A true blend",
@@ -227,9 +273,10 @@ exercise(
     solution=my_blend,
     explanation="An update is a product, and a product of sums is not the sum of the products: averaging the A's and "
     "the B's apart brings in B of one adapter times A of another, which nobody ever trained.",
+    # equal ranks, so that who adds up the factors gets numbers, and not an error
     cases=lambda: [
         Case([(torch.randn(2, 5), torch.randn(4, 2), 2.0), (torch.randn(2, 5), torch.randn(4, 2), 0.5)], [0.75, 0.5]),
-        Case([(torch.randn(1, 3), torch.randn(3, 1), 4.0), (torch.randn(1, 3), torch.randn(3, 1), 1.0)], [0.3, 0.3]),
+        Case([(torch.randn(1, 3), torch.randn(3, 1), each) for each in (4.0, 1.0, 2.0)], [0.3, 0.3, -0.4]),
     ],
     hints=[
         "What is the update of one adapter alone?",
@@ -241,6 +288,24 @@ exercise(
             _factors_apart,
             "A's and B's are blended apart.",
             "Then one adapter's B meets the other's A, and each weight counts twice.",
+            "Multiply first, then add.",
+        ),
+        Mistake(
+            _factors_apart_unscaled,
+            "A's and B's are blended apart, and the scaling is missing.",
+            "Then one adapter's B meets the other's A.",
+            "Multiply each adapter's own B, A and scaling first, then add.",
+        ),
+        Mistake(
+            _weights_on_A,
+            "The A's are added up, and the B's, before they are multiplied.",
+            "The weights count once, as they should. One adapter's B still meets the other's A.",
+            "Multiply first, then add.",
+        ),
+        Mistake(
+            _weights_on_B,
+            "The B's are added up, and the A's, before they are multiplied.",
+            "The weights count once, as they should. One adapter's B still meets the other's A.",
             "Multiply first, then add.",
         ),
         Mistake(
@@ -273,6 +338,18 @@ exercise(
             "That is the sum of the updates in full.",
             "Each update times its weight.",
         ),
+        Mistake(
+            _first_two,
+            "Only the first two adapters are in the blend.",
+            "There may be any number of them.",
+            "Go through both lists to their ends: zip(adapters, weights).",
+        ),
+        Mistake(
+            _without_signs,
+            "A weight below zero counts as one above.",
+            "A negative weight takes an update away.",
+            "Leave out abs.",
+        ),
     ],
     shows="That is what `bank.blend` adds, layer by layer, without ever forming an out × in matrix.",
 )
@@ -291,6 +368,18 @@ def _whole_matrices(count, r, layers):
 
 def _only_A(count, r, layers):
     return count * sum(4 * r * inputs for inputs, _ in layers)
+
+
+def _only_B(count, r, layers):
+    return count * sum(4 * r * outputs for _, outputs in layers)
+
+
+def _in_times_out(count, r, layers):
+    return count * sum(4 * r * inputs * outputs for inputs, outputs in layers)
+
+
+def _first_layer_for_all(count, r, layers):
+    return count * 4 * r * sum(layers[0]) * len(layers)
 
 
 def _numbers_not_bytes(count, r, layers):
@@ -316,7 +405,7 @@ exercise(
     solution=my_rent,
     explanation="The bill grows in a line with the number of adapters. The base is not on it: it is paid for once.",
     cases=lambda: [
-        Case(1000, 8, [(576, 576), (576, 192)] * 30),  # q and v of the course's base
+        Case(1000, 8, [(576, 192), (576, 576)] * 30),  # v and q of the course's base
         Case(100, 16, [(4096, 4096), (4096, 1024), (4096, 1024), (4096, 4096)] * 32),
     ],
     hints=[
@@ -332,6 +421,19 @@ exercise(
             "An adapter keeps r · (in + out) numbers a layer.",
         ),
         Mistake(_only_A, "B is missing.", "An update has two factors.", "Add r · out for each layer."),
+        Mistake(_only_B, "A is missing.", "An update has two factors.", "Add r · in for each layer."),
+        Mistake(
+            _in_times_out,
+            "in and out are multiplied.",
+            "A and B are two matrices, and their numbers add up.",
+            "r · in for A, r · out for B.",
+        ),
+        Mistake(
+            _first_layer_for_all,
+            "Every layer is counted like the first.",
+            "k and v are narrower than q in this model.",
+            "Go through `layers`, each with its own in and out.",
+        ),
         Mistake(_numbers_not_bytes, "These are numbers, not bytes.", "float32 takes four bytes.", "Multiply by four."),
         Mistake(_one_adapter, "That is one adapter.", "There are `count` of them.", "Multiply by count."),
         Mistake(

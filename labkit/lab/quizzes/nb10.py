@@ -25,7 +25,8 @@ QUESTIONS = [
         right="a",
     ),
     Question(
-        "An adapter of rank 8 and one of rank 2 are blended half and half, exactly. What rank may the blend have?",
+        "An adapter of rank 8 and one of rank 2 are blended half and half, exactly. What rank may the blend have "
+        "at most?",
         {
             "5, the mean": "Ranks do not average. (Section 10.5.)",
             "8, the larger": "The two updates point in directions of their own. (Section 10.5.)",
@@ -47,7 +48,7 @@ QUESTIONS = [
         "What grows with the number of adapters in a bank?",
         {
             "Memory": "In a straight line, and slowly: an adapter is small. (Section 10.4.)",
-            "The time of a switch": "It is the same for one and for hundreds. (Sections 10.2 and 10.4.)",
+            "The time of a switch": "One reference changes, among two or among hundreds. (Sections 10.2 and 10.4.)",
             "The time of a token": "Rows use their own adapter only; the others lie still. (Section 10.4.)",
         },
         right="a",

@@ -8,6 +8,7 @@ from torch import nn
 from labkit.errors import ConfigError
 from labkit.lab.exercises import all_exercises, check, exercise, guards, hint, solution
 from labkit.lab.exercises.comparing import EXACT, difference
+from labkit.lab.exercises.explaining import describe_call
 from labkit.lab.exercises.form import Tolerance
 from labkit.lab.exercises.judging import judge
 
@@ -250,3 +251,15 @@ def test_an_incomplete_exercise_is_refused(change, message):
     with pytest.raises(ConfigError, match=message):
         exercise(**{**fields, **change})
     assert exercise(**fields) == example_exercises.value_exercise
+
+
+def test_the_input_is_told_by_its_shapes():
+    def blend(adapters, weights, x):
+        return None
+
+    adapters = [(torch.randn(2, 5), torch.randn(4, 2), 0.5)] * 2
+    assert describe_call(blend, (adapters, [0.3, -0.4], torch.ones(3, 5)), "case 1 of 2") == (
+        "With adapters = [(2×5 tensor, 4×2 tensor, 0.5), (2×5 tensor, 4×2 tensor, 0.5)], weights = [0.3, -0.4], "
+        "x of shape (3, 5) (case 1 of 2)."
+    )
+    assert "adapters (a list)" in describe_call(blend, (adapters * 5, [], 1), "case 2 of 2")

@@ -89,6 +89,17 @@ def _names(solution: Callable, args: tuple) -> list[str]:
 def _describe(name: str, value) -> str:
     if isinstance(value, Tensor):
         return f"{name} of shape {tuple(value.shape)}"
-    if isinstance(value, nn.Module) or len(repr(value)) > 60:
+    shown = _outline(value)
+    if isinstance(value, nn.Module) or len(shown) > 100:
         return f"{name} (a {type(value).__name__})"
-    return f"{name} = {value!r}"
+    return f"{name} = {shown}"
+
+
+def _outline(value) -> str:
+    """The value as Python writes it, of a tensor its shape: ``[(2×5 tensor, 4×2 tensor, 0.5)]``."""
+    if isinstance(value, Tensor):
+        return f"{'×'.join(map(str, value.shape)) or 'one-number'} tensor"
+    if type(value) in (list, tuple):
+        inside = ", ".join(map(_outline, value))
+        return f"[{inside}]" if type(value) is list else f"({inside})"
+    return repr(value)

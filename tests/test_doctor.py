@@ -72,7 +72,7 @@ def test_old_python():
     assert only(doctor.check_python((3, 11, 0))).status == "ok"
 
 
-@pytest.mark.parametrize(("gigabytes", "status"), [(3.9, "fail"), (6, "warn"), (8.2, "ok")])
+@pytest.mark.parametrize(("gigabytes", "status"), [(3.9, "fail"), (5, "warn"), (7, "warn"), (8.2, "ok")])
 def test_memory(gigabytes, status):
     assert only(doctor.check_memory(int(gigabytes * 1e9))).status == status
 

@@ -3,6 +3,7 @@
 Every question stands alone: what was said before is no part of the prompt, because the adapters were trained so.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -134,7 +135,7 @@ class Chat:
         if name in self.bank:
             return
         shipped = shipped_adapters()
-        folder = shipped.get(name, Path(name).expanduser())
+        folder = shipped.get(name, Path(os.path.expanduser(name)))
         if not (folder / CONFIG_FILE).is_file():
             known = f"one of the course's ({', '.join(shipped)}) or " if shipped else ""
             raise AdapterError(f"there is no adapter {name!r}. Name {known}a folder with {CONFIG_FILE} in it")

@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options) or 0
-    except LabkitError as error:
+    except (LabkitError, OSError) as error:
         print(f"labkit {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

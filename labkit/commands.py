@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from labkit.errors import ConfigError
@@ -37,13 +37,21 @@ def train(options: argparse.Namespace) -> None:
     import torch
 
     import labkit
+    from labkit.checkpoints import newest
     from labkit.lab.widgets import training_bar
+    from labkit.lora.files import refuse_to_overwrite
 
     task = _task(options, train=options.data, test=options.test)
     out = Path(options.out or Path("runs") / task.name)
     adapter, checkpoints = out / "adapter", out / "checkpoints"
-    if adapter.exists() and not options.overwrite:
-        raise ConfigError(f"{adapter} holds an adapter already. Choose another --out, or say --overwrite")
+    if not options.overwrite:
+        if adapter.exists():
+            raise ConfigError(f"{adapter} holds an adapter already. Choose another --out, or say --overwrite")
+        if newest(checkpoints) and not options.resume:
+            raise ConfigError(f"{checkpoints} is of an earlier run: go on from it with --resume, or say --overwrite")
+    refuse_to_overwrite(adapter)
+    if options.evaluate:
+        task.rows("test")  # refused before the training, not after it
     config = labkit.TrainConfig(
         steps=options.steps,
         batch_size=options.batch_size,
@@ -84,12 +92,13 @@ def train(options: argparse.Namespace) -> None:
     if not main:  # ... and one reports and writes
         return
     about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
+    labkit.save_adapter(model, adapter, about)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     if options.evaluate:
         evaluation = labkit.evaluate(model, tokenizer, task, limit=options.evaluate)
         about["scores"] = {name: asdict(score) for name, score in evaluation.scores.items()}
         _print_scores(evaluation)
-    labkit.save_adapter(model, adapter, about)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+        labkit.save_adapter(model, adapter, about)
     size = sum(file.stat().st_size for file in adapter.iterdir())
     print(f"Trained in {result.seconds:.0f} s. The adapter is in {adapter} ({size / 1e6:.1f} MB)")
 
@@ -122,6 +131,7 @@ def merge(options: argparse.Namespace) -> None:
 
     import labkit
     from labkit.lora.files import read_about, read_config
+    from labkit.lora.reading import plain
     from labkit.merged_folder import refuse_occupied
 
     refuse_occupied(options.out)
@@ -129,11 +139,12 @@ def merge(options: argparse.Namespace) -> None:
     about = read_about(options.adapter)
     model, tokenizer = labkit.load_base(options.base, quantize=options.quantize, double=options.double)
     labkit.load_adapter(model, options.adapter)
-    held = (about.get("base") or {}).get("quantization")
-    if held and not options.quantize:
+    held, now = (about.get("base") or {}).get("quantization"), getattr(model, "quantization", None)
+    if held and str(held).partition(",")[2] != str(now).partition(",")[2]:  # whose kernels pack it makes no difference
         print(
-            f"This adapter was trained on the base in four bits ({held}), and goes into the base as it was before: its "
-            "answers may change a little. --quantize nf4 merges it into what it was trained on.",
+            f"This adapter was trained on the base in four bits ({plain(held)}), and goes into another form of it: its "
+            f"answers may change a little. --quantize nf4{' --double' * ('double' in held)} merges it into what it was "
+            "trained on.",
             file=sys.stderr,
         )
     folder = labkit.save_merged(model, tokenizer, options.out, getattr(torch, options.dtype), about)
@@ -264,5 +275,6 @@ def _task(options: argparse.Namespace, **files):
     if bool(options.task) == bool(given):
         raise ConfigError("say either --task (one of the course's) or --data (your own JSONL)")
     if options.task:
-        return load_task(options.task)
+        task = load_task(options.task)
+        return replace(task, system=options.system) if options.system else task
     return task_from_files(given, options.system)

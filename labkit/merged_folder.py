@@ -31,8 +31,8 @@ print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_t
 ```
 """
 _HELD = """
-The base was held in four bits while it was adapted. What is merged into is that base, dequantized, and not the one it
-was made from: these are the weights that the adapter was trained on.
+The base was held in four bits. What the adapter is merged into is that base, dequantized, and not the one it was made
+from: if it was trained so, these are the very weights that it was trained on.
 """
 _ASKED = """
 It was trained for the task "{task}", with the system prompt below. Without it, expect other answers.

@@ -128,6 +128,7 @@ def _is_checkpointed(model: nn.Module) -> bool:
 
 
 def _has_dropout(model: nn.Module) -> bool:
-    """Whether there is any, as a module or as the rate that a module of attention hands on."""
-    rates = (vars(m).get("p" if isinstance(m, nn.Dropout) else "attention_dropout") for m in model.modules())
-    return any(rates)
+    """Whether there is any: as a module, or as a rate that a module hands on (OPT's is ``dropout``)."""
+    modules = (vars(m).get("p") for m in model.modules() if isinstance(m, nn.modules.dropout._DropoutNd))
+    rates = (v for m in model.modules() for name, v in vars(m).items() if "drop" in name and isinstance(v, float))
+    return any(modules) or any(rates)

@@ -54,7 +54,7 @@ def folder_written_aside(path: Path | str) -> Iterator[Path]:
     aside.mkdir()
     try:
         yield aside
-        for file in aside.iterdir():
+        for file in filter(Path.is_file, aside.rglob("*")):
             file.chmod(aside.stat().st_mode & 0o666)
             with open(file, "rb") as handle:
                 os.fsync(handle.fileno())

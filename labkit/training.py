@@ -18,6 +18,7 @@ from torch import nn
 
 from labkit import checkpoints
 from labkit.errors import ConfigError, TrainingError
+from labkit.lora.inject import lora_layers
 from labkit.optimizers import OPTIMIZERS, make_optimizer
 from labkit.prefix import shared_tokens
 from labkit.reports import StepReport, TrainResult, report_on
@@ -141,6 +142,8 @@ def train(
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not trainable:
         raise ConfigError("nothing to train: every parameter is frozen. Did you call inject_lora?")
+    if any(layer.merged for _, layer in lora_layers(model)):
+        raise ConfigError("the adapter is merged, and would not be trained: call labkit.unmerge(model) first")
     if output_dir is None and (config.checkpoint_every or resume):
         raise ConfigError("checkpoints need a folder: pass output_dir")
     if config.checkpoint_every and not resume and (found := checkpoints.newest(output_dir)):
@@ -160,7 +163,9 @@ def train(
         raise ConfigError(f"batch_size {config.batch_size} cannot be split into {parts} equal parts")
     if not force:
         heaviest = _heaviest_batch(examples, config, parts, tokenizer.pad_token_id)
-        refuse_what_cannot_fit(model, heaviest, config.optimizer, config.gradient_checkpointing)
+        refuse_what_cannot_fit(
+            model, heaviest, config.optimizer, config.gradient_checkpointing, may_checkpoint=not config.share_prefix
+        )
     optimizer = make_optimizer(config.optimizer, trainable.values(), config.learning_rate, config.weight_decay)
     recipe = {
         **asdict(config),
@@ -176,6 +181,7 @@ def train(
             checkpoints.remove_all_but_newest(output_dir)
     loss_module, optimizer = accelerator.prepare(CompletionLoss(model, config.share_prefix), optimizer)
 
+    model.zero_grad()  # whatever a stopped step or a hand left there is not this run's
     was_training = model.training
     model.train()
     began = time.perf_counter()
@@ -219,8 +225,10 @@ def _heaviest_batch(examples: list[Example], config: TrainConfig, parts: int, pa
     split = [rows[first : first + size] for rows in steps for first in range(0, config.batch_size, size)]
     longest = max(split, key=lambda rows: max(len(examples[i].input_ids) for i in rows))
     batch = collate([examples[i] for i in longest], pad_token_id)
-    shared = shared_tokens(batch) if config.share_prefix else 0  # is computed once, and weighs little
-    return Batch(batch.input_ids[:, shared:], batch.labels[:, shared:])
+    if config.share_prefix:  # what all rows begin with is computed once: cut from each row its part of what is saved
+        saved = shared_tokens(batch) * (size - 1) // size
+        return Batch(batch.input_ids[:, saved:], batch.labels[:, saved:])
+    return batch
 
 
 def _step(

@@ -2,10 +2,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import TINY_SHAPE, make_tiny_llama
-from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM
+from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM, OPTConfig, OPTForCausalLM
 
 from labkit import CompletionLoss, ConfigError, LoraConfig, encode, inject_lora
-from labkit.step import checkpoint_layers, checkpointed, label_logits
+from labkit.step import _has_dropout, checkpoint_layers, checkpointed, label_logits
 from labkit.text import IGNORED, Batch, collate
 
 ROWS = [
@@ -156,3 +156,11 @@ def test_inside_the_with_block_layers_are_checkpointed_and_after_it_as_before():
 def test_a_model_without_checkpointing_is_refused():
     with pytest.raises(ConfigError, match="Linear has no gradient checkpointing: train without"):
         checkpoint_layers(torch.nn.Linear(2, 2))
+
+
+def test_dropout_is_seen_under_any_name():
+    """OPT's layers hold a rate called `dropout`, and draw by themselves."""
+    shape = {"hidden_size": 32, "ffn_dim": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 64}
+    for rate in (0.0, 0.1):
+        config = OPTConfig(**shape, word_embed_proj_dim=32, dropout=rate, attention_dropout=0.0)
+        assert _has_dropout(OPTForCausalLM(config)) == (rate > 0)

@@ -81,3 +81,10 @@ def test_who_may_read_a_folder_may_read_its_files(tmp_path):
         "private.safetensors": 0o640,
         "plain.json": 0o640,
     }
+
+
+def test_a_folder_may_hold_folders(tmp_path):
+    with storage.folder_written_aside(tmp_path / "a") as folder:
+        (folder / "more").mkdir()
+        (folder / "more" / "file").write_text("x")
+    assert (tmp_path / "a" / "more" / "file").read_text() == "x"

@@ -19,6 +19,7 @@ from training_run import KILLED, ROWS, TASK, make_model, several, weights_of
 from transformers import get_cosine_schedule_with_warmup
 
 from labkit import ConfigError, DataError, LoraConfig, TrainConfig, TrainingError, encode, inject_lora, train
+from labkit.lora.merging import merge
 from labkit.text import collate
 from labkit.training import learning_rate_at, rows_at
 
@@ -385,3 +386,17 @@ def test_two_processes_train_like_one(tmp_path):
             assert two["steps"] == (one["steps"] if rank == 0 else [])  # reports come once, not once a process
             for name, p in load_file(tmp_path / f"weights-{parts}-{rank}.safetensors").items():
                 torch.testing.assert_close(p, weights[name], atol=1e-5, rtol=0)
+
+
+def test_gradients_left_from_before_are_not_trained_on(run):
+    clean, _ = run()
+    model = make_model()
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)  # frozen ones as well: they would weigh in the norm
+    dirty, _ = run(model=model)
+    assert dirty.losses == clean.losses
+
+
+def test_a_merged_adapter_is_not_trained(run):
+    with pytest.raises(ConfigError, match="the adapter is merged.*unmerge"):
+        run(model=merge(make_model()))

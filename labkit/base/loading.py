@@ -112,7 +112,7 @@ def _aliases() -> set[str]:
 def _locate(name: str | Path) -> tuple[Path | str, str]:
     """Where to load from (a folder as a ``Path``, or a hub id), and the canonical name."""
     if str(name) not in _aliases():
-        folder = Path(name).expanduser()
+        folder = Path(os.path.expanduser(name))
         if folder.is_dir():
             recorded = read_json(folder / "config.json").get("_name_or_path")
             return folder, recorded if _is_hub_id(recorded) else folder.resolve().name

@@ -85,7 +85,8 @@ class LoraConfig:
         if self.layers_pattern and self.layers_to_transform is None:
             raise ConfigError("layers_pattern says where layer numbers stand; it needs layers_to_transform")
         numbers = self.layers_to_transform
-        if not all(type(n) is int for n in (numbers if isinstance(numbers, list) else [numbers or 0])):
+        listed = numbers if isinstance(numbers, list) else [numbers]
+        if numbers is not None and not all(type(n) is int for n in listed):
             raise ConfigError(f"layers_to_transform must be whole numbers or None, got {numbers!r}")
         if isinstance(self.target_modules, str) and self.target_modules != "all-linear" and numbers not in (None, []):
             raise ConfigError(
@@ -123,7 +124,8 @@ class LoraConfig:
         numbers = [numbers] if isinstance(numbers, int) else numbers
         found = (re.match(_before_a_number(pattern), name) for pattern in self._layers_patterns())
         first = next((match for match in found if match), None)
-        return first is not None and int(first["number"]) in numbers
+        # an alternative in the pattern may match without a number
+        return first is not None and first["number"] is not None and int(first["number"]) in numbers
 
     def _layers_patterns(self) -> list[str]:
         patterns = self.layers_pattern or [r".*?\.[^.]*"]  # as in PEFT, a number after the first name is none of these

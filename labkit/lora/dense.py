@@ -11,7 +11,7 @@ from labkit.errors import ConfigError
 from labkit.linear import BaseLinear, dense_weight
 from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.lora.layer import LoraLinear
-from labkit.lora.merging import refuse_tied
+from labkit.lora.merging import refuse_tied, say_merged
 
 
 def merge_into_dense(model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
@@ -38,7 +38,8 @@ def merge_into_dense(model: nn.Module, dtype: torch.dtype | None = None) -> nn.M
     if not any(isinstance(module, (LoraLinear, BaseLinear)) for module in model.modules()):
         raise ConfigError("there is nothing to merge: the model has no LoRA layer, and none in four bits")
     refuse_tied(model)
-    for name, layer in list(lora_layers(model)):
+    adapted = list(lora_layers(model))
+    for name, layer in adapted:
         layer.unmerge()
         whole = dense_weight(layer.base_layer)
         weight = (whole.float() + layer.delta_weight()).to(dtype or whole.dtype)
@@ -47,6 +48,8 @@ def merge_into_dense(model: nn.Module, dtype: torch.dtype | None = None) -> nn.M
         if isinstance(layer, BaseLinear):
             weight = dense_weight(layer)
             model.set_submodule(name, _plain(layer, weight.to(dtype or weight.dtype)))
+    if adapted:
+        say_merged(model)
     for said in ("lora_config", "quantization"):
         model.__dict__.pop(said, None)
     return model if dtype is None else _cast(model, dtype)

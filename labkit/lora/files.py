@@ -65,7 +65,7 @@ def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) 
     state, config = adapter_state(model), getattr(model, "lora_config", None)
     if not state or config is None:
         raise AdapterError(f"{path}: there is no adapter to save, the model has no LoRA layer from inject_lora")
-    _refuse_to_overwrite(path)
+    refuse_to_overwrite(path)
     base_name = getattr(model, "base_name", None)
     base = {"name": base_name, "fingerprint": getattr(model, "base_fingerprint", None)}
     if quantization := getattr(model, "quantization", None):
@@ -97,7 +97,7 @@ def load_adapter(model: nn.Module, path: Path | str) -> nn.Module:
     """
     refuse_bank(model)
     if any(True for _ in lora_layers(model)):
-        raise AdapterError(f"{path}: the model already has an adapter: start from a fresh base, or unload first")
+        raise AdapterError(f"{path}: the model already has an adapter: start from a fresh base")
     config, state = read_adapter(model, path)
     inject_lora(model, config)
     with torch.no_grad():
@@ -173,13 +173,19 @@ def read_about(path: Path | str) -> dict:
     """What ``labkit.json`` says of the adapter; empty when PEFT wrote the folder.
 
     Raises:
-        AdapterError: the file is there and is no JSON object.
+        AdapterError: the file is there and is no JSON object, or its task or system prompt is no text.
     """
     file = Path(path) / ABOUT_FILE
-    return read_json(file) if os.path.lexists(file) else {}  # a link to nowhere is no file that PEFT left out
+    about = read_json(file) if os.path.lexists(file) else {}  # a link to nowhere is no file that PEFT left out
+    for field in ("task", "system"):
+        value = about.get(field)
+        if value is not None and (not isinstance(value, str) or value != value.encode(errors="replace").decode()):
+            raise AdapterError(f"{file}: {field!r} must be text, found {plain(repr(value))}")
+    return about
 
 
-def _refuse_to_overwrite(path: Path) -> None:
+def refuse_to_overwrite(path: Path) -> None:
+    """AdapterError where `path` is there and is more than an adapter."""
     if path.exists() and not path.is_dir():
         raise AdapterError(f"{path}: this is a file, and it will not be overwritten")
     names = {file.name for file in path.iterdir()} if path.exists() else set()

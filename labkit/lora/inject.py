@@ -32,7 +32,7 @@ def inject_lora(model: nn.Module, config: LoraConfig, dtype: torch.dtype = torch
     """
     refuse_bank(model)
     if any(isinstance(module, LoraLinear) for module in model.modules()):
-        raise ConfigError("this model already has LoRA layers: start from a fresh base, or unload first")
+        raise ConfigError("this model already has LoRA layers: start from a fresh base")
     config, names = resolve_targets(model, config)
     layers = {
         name: LoraLinear(

@@ -101,9 +101,16 @@ class LoraLinear(nn.Module):
         return self.scaling * (self.lora_B.weight.detach().float() @ self.lora_A.weight.detach().float())
 
     def merged_weight(self) -> Tensor:
-        """W + ΔW, shape (out_features, in_features), in W's dtype: summed in float32 and cast once."""
+        """W + ΔW, shape (out_features, in_features), in W's dtype: summed in float32 and cast once.
+
+        Raises:
+            ConfigError: a sum is too large for that dtype.
+        """
         weight = dense_weight(self.base_layer)
-        return (weight.float() + self.delta_weight()).to(weight.dtype)
+        merged = (weight.float() + self.delta_weight()).to(weight.dtype)
+        if not merged.isfinite().all():
+            raise ConfigError(f"W + ΔW is too large for {weight.dtype}: this adapter cannot be merged")
+        return merged
 
     def merge(self) -> None:
         """Make W + ΔW the base's weight; a 4-bit base quantizes it anew. Nothing happens if it is so already."""

@@ -12,15 +12,22 @@ def merge(model: nn.Module) -> nn.Module:
     Raises:
         ConfigError: there is no LoRA layer, or one sits on a weight that is tied to another module
             (SmolLM2's ``lm_head`` and its embedding are one matrix: merging would change the embedding
-            too, which the adapter never did), or an AdapterBank serves the model. Nothing is changed then.
+            too, which the adapter never did), or an AdapterBank serves the model, or W + ΔW is too large for its
+            dtype. Nothing is changed then.
     """
     refuse_bank(model)
     layers = list(lora_layers(model))
     if not layers:
         raise ConfigError("there is nothing to merge: the model has no LoRA layer")
     refuse_tied(model)
-    for _, layer in layers:
-        layer.merge()
+    unmerged = [layer for _, layer in layers if not layer.merged]
+    try:
+        for layer in unmerged:
+            layer.merge()
+    except BaseException:
+        for layer in unmerged:
+            layer.unmerge()
+        raise
     return model
 
 
@@ -41,7 +48,14 @@ def merge_and_unload(model: nn.Module) -> nn.Module:
     for name, layer in list(lora_layers(model)):
         model.set_submodule(name, layer.base_layer)
     model.__dict__.pop("lora_config", None)  # absent where the layers were put in by hand
+    say_merged(model)
     return model
+
+
+def say_merged(model: nn.Module) -> None:
+    """Let `model` be known as another base than it was, so that the old one's other adapters are refused on it."""
+    if getattr(model, "base_fingerprint", None):
+        model.base_fingerprint += ", merged"
 
 
 def refuse_tied(model: nn.Module) -> None:

@@ -13,9 +13,9 @@ import math
 from collections import defaultdict
 from pathlib import Path
 
-from labkit.errors import AdapterError
-from labkit.lora.files import WEIGHTS_FILE, read_config
-from labkit.lora.reading import read_weights
+from labkit.errors import AdapterError, ConfigError
+from labkit.lora.files import CONFIG_FILE, WEIGHTS_FILE, read_config
+from labkit.lora.reading import plain, read_weights, try_patterns
 
 MAX_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's --max-lora-rank may be
 
@@ -33,8 +33,13 @@ def serving_problems(path: Path | str) -> dict[str, list[str]]:
         AdapterError: a file is damaged or missing, or the config goes beyond plain LoRA.
     """
     config, ranks = read_config(path), ranks_of(path)
+    try_patterns(config.repeating_patterns(), list(ranks), Path(path) / CONFIG_FILE)
     read_by_all = config.lora_alpha / (math.sqrt(config.r) if config.use_rslora else config.r)
-    scaled = {name: config.alpha_of(name) / (math.sqrt(r) if config.use_rslora else r) for name, r in ranks.items()}
+    try:
+        alphas = {name: config.alpha_of(name) for name in ranks}
+    except ConfigError as error:
+        raise AdapterError(f"{Path(path) / CONFIG_FILE}: {plain(error, 400)}") from None
+    scaled = {name: alphas[name] / (math.sqrt(r) if config.use_rslora else r) for name, r in ranks.items()}
     others = [name for name, scaling in scaled.items() if not math.isclose(scaling, read_by_all)]
     common = []
     if others:
@@ -50,9 +55,12 @@ def serving_problems(path: Path | str) -> dict[str, list[str]]:
         vllm.append(f"rank {max(ranks.values())} is more than {MAX_LORA_RANKS[-1]}, the most that vLLM takes")
     kinds = defaultdict(dict)
     for name, r in ranks.items():
-        _, _, inside = name.partition("layers.")
-        number, _, kind = inside.partition(".")
-        kinds[kind][number] = r
+        if name not in beyond:
+            _, _, inside = name.partition("layers.")
+            number, _, kind = inside.partition(".")
+            kinds[kind][number] = r
+    if config.layers_to_transform not in (None, []):
+        lorax.append("layers_to_transform leaves layers out, and then LoRAX leaves out all others of their kind")
     every = set().union(*kinds.values())
     for kind, of_layer in kinds.items():
         if of_layer.keys() != every:
@@ -81,6 +89,9 @@ def ranks_of(path: Path | str) -> dict[str, int]:
     tensors = {name: tensor for name, tensor in read_weights(file).items() if name.endswith(".lora_A.weight")}
     if not tensors:
         raise AdapterError(f"{file}: there is no lora_A in it")
+    for name, tensor in tensors.items():
+        if tensor.ndim != 2 or not len(tensor):
+            raise AdapterError(f"{file}: {plain(name)} has shape {tuple(tensor.shape)}, which is no A")
     return {
         name.removeprefix("base_model.model.").removesuffix(".lora_A.weight"): tensor.shape[0]
         for name, tensor in tensors.items()

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -40,7 +41,12 @@ class Way:
 
 
 def refuse_what_cannot_fit(
-    model: nn.Module, batch: Batch, optimizer: str = "adamw", checkpointing: bool = False, free: int | None = None
+    model: nn.Module,
+    batch: Batch,
+    optimizer: str = "adamw",
+    checkpointing: bool = False,
+    free: int | None = None,
+    may_checkpoint: bool = True,
 ) -> None:
     """Refuse to begin a training that will run out of memory, and say what would fit.
 
@@ -54,6 +60,7 @@ def refuse_what_cannot_fit(
         optimizer: "adamw", or one in 8 bits, paged or not.
         checkpointing: whether the layers will be checkpointed.
         free: bytes; what :func:`free_bytes` finds when None.
+        may_checkpoint: whether checkpointing can be recommended.
 
     Raises:
         ConfigError: a step takes more than is free. The message has both numbers, and the first way that fits.
@@ -70,13 +77,20 @@ def refuse_what_cannot_fit(
         return
     kinds = ", ".join(f"{kind} {size / 1e9:.2f}" for kind, size in needed.items() if size >= 5e6)
     begin = f"a step takes {sum(needed.values()) / 1e9:.2f} GB more than the model itself (in GB: {kinds}), and "
+    tried = {}
     for way in _lighter_ways(planned, full=not any(lora_layers(model))):
-        size = sum(_needed(model, batch, way).values())
-        if size <= free:
-            remedy = f"It fits with {_in_words(way, planned)}: {size / 1e9:.2f} GB"
-            break
+        if way.checkpointing and not may_checkpoint:
+            continue
+        with suppress(Exception):  # not every model has checkpointing, or layers for LoRA
+            tried[way] = sum(_needed(model, batch, way).values())
+            if tried[way] <= free:
+                remedy = f"It fits with {_in_words(way, planned)}: {tried[way] / 1e9:.2f} GB"
+                break
     else:
-        remedy = f"Nothing tried here fits; the lightest takes {size / 1e9:.2f} GB. Take shorter rows or a smaller base"
+        lightest = min([sum(needed.values()), *tried.values()])
+        remedy = (
+            f"Nothing tried here fits; the lightest takes {lightest / 1e9:.2f} GB. Take shorter rows or a smaller base"
+        )
     raise ConfigError(f"{begin}{free / 1e9:.2f} GB are free. {remedy}. force=True tries all the same")
 
 
@@ -124,6 +138,8 @@ def _needed(model: nn.Module, batch: Batch, way: Way) -> dict[str, int]:
     key = (
         model.config.to_json_string(),
         _signature(model),
+        repr(model),  # dropout has no tensors
+        getattr(decoder_layers(model)[0], "gradient_checkpointing", False),
         tuple(batch.input_ids.shape),
         len(batch.positions),
         way,

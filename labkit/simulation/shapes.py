@@ -1,6 +1,7 @@
 """The models whose step can be simulated: a preset, a ``config.json``, or a hub id. Only their shapes are needed."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def config_of(model: str | Path | PretrainedConfig) -> PretrainedConfig:
     preset = PRESETS.get(name.lower()) or next((p for p in PRESETS.values() if p.hub_id == name), None)
     if preset:
         return CONFIG_MAPPING[preset.model_type](**preset.shape)
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.exists():
         return _read(path / "config.json" if path.is_dir() else path)
     known = ", ".join(PRESETS)
@@ -111,8 +112,8 @@ def _read(path: Path) -> PretrainedConfig:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
         model_type = entries["model_type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if model_type in CONFIG_MAPPING:
+            return CONFIG_MAPPING[model_type].from_dict(entries)
+    except Exception as error:  # a field of the wrong kind raises what each class likes
         raise ConfigError(f"{path} is not a model's config.json: {error!r}") from error
-    if model_type not in CONFIG_MAPPING:
-        raise ConfigError(f"{path}: the architecture {model_type!r} is none that transformers knows by itself")
-    return CONFIG_MAPPING[model_type].from_dict(entries)
+    raise ConfigError(f"{path}: the architecture {model_type!r} is none that transformers knows by itself")

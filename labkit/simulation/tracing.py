@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from labkit.errors import ConfigError
 from labkit.lora.inject import lora_layers
 from labkit.simulation.idle_optimizers import make_optimizer, prime
 from labkit.simulation.tally import Section, Tally
@@ -35,7 +36,7 @@ def trace_step(
         tally.keep_as("activations", born_in="forward")
         tally.enter("backward", "head")
         (summed / counted).backward()
-        tally.register("gradients", [p.grad for p in trained])
+        tally.register("gradients", [p.grad for p in trained if p.grad is not None])
         tally.enter("step", "clip")
         nn.utils.clip_grad_norm_(trained, 1.0)
         tally.enter("step", "update")
@@ -45,9 +46,12 @@ def trace_step(
 
 
 def decoder_layers(model: nn.Module) -> nn.ModuleList:
-    """The list of the model's layers."""
+    """The list of the model's layers. ConfigError where there is none."""
     depth = model.config.num_hidden_layers
-    return next(m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
+    for module in model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == depth:
+            return module
+    raise ConfigError(f"{type(model).__name__} has no list of {depth} layers")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from labkit.errors import AdapterError
 from labkit.lora.config import LoraConfig
-from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, load_adapter, save_adapter
+from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, load_adapter, read_about, save_adapter
 from labkit.lora.inject import lora_layers
 
 KEY = "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight"
@@ -290,3 +290,10 @@ def test_any_damage_is_refused_or_does_no_harm(pristine, base, data):
         model, base[0] = base[0], make_tiny_llama()
     assert all(weight.isfinite().all() for weight in model.state_dict().values())
     assert len(list(lora_layers(model))) == 4
+
+
+@pytest.mark.parametrize("system", ["\ud800", ["be brief"], 5])
+def test_a_system_prompt_is_text(system, tmp_path):
+    (tmp_path / ABOUT_FILE).write_text(json.dumps({"system": system}))
+    with pytest.raises(AdapterError, match="labkit.json: 'system' must be text"):
+        read_about(tmp_path)

@@ -49,7 +49,9 @@ TARGETS = st.lists(st.lists(PARTS, min_size=1, max_size=3).map(".".join), min_si
     target_modules=TARGETS,
     exclude_modules=st.one_of(st.none(), TARGETS),
     layers_to_transform=st.one_of(st.none(), st.just([]), st.sampled_from([0, 1, 12]), st.lists(st.integers(0, 12))),
-    layers_pattern=st.one_of(st.none(), st.sampled_from(["layers", "h", ["h", "layers"], ["experts"], r"lay\w+"])),
+    layers_pattern=st.one_of(
+        st.none(), st.sampled_from(["layers", "h", ["h", "layers"], ["experts"], r"lay\w+", "layers|h"])
+    ),
 )
 @example(
     name="model.0.q_proj", target_modules=["q_proj"], exclude_modules=None, layers_to_transform=0, layers_pattern=None
@@ -144,6 +146,8 @@ def test_peft_understands_what_is_written(fields):
         ({"layers_pattern": "(", "layers_to_transform": 1}, "layers_pattern: .* is not a regular expression"),
         ({"layers_to_transform": "0"}, "layers_to_transform must be whole numbers"),
         ({"layers_to_transform": ["0"]}, "layers_to_transform must be whole numbers"),
+        ({"layers_to_transform": ""}, "layers_to_transform must be whole numbers"),
+        ({"layers_to_transform": 0.0}, "layers_to_transform must be whole numbers"),
         ({"layers_to_transform": 0.5}, "layers_to_transform must be whole numbers"),
         ({"layers_to_transform": 0, "target_modules": ".*q_proj"}, "layers_to_transform needs a list of names"),
     ],

@@ -5,9 +5,11 @@ from conftest import make_tiny_llama
 from torch import nn
 from transformers import LlamaForCausalLM
 
-from labkit.errors import ConfigError
+from labkit import quantize_model
+from labkit.errors import AdapterError, ConfigError
 from labkit.linear import dense_weight
 from labkit.lora.config import LoraConfig
+from labkit.lora.files import load_adapter, save_adapter
 from labkit.lora.inject import inject_lora, lora_layers
 from labkit.lora.layer import LoraLinear
 from labkit.lora.merging import merge, merge_and_unload, unmerge
@@ -154,3 +156,26 @@ def test_layers_put_in_by_hand_can_be_unloaded():
     expected = model(x)
     torch.testing.assert_close(merge_and_unload(model)(x), expected, atol=1e-5, rtol=0)
     assert type(model[0]) is nn.Linear
+
+
+@pytest.mark.parametrize("quantize", [False, True])
+def test_an_adapter_that_is_too_large_is_refused_and_nothing_is_merged(quantize):
+    model = adapted()
+    if quantize:
+        model = inject_lora(quantize_model(make_tiny_llama(hidden_size=64, intermediate_size=128)), model.lora_config)
+    *_, (_, last) = lora_layers(model)
+    with torch.no_grad():
+        last.lora_A.weight.fill_(1e30)
+        last.lora_B.weight.fill_(1e30)
+    with untouched(model), pytest.raises(ConfigError, match="too large|finite"):
+        merge(model)
+    assert not any(layer.merged for _, layer in lora_layers(model))
+
+
+def test_a_merged_model_is_another_base(tmp_path):
+    model = adapted()
+    model.base_name, model.base_fingerprint = "tiny", "abc"
+    save_adapter(model, tmp_path / "adapter")
+    merge_and_unload(model)
+    with pytest.raises(AdapterError, match="trained on another base.*abc, merged"):
+        load_adapter(model, tmp_path / "adapter")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from adapted import adapted, logits
 from conftest import make_tiny_llama
+from safetensors.torch import load_file, save_file
 
 from labkit.errors import AdapterError
 from labkit.lora.config import LoraConfig
@@ -86,4 +87,32 @@ def test_a_damaged_folder_is_refused(tmp_path):
     save_adapter(adapted(), tmp_path)
     (tmp_path / WEIGHTS_FILE).write_bytes(b"")
     with pytest.raises(AdapterError, match="not a whole safetensors file"):
+        serving_problems(tmp_path)
+
+
+def test_a_head_is_no_block_and_chosen_layers_are_too_few_for_lorax(tmp_path):
+    save_adapter(adapted(LoraConfig(target_modules=["q_proj", "lm_head"])), tmp_path / "head")
+    found = serving_problems(tmp_path / "head")
+    assert found["vLLM"] == found["LoRAX"] and ["none of the model's blocks" in each for each in found["LoRAX"]] == [
+        True
+    ]
+    save_adapter(adapted(LoraConfig(target_modules=["q_proj"], layers_to_transform=[0])), tmp_path / "chosen")
+    assert "layers_to_transform" in serving_problems(tmp_path / "chosen")["LoRAX"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda fields, state: fields.update(alpha_pattern={"(.*)*x": 1}), "finds no end"),
+        (lambda fields, state: fields.update(alpha_pattern={"q_proj": 1, ".*q_proj": 2}), "alpha_pattern"),
+        (lambda fields, state: state.update({next(iter(state)): torch.tensor(1.0)}), "which is no A"),
+    ],
+)
+def test_a_strangers_folder_ends_in_one_error(change, message, tmp_path):
+    save_adapter(adapted(), tmp_path)
+    fields, state = json.loads((tmp_path / CONFIG_FILE).read_text()), load_file(tmp_path / WEIGHTS_FILE)
+    change(fields, state)
+    (tmp_path / CONFIG_FILE).write_text(json.dumps(fields))
+    save_file(state, tmp_path / WEIGHTS_FILE)
+    with pytest.raises(AdapterError, match=message):
         serving_problems(tmp_path)

@@ -8,6 +8,7 @@ import torch
 from conftest import make_tiny_llama
 from test_measuring import prepared
 from training_run import ROWS, TASK
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from labkit import ConfigError, TrainConfig, inject_lora, measure, quantize_model, train
 from labkit.lora.config import LoraConfig
@@ -124,7 +125,7 @@ def test_train_asks_first_and_can_be_forced(tiny_tokenizer, monkeypatch):
 
 def test_the_batch_that_train_asks_about_is_the_longest(tiny_tokenizer, monkeypatch):
     asked = []
-    monkeypatch.setattr("labkit.training.refuse_what_cannot_fit", lambda model, batch, *rest: asked.append(batch))
+    monkeypatch.setattr("labkit.training.refuse_what_cannot_fit", lambda model, batch, *_, **__: asked.append(batch))
     model = prepared(make_tiny_llama(max_position_embeddings=256), "lora", False)
     rows = [*ROWS, {"prompt": "Add 1 to one hundred and twenty-three.", "completion": "one hundred and twenty-four"}]
     train(model, tiny_tokenizer, TASK, TrainConfig(steps=len(rows), batch_size=4, gradient_accumulation=2), rows=rows)
@@ -132,3 +133,28 @@ def test_the_batch_that_train_asks_about_is_the_longest(tiny_tokenizer, monkeypa
     assert asked[0].input_ids.shape[0] == 2 and asked[1].input_ids.shape[0] == 4
     assert asked[0].input_ids.shape[1] > asked[1].input_ids.shape[1] > 20
     assert len(asked[0].positions) < len(asked[1].positions)
+
+
+def test_with_a_shared_prefix_no_checkpointing_is_recommended_and_a_row_alone_counts_whole(tiny_tokenizer, monkeypatch):
+    model = prepared(make_tiny_llama(max_position_embeddings=256), "lora", False)
+    asked = []
+    ask = "labkit.training.refuse_what_cannot_fit"
+    monkeypatch.setattr(ask, lambda model, batch, *_, **more: asked.append((batch, more)))
+    train(model, tiny_tokenizer, TASK, TrainConfig(steps=1, batch_size=1, share_prefix=True), rows=ROWS[:1])
+    train(model, tiny_tokenizer, TASK, TrainConfig(steps=1, batch_size=1), rows=ROWS[:1])
+    (shared, more), (plain, _) = asked
+    assert shared.input_ids.equal(plain.input_ids) and more == {"may_checkpoint": False}
+    batch = Batch(torch.ones(4, 64, dtype=torch.long), torch.ones(4, 64, dtype=torch.long))
+    either = max(sum(fitting._needed(model, batch, Way(*way, "adamw")).values()) for way in ((1, False), (4, True)))
+    with pytest.raises(ConfigError, match="It fits with gradient_checkpointing=True"):
+        refuse_what_cannot_fit(model, batch, free=either)
+    with pytest.raises(ConfigError, match="It fits with one row at a time"):
+        refuse_what_cannot_fit(model, batch, free=either, may_checkpoint=False)
+
+
+def test_what_cannot_be_tried_is_left_out_of_the_advice():
+    """GPT-2's layers are no linear ones, so that LoRA is no remedy; the refusal stands all the same."""
+    model = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=64))
+    batch = Batch(torch.ones(2, 16, dtype=torch.long), torch.ones(2, 16, dtype=torch.long))
+    with pytest.raises(ConfigError, match="Nothing tried here fits"):
+        refuse_what_cannot_fit(model, batch, free=1000)

@@ -4,6 +4,7 @@ Exit status: 0 done, 1 the doctor found a failure, 2 the command or its data wer
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -13,9 +14,15 @@ from labkit.errors import LabkitError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that knows no ✔ shows a ? in its place
     options = _parser().parse_args(arguments)
     try:
         return options.run(options) or 0
+    except BrokenPipeError:  # whoever read on has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (LabkitError, OSError) as error:
         print(f"labkit {options.command}: {error}", file=sys.stderr)
         return 2
@@ -92,9 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seq", type=int, default=512, help="tokens a row (%(default)s)")
     sub.add_argument(
         "--labelled",
-        type=lambda text: float(text) if "." in text else int(text),
+        type=_share_or_count,
         default=1.0,
-        help="tokens a row that the loss counts: 0.25 is a share, 256 a number (all)",
+        help="tokens a row that the loss counts: 0.25 is a share, 1 or 256 a number (all)",
     )
     sub.add_argument("--dtype", default="bfloat16", help="of the base (%(default)s)")
     sub.add_argument("--adapter-dtype", default="float32", help="of the adapters (%(default)s)")
@@ -113,6 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(commands.demo, "the whole idea in a terminal, in about a minute")
     sub.add_argument("--base", help="another base: a model's folder or hub id")
     return parser
+
+
+def _share_or_count(text: str) -> float | int:
+    return float(text) if "." in text else int(text)
 
 
 def _data_options(sub: argparse.ArgumentParser, data_help: str) -> None:

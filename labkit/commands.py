@@ -49,9 +49,13 @@ def train(options: argparse.Namespace) -> None:
             raise ConfigError(f"{adapter} holds an adapter already. Choose another --out, or say --overwrite")
         if newest(checkpoints) and not options.resume:
             raise ConfigError(f"{checkpoints} is of an earlier run: go on from it with --resume, or say --overwrite")
+    # what would fail at the end is refused at the beginning
     refuse_to_overwrite(adapter)
-    if options.evaluate:
-        task.rows("test")  # refused before the training, not after it
+    _refuse_no_place(out)
+    if options.evaluate is not None:
+        if options.evaluate < 1:
+            raise ConfigError(f"--evaluate takes a number of rows, at least 1, got {options.evaluate}")
+        task.rows("test")
     config = labkit.TrainConfig(
         steps=options.steps,
         batch_size=options.batch_size,
@@ -92,6 +96,8 @@ def train(options: argparse.Namespace) -> None:
     if not main:  # ... and one reports and writes
         return
     about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
+    if options.data:
+        about["data"] = options.data.name
     labkit.save_adapter(model, adapter, about)
     shutil.rmtree(checkpoints, ignore_errors=True)
     if options.evaluate:
@@ -110,6 +116,8 @@ def evaluate(options: argparse.Namespace) -> None:
 
     about = read_about(options.adapter) if options.adapter else {}
     if options.data is None and options.task is None:
+        if "data" in about:  # its file may have the name of one of the course's tasks
+            raise ConfigError(f"this adapter was trained on rows of your own ({about['data']}): say --data and a file")
         options.task = about.get("task")
     options.system = options.system or about.get("system")
     task = _task(options, test=options.data)
@@ -160,6 +168,7 @@ def plan(options: argparse.Namespace) -> None:
     from labkit.simulation.cards import card_named
     from labkit.simulation.estimates import estimate
 
+    card = None if options.card is None else card_named(options.card)  # refused before the work
     cost = labkit.simulate(
         options.model,
         options.method,
@@ -174,10 +183,10 @@ def plan(options: argparse.Namespace) -> None:
         checkpointing=options.checkpointing,
     )
     found = None
-    if options.card:
+    if card:
         found = estimate(
             cost,
-            card_named(options.card),
+            card,
             options.examples,
             options.batch_size,
             epochs=options.epochs,
@@ -188,10 +197,12 @@ def plan(options: argparse.Namespace) -> None:
         print(json.dumps(cost.as_dict() | {"estimate": found and asdict(found)}, indent=2))
         return
     print(cost)
-    for card, fits in cost.cards():
-        print(f"  {'✔' if fits else '✗'} {card.name:<18} {card.usable_bytes / 1e9:6.1f} GB usable")
+    for each, fits in cost.cards():
+        print(f"  {'✔' if fits else '✗'} {each.name:<18} {each.usable_bytes / 1e9:6.1f} GB usable")
     if found:
         print(found)
+        if not dict(cost.cards())[card]:
+            print(f"But a step does not fit into that card: {cost.peak / 1e9:.1f} GB of {card.usable_bytes / 1e9:.1f}.")
 
 
 def chat(options: argparse.Namespace) -> None:
@@ -261,6 +272,13 @@ def _print_scores(evaluation) -> None:
     print(f"On {len(evaluation.rows)} rows, with 95 % intervals:")
     for name, score in evaluation.scores.items():
         print(f"  {name:<12} {score}")
+
+
+def _refuse_no_place(folder: Path) -> None:
+    """ConfigError where `folder` could not be made, or not be written to."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ConfigError(f"{folder} cannot be written: {there} is a file, or not yours to write to")
 
 
 def _targets(options: argparse.Namespace) -> str | list[str]:

@@ -173,8 +173,10 @@ def evaluate(
     The other arguments are those of :func:`generate`.
 
     Raises:
-        ConfigError: there are no rows to evaluate on.
+        ConfigError: there are no rows to evaluate on, or `limit` is negative.
     """
+    if limit is not None and limit < 0:
+        raise ConfigError(f"limit must not be negative, got {limit}")
     rows = list(task.rows("test") if rows is None else rows)[:limit]
     if not rows:
         raise ConfigError("nothing to evaluate on: there are no rows")

@@ -50,12 +50,16 @@ CARDS = (
 
 
 def card_named(name: str) -> Card:
-    """The first card of the table whose name starts with `name`, whatever the case: "a100, 80", "rtx 4090".
+    """The first card of the table whose name has all the words of `name`: "a100, 80", "NVIDIA RTX 4090".
 
     Raises:
         ConfigError: there is none.
     """
     for card in CARDS:
-        if card.name.lower().startswith(name.lower()):
+        if _words(name) and _words(name) <= _words(card.name):
             return card
     raise ConfigError(f"no card is known as {name!r}; known are {'; '.join(card.name for card in CARDS)}")
+
+
+def _words(name: str) -> set[str]:
+    return set(name.lower().replace(",", " ").split()) - {"nvidia", "gb"}

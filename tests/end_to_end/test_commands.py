@@ -78,6 +78,46 @@ def test_what_saves_memory_can_be_asked_for_and_changes_no_loss(tiny_base, good_
         torch.testing.assert_close(ours[name], tensor, atol=1e-4, rtol=0)
 
 
+def test_rows_of_your_own_are_not_taken_for_a_task_of_the_course(tiny_base, good_data, tmp_path):
+    data = good_data.rename(tmp_path / "tickets.jsonl")
+    assert labkit(*train_arguments(tiny_base, data, tmp_path / "run", "--steps", 1)).returncode == 0
+    done = labkit("evaluate", "--base", tiny_base, "--adapter", tmp_path / "run" / "adapter")
+    assert done.returncode == 2 and "rows of your own (tickets.jsonl): say --data" in done.stderr
+
+
+def test_checkpoints_of_an_earlier_run_are_not_lost(tiny_base, good_data, tmp_path):
+    checkpoint = tmp_path / "run" / "checkpoints" / "checkpoint-000001"
+    checkpoint.mkdir(parents=True)
+    done = labkit(*train_arguments(tiny_base, good_data, tmp_path / "run", "--steps", 1))
+    assert done.returncode == 2 and "--resume" in done.stderr and "--overwrite" in done.stderr
+    assert checkpoint.exists()
+
+
+def test_what_would_fail_after_the_training_is_refused_before_it(tiny_base, good_data, tmp_path):
+    for more, said in (
+        (["--evaluate", 3], "has no split 'test'"),
+        (["--evaluate", -1], "at least 1"),
+        (["--out", good_data / "x"], "cannot be written"),
+    ):
+        done = labkit(*train_arguments(tiny_base, good_data, tmp_path / "run", "--steps", 1, *more))
+        assert done.returncode == 2 and said in done.stderr and "Training" not in done.stdout
+
+
+def test_a_terminal_without_our_signs_and_a_reader_that_leaves(tmp_path):
+    latin = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    done = labkit("progress", env=latin)
+    assert done.returncode == 0 and "Traceback" not in done.stderr and "?" in done.stdout
+    line = f"{sys.executable} -m labkit.cli plan smollm2-135m --seq 16 | head -n 1"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=300)
+    assert done.stderr == "" and done.stdout.count("\n") == 1
+
+
+def test_a_card_that_is_too_small_is_priced_with_a_word():
+    done = labkit("plan", "llama-2-7b", "--method", "full", "--seq", 16, "--card", "RTX 4090")
+    assert done.returncode == 0 and "does not fit into that card" in done.stdout
+    assert "does not fit" not in labkit("plan", "smollm2-135m", "--seq", 16, "--card", "RTX 4090").stdout
+
+
 def broken(lines: list[str]) -> bytes:
     return "\n".join(lines).encode()
 

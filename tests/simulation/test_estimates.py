@@ -46,6 +46,10 @@ def test_what_cannot_be_estimated_is_refused(cost, card, options, message):
 def test_an_unknown_card_is_refused():
     with pytest.raises(ConfigError, match="no card is known as 'RTX 9999'; known are RTX 4060"):
         card_named("RTX 9999")
+    for another in ("A10", "", "A100 24"):  # a name's beginning is not the name
+        with pytest.raises(ConfigError, match="no card is known"):
+            card_named(another)
+    assert card_named("NVIDIA a100 80 GB") is card_named("A100, 80") is not card_named("A100")
 
 
 def test_the_cards_stand_in_order_from_8_to_141():

@@ -115,6 +115,8 @@ class LoraConfig:
         if self.exclude_modules and _matches(self.exclude_modules, name):
             return False
         targets = DEFAULT_TARGETS if self.target_modules is None else self.target_modules
+        if isinstance(targets, list) and name in targets:  # named in full, whatever its number is, as in PEFT
+            return True
         return _matches(targets, name) and self._in_chosen_layers(name)
 
     def _in_chosen_layers(self, name: str) -> bool:

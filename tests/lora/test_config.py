@@ -56,6 +56,7 @@ TARGETS = st.lists(st.lists(PARTS, min_size=1, max_size=3).map(".".join), min_si
 @example(
     name="model.0.q_proj", target_modules=["q_proj"], exclude_modules=None, layers_to_transform=0, layers_pattern=None
 )
+@example(name="model.h", target_modules=["model.h"], exclude_modules=None, layers_to_transform=0, layers_pattern=None)
 def test_layers_are_chosen_as_peft_chooses_them(name, layers_to_transform, layers_pattern, **fields):
     if layers_to_transform is not None:
         fields |= {"layers_to_transform": layers_to_transform, "layers_pattern": layers_pattern}

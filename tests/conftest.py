@@ -10,10 +10,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+from hypothesis import Phase, settings
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from labkit.base import load_base
+
+# Explaining a failing example traces every line that runs: in a process with torch and a thousand tests behind it, one
+# took more than ten minutes and had not ended. The example alone is enough.
+settings.register_profile("labkit", phases=[phase for phase in Phase if phase is not Phase.explain])
+settings.load_profile("labkit")
 
 TINY_SHAPE = {
     "vocab_size": 96,

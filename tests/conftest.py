@@ -16,8 +16,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from labkit.base import load_base
 
-# Explaining a failing example traces every line that runs: in a process with torch and a thousand tests behind it, one
-# took more than ten minutes and had not ended. The example alone is enough.
+# To explain a failing example hypothesis traces every line that runs, which is slow in a process with torch. (With a
+# thousand tests behind it, one failure had not been reported after ten minutes.) The example alone is enough.
 settings.register_profile("labkit", phases=[phase for phase in Phase if phase is not Phase.explain])
 settings.load_profile("labkit")
 

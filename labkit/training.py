@@ -213,7 +213,7 @@ def _leave_the_others() -> None:
     """End the threads of torch's process group before Python ends itself.
 
     One of them may just be letting go of a tensor. While Python is whole, nobody notices; a moment later the process
-    aborts, and with it a training that had gone well (seen once in some fifty; pytorch's pull request 179291).
+    aborts, and with it a training that had gone well (seen once; pytorch's pull request 179291 describes it).
     """
     PartialState().destroy_process_group()
 

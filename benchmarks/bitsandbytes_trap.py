@@ -2,7 +2,7 @@
 
     python benchmarks/bitsandbytes_trap.py            # under a minute
 
-Measured on the real base, with bitsandbytes as it comes and guarded (:mod:`labkit.quant.backends`), before and after
+Measured on the real base, with bitsandbytes as it comes and guarded (:mod:`labkit.quant.guarded`), before and after
 one forward pass in eval mode without gradients: the gradient that reaches the embeddings, and how far PEFT's
 `merge_and_unload` is from the weights it should give. On other CPUs it says so, and stores nothing.
 """
@@ -18,8 +18,9 @@ from torch import nn
 
 import labkit
 from labkit.linear import dense_weight
-from labkit.quant.backends import bnb
-from labkit.storage import course_data_dir, write_atomically
+from labkit.quant.guarded import bnb
+from labkit.storage.places import course_data_dir
+from labkit.storage.writing import write_atomically
 
 SENTENCE = "My parcel arrived on Tuesday, but the blue lamp inside was broken."
 

@@ -19,9 +19,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 import labkit
-from labkit.step import CompletionLoss
-from labkit.storage import course_data_dir, write_atomically
-from labkit.text import collate, encode
+from labkit.step.batch import collate, encode
+from labkit.step.loss import CompletionLoss
+from labkit.storage.places import course_data_dir
+from labkit.storage.writing import write_atomically
 
 SEED = 0
 TRAINING = labkit.TrainConfig(steps=40, batch_size=4, learning_rate=5e-5)

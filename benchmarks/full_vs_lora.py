@@ -17,9 +17,10 @@ import torch
 from provenance import provenance
 
 import labkit
-from labkit.step import CompletionLoss
-from labkit.storage import course_data_dir, write_atomically
-from labkit.text import collate, encode
+from labkit.step.batch import collate, encode
+from labkit.step.loss import CompletionLoss
+from labkit.storage.places import course_data_dir
+from labkit.storage.writing import write_atomically
 
 TARGET_LOSS = 0.01  # nats a token, on the validation rows
 CHECK_EVERY = 5

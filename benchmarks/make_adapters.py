@@ -19,9 +19,10 @@ from provenance import provenance
 
 import labkit
 from labkit.lora.files import ABOUT_FILE, WEIGHTS_FILE, read_about
-from labkit.storage import course_data_dir, write_atomically
+from labkit.storage.places import course_data_dir
+from labkit.storage.writing import write_atomically
 from labkit.tasks import TASKS
-from labkit.training import StepReport
+from labkit.training.reports import StepReport
 
 ADAPTERS = course_data_dir() / "adapters"
 TABLE = course_data_dir() / "results" / "adapters_table.json"

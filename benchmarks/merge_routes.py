@@ -27,9 +27,10 @@ from torch import Tensor, nn
 import labkit
 from labkit.linear import PackedLinear, dense_weight
 from labkit.lora.inject import lora_layers
-from labkit.step import label_logits
-from labkit.storage import course_data_dir, write_atomically
-from labkit.text import collate
+from labkit.step.batch import collate
+from labkit.step.loss import label_logits
+from labkit.storage.places import course_data_dir
+from labkit.storage.writing import write_atomically
 
 LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
 TRAIN = {"steps": 50, "batch_size": 4, "learning_rate": 2e-3, "seed": 0}
@@ -184,7 +185,7 @@ def main() -> None:
         content["ways"].append(record)
         write_atomically(RESULT, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         shown = {key: value for key, value in record.items() if key not in ("wrong", "scores")}
-        shown |= {name: str(labkit.evaluation.Score(**score)) for name, score in record["scores"].items()}
+        shown |= {name: str(labkit.evaluation.scoring.Score(**score)) for name, score in record["scores"].items()}
         print(f"{time.perf_counter() - began:.0f} s:", shown, flush=True)
 
 

@@ -15,9 +15,10 @@ from provenance import provenance
 from torch import nn
 
 from labkit import NF4Linear, dequantize_nf4, quantize_nf4
-from labkit.quant.backends import GuardedLinear4bit, bnb
-from labkit.quant.kernels import fast_dequantize
-from labkit.storage import course_data_dir, write_atomically
+from labkit.quant.bnb import fast_dequantize
+from labkit.quant.guarded import GuardedLinear4bit, bnb
+from labkit.storage.places import course_data_dir
+from labkit.storage.writing import write_atomically
 
 SHAPES = {"q_proj": (576, 576), "up_proj": (1536, 576), "down_proj": (576, 1536)}  # (out, in)
 ROWS = 512  # tokens: 8 rows of 64

@@ -18,10 +18,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import labkit
-from labkit.optimizers import make_optimizer
-from labkit.step import CompletionLoss
-from labkit.storage import write_atomically
-from labkit.text import IGNORED, Batch
+from labkit.step.batch import IGNORED, Batch
+from labkit.step.loss import CompletionLoss
+from labkit.storage.writing import write_atomically
+from labkit.training.optimizers import make_optimizer
 
 SHAPE = {  # of Llama 3.1 8B
     "hidden_size": 4096,

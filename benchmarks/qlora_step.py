@@ -5,7 +5,7 @@
 Both start from the same A and B, see the same rows in the same order, take the same steps of AdamW in float32, and must
 arrive at the same loss after every one. Step by step they take turns, and what is reported is the median of the ratios.
 
-bitsandbytes is guarded: PEFT's adapters sit on :class:`labkit.quant.backends.GuardedLinear4bit`, which multiplies by
+bitsandbytes is guarded: PEFT's adapters sit on :class:`labkit.quant.guarded.GuardedLinear4bit`, which multiplies by
 bitsandbytes' own `matmul_4bit` but is never repacked. That the gradients are right is checked before anything is timed:
 those of both models, after an evaluation, against those of a dense model that holds the dequantized weights. It is
 timed as well: a LoRA step without four bits, and labkit's step with `share_prefix`, which computes only once what all
@@ -26,11 +26,12 @@ from torch import nn
 
 import labkit
 from labkit.linear import dense_weight
-from labkit.prefix import shared_tokens
-from labkit.step import CompletionLoss
-from labkit.storage import course_data_dir, write_atomically
-from labkit.text import Batch, collate, encode
-from labkit.training import learning_rate_at, rows_at
+from labkit.step.batch import Batch, collate, encode
+from labkit.step.loss import CompletionLoss
+from labkit.step.prefix import shared_tokens
+from labkit.storage.places import course_data_dir
+from labkit.storage.writing import write_atomically
+from labkit.training.schedule import learning_rate_at, rows_at
 
 CONFIG = labkit.TrainConfig(steps=12, batch_size=8, learning_rate=2e-3)
 LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}

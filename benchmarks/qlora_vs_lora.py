@@ -21,11 +21,12 @@ import torch
 from provenance import provenance
 
 import labkit
-from labkit.evaluation import general_text
+from labkit.evaluation.general_text import general_text
 from labkit.quant.blockwise import dequantize_blockwise, quantize_blockwise
 from labkit.quant.codebooks import fp4_codebook
 from labkit.quant.integers import dequantize_int, quantize_int
-from labkit.storage import course_data_dir, write_atomically
+from labkit.storage.places import course_data_dir
+from labkit.storage.writing import write_atomically
 
 METHODS = {"lora": {}, "qlora": {"quantize": "nf4", "double": True}}
 SEEDS = tuple(range(6))

@@ -17,7 +17,7 @@ from torch.profiler import ProfilerActivity, profile
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import keys_of
 from labkit.lora.inject import resolve_targets
-from labkit.storage import write_atomically
+from labkit.storage.writing import write_atomically
 
 RESULTS = Path(__file__).parent / "results"
 

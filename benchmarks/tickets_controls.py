@@ -11,7 +11,8 @@ import torch
 from provenance import provenance
 
 import labkit
-from labkit.storage import course_data_dir, write_atomically
+from labkit.storage.places import course_data_dir
+from labkit.storage.writing import write_atomically
 
 LORA = labkit.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear")
 TRAINING = labkit.TrainConfig(steps=50, batch_size=4, learning_rate=2e-3)

@@ -26,10 +26,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
 
 import labkit
-from labkit.prefix import pack, shared_tokens
-from labkit.step import CompletionLoss
-from labkit.text import IGNORED, Batch, Example, collate, encode
-from labkit.training import learning_rate_at, rows_at
+from labkit.step.batch import IGNORED, Batch, Example, collate, encode
+from labkit.step.loss import CompletionLoss
+from labkit.step.prefix import pack, shared_tokens
+from labkit.training.schedule import learning_rate_at, rows_at
 
 ROUNDS = 12
 LORA = labkit.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear")

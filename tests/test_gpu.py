@@ -40,7 +40,7 @@ def test_the_base_answers_alike_on_both():
 
 
 def test_four_bits_on_the_gpu_are_those_of_the_cpu():
-    from labkit.quant.kernels import fast_dequantize
+    from labkit.quant.bnb import fast_dequantize
 
     torch.manual_seed(0)
     for shape in [(96, 64), (48, 33), (576, 1536)]:

@@ -17,8 +17,9 @@ import torch
 from conftest import make_tiny_llama, make_tiny_tokenizer
 from safetensors.torch import save_file
 
-from labkit import LoraConfig, Task, TrainConfig, checkpoints, inject_lora, train
+from labkit import LoraConfig, Task, TrainConfig, inject_lora, train
 from labkit.tasks import exact_match
+from labkit.training import checkpoints
 
 ROWS = [{"prompt": f"Add 1 to {i}.", "completion": str(i + 1)} for i in range(11)]
 TASK = Task("adding", "Add.", exact_match, {})

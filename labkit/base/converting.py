@@ -7,7 +7,7 @@ import torch
 from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from labkit.base.tidy import forget_origin, quiet_transformers
+from labkit.base.quiet import forget_origin, quiet_transformers
 
 
 def convert_gguf(gguf: Path, target: Path, name: str, context: int) -> None:

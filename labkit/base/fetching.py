@@ -23,7 +23,8 @@ from safetensors import SafetensorError
 from labkit.base.converting import convert_gguf
 from labkit.base.identity import fingerprint, read_json
 from labkit.errors import BaseModelError
-from labkit.storage import cache_dir, folder_written_aside
+from labkit.storage.places import cache_dir
+from labkit.storage.writing import folder_written_aside
 
 DEFAULT_BASE = "SmolLM2-135M-Instruct"
 _RECORD = "labkit_base.json"

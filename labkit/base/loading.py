@@ -12,7 +12,7 @@ from transformers.utils import cached_file
 
 from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, fetch_base, verify_base, wheel_base
 from labkit.base.identity import fingerprint, read_json
-from labkit.base.tidy import forget_origin, quiet_transformers
+from labkit.base.quiet import forget_origin, quiet_transformers
 from labkit.errors import BaseModelError, ConfigError
 from labkit.quant.convert import quantize_model
 

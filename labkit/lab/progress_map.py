@@ -2,7 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
-from labkit.lab.exercises.form import known_ids
+from labkit.lab.checking.form import known_ids
+from labkit.lab.content import course_map
 from labkit.lab.record import PASSED, Attempts, Record, read_record
 
 
@@ -23,22 +24,6 @@ class Notebook:
     core: bool = False
 
 
-COURSE = (
-    Notebook("00", "Start here", 25, core=True),
-    Notebook("01", "Low rank and the SVD", 60, core=True),
-    Notebook("02", "The cost of full fine-tuning", 60),
-    Notebook("03", "The LoRA layer", 75, core=True),
-    Notebook("04", "Train a LoRA", 45, core=True),
-    Notebook("05", "Rank, α and targets", None),
-    Notebook("06", "Data and evaluation", None),
-    Notebook("07", "Quantization and NF4", 75, core=True),
-    Notebook("08", "QLoRA", 60, core=True),
-    Notebook("09", "Merge", 60, core=True),
-    Notebook("10", "Swap adapters", 60, core=True),
-    Notebook("11", "PEFT and more machines", 50),
-)
-
-
 def progress() -> None:
     """Print the map of the course: each notebook, its minutes, and how many of its exercises you have passed.
 
@@ -54,9 +39,9 @@ def map_text(record: Record, ids: list[str]) -> str:
         record: the learner's record.
         ids: the course's exercises, ``["00.1", "03.1", …]``.
     """
-    width = max(len(notebook.title) for notebook in COURSE)
+    width = max(len(notebook.title) for notebook in course_map())
     lines = [f"     {'notebook':<{width}}  minutes  exercises passed"]
-    for notebook in COURSE:
+    for notebook in course_map():
         passed = [record.exercises.get(id, Attempts()).state == PASSED for id in ids if id[:2] == notebook.number]
         minutes = "to come" if notebook.minutes is None else str(notebook.minutes)
         dots = f"{'●' * sum(passed)}{'○' * passed.count(False)}  {sum(passed)} of {len(passed)}" if passed else ""
@@ -71,5 +56,5 @@ def map_data(record: Record, ids: list[str]) -> list[dict]:
     return [
         asdict(notebook)
         | {"exercises": {id: asdict(record.exercises.get(id, Attempts())) for id in ids if id[:2] == notebook.number}}
-        for notebook in COURSE
+        for notebook in course_map()
     ]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from labkit.storage import user_data_dir, write_atomically
+from labkit.storage.places import user_data_dir
+from labkit.storage.writing import write_atomically
 
 NOT_ATTEMPTED, TRIED, PASSED = "not attempted", "tried", "passed"
 _VERSION = 1
@@ -78,7 +79,7 @@ class Record:
 
 
 def record_path() -> Path:
-    """Where the record is kept; :func:`labkit.storage.user_data_dir` says how to move it."""
+    """Where the record is kept; :func:`labkit.storage.places.user_data_dir` says how to move it."""
     return user_data_dir() / "progress.json"
 
 

@@ -23,7 +23,7 @@ from nbformat import NotebookNode
 
 from labkit.errors import LabkitError
 from labkit.lab.outputs import Change, keep_what_holds, normalise
-from labkit.storage import write_atomically
+from labkit.storage.writing import write_atomically
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 CELL_TIMEOUT = 180  # seconds, the same as nbval's in the Makefile

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from labkit.errors import AdapterError, ConfigError
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers, refuse_bank, resolve_targets
-from labkit.lora.reading import digest_of, plain, read_json, read_weights, try_patterns
-from labkit.storage import folder_written_aside
+from labkit.storage.untrusted import digest_of, plain, read_json, read_weights, try_patterns
+from labkit.storage.writing import folder_written_aside
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from labkit.errors import AdapterError, ConfigError
 from labkit.lora.files import CONFIG_FILE, WEIGHTS_FILE, read_config
-from labkit.lora.reading import plain, read_weights, try_patterns
+from labkit.storage.untrusted import plain, read_weights, try_patterns
 
 MAX_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's --max-lora-rank may be
 

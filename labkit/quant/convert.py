@@ -53,7 +53,7 @@ def _layer_of(backend: str) -> type[nn.Module]:
     if backend == "labkit":
         return NF4Linear
     if backend == "bitsandbytes":
-        from labkit.quant.backends import GuardedLinear4bit  # raises where it is not installed
+        from labkit.quant.guarded import GuardedLinear4bit  # raises where it is not installed
 
         return GuardedLinear4bit
     raise ConfigError(f'backend must be "labkit" or "bitsandbytes", got {backend!r}')

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labkit.errors import ConfigError
+from labkit.quant.bnb import fast_dequantize
 from labkit.quant.double import DoubleAbsmax
-from labkit.quant.kernels import fast_dequantize
 from labkit.quant.nf4 import NF4Tensor, quantize_nf4
 
 

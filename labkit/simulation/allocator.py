@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from labkit.step import CompletionLoss
-from labkit.text import Batch
+from labkit.step.batch import Batch
+from labkit.step.loss import CompletionLoss
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 

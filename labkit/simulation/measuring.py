@@ -9,7 +9,7 @@ from labkit.simulation.ledger import StepCost, by_phase
 from labkit.simulation.simulating import empty_batch
 from labkit.simulation.tally import Tally
 from labkit.simulation.tracing import trace_step
-from labkit.text import Batch
+from labkit.step.batch import Batch
 
 
 def measure(

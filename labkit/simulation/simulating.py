@@ -30,8 +30,8 @@ from labkit.simulation.ledger import StepCost, by_phase
 from labkit.simulation.options import DTYPES, StepOptions, counted_tokens
 from labkit.simulation.shapes import config_of, layers_are_alike, with_layers
 from labkit.simulation.tracing import trace_step
-from labkit.step import checkpoint_layers
-from labkit.text import Batch
+from labkit.step.batch import Batch
+from labkit.step.checkpointing import checkpoint_layers
 
 
 def simulate(

@@ -11,8 +11,8 @@ from labkit.errors import ConfigError
 from labkit.lora.inject import lora_layers
 from labkit.simulation.idle_optimizers import make_optimizer, prime
 from labkit.simulation.tally import Section, Tally
-from labkit.step import CompletionLoss
-from labkit.text import Batch
+from labkit.step.batch import Batch
+from labkit.step.loss import CompletionLoss
 
 
 def trace_step(

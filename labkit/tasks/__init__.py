@@ -9,8 +9,8 @@ from pathlib import Path
 from datasets import Dataset
 
 from labkit.errors import ConfigError, DataError
-from labkit.rows import read_rows
-from labkit.storage import course_data_dir
+from labkit.storage.places import course_data_dir
+from labkit.tasks.rows import read_rows
 
 TASKS = ("tickets", "sql", "voice", "clauses")
 

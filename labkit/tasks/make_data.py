@@ -3,7 +3,7 @@
 import json
 import sys
 
-from labkit.storage import write_atomically
+from labkit.storage.writing import write_atomically
 from labkit.tasks import Task, distinct_rows, load_task
 
 SEED = 2026

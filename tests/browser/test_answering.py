@@ -5,7 +5,7 @@ import json
 import pytest
 
 from browser.jupyterlab import REPOSITORY
-from labkit.lab.quizzes.nb03 import QUESTIONS
+from labkit.course.nb03.questions import QUESTIONS
 
 THE_MAP = "labkit.progress()"
 

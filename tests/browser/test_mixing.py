@@ -4,7 +4,7 @@ import pytest
 
 import labkit
 from browser.notebook_page import NotebookPage
-from labkit.chat import shipped_adapters
+from labkit.cli.chat import shipped_adapters
 
 expect = pytest.importorskip("playwright.sync_api").expect
 

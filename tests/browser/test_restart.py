@@ -1,6 +1,6 @@
 """A kernel restarted in the middle: the page says what to do, and what was answered is still there."""
 
-from labkit.lab.quizzes.nb00 import QUESTIONS
+from labkit.course.nb00.questions import QUESTIONS
 
 
 def test_after_a_restart_the_learner_goes_on_where_they_were(notebook_00):

@@ -9,7 +9,7 @@ import torch
 from matplotlib.image import imread
 
 import labkit
-from labkit.lab.costs import Choice, Run, caption, cost_picture
+from labkit.lab.explorers.step_cost import Choice, Run, caption, cost_picture
 
 expect = pytest.importorskip("playwright.sync_api").expect
 

@@ -5,8 +5,9 @@ import pytest
 
 import labkit
 from labkit.cli import main
-from labkit.lab.exercises.form import known_ids
-from labkit.lab.progress_map import COURSE, map_data, map_text
+from labkit.course import COURSE
+from labkit.lab.checking.form import known_ids
+from labkit.lab.progress_map import map_data, map_text
 from labkit.lab.record import Attempts, Record, note_try
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
@@ -58,7 +59,9 @@ def test_the_notebook_and_the_terminal_print_the_same(capsys):
 
 def test_every_exercise_of_the_course_has_its_place_on_the_map():
     timed = {notebook.number for notebook in COURSE if notebook.minutes}
-    assert {id[:2] for id in known_ids()} <= timed, "give COURSE in progress_map.py the minutes of the new notebook"
+    assert {id[:2] for id in known_ids()} <= timed, (
+        "give COURSE in labkit/course/__init__.py the minutes of the new notebook"
+    )
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

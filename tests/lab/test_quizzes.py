@@ -1,15 +1,14 @@
-import pkgutil
 import re
 
 import pytest
 
 from labkit import Question, quiz
 from labkit.errors import ConfigError
-from labkit.lab import quizzes
+from labkit.lab import content, quizzes
 from labkit.lab.quizzes import feedback, quiz_html, quiz_text
 from labkit.lab.record import QuizAnswer, read_record, record_path
 
-IDS = sorted(module.name[2:] for module in pkgutil.iter_modules(quizzes.__path__))
+IDS = content.notebooks()
 WHY = Question("Is `a < b`?", {"`yes`": "it is", "no": "you read it backwards"}, right="a")
 HOW = Question("How?", {"so": "not so", "thus": "thus, & not so"}, right="b")
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.lab import record
-from labkit.lab.exercises import check
+from labkit.lab.checking import check
 from labkit.lab.record import (
     Attempts,
     Prediction,

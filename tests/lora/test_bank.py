@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from labkit.errors import ConfigError
-from labkit.evaluation import generate
+from labkit.evaluation.generation import generate
 from labkit.lora.bank import AdapterBank
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import adapter_state, load_adapter, save_adapter

@@ -22,11 +22,11 @@ from adapted import adapted, portrait, randomise
 from conftest import make_tiny_llama
 
 from labkit.errors import AdapterError
-from labkit.lora import reading
 from labkit.lora.bank import AdapterBank
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, load_adapter, save_adapter
 from labkit.lora.inject import lora_layers
+from labkit.storage import untrusted
 
 FIELDS = {"target_modules": ["q_proj", "v_proj"], "r": 4, "lora_alpha": 6, "rank_pattern": {"v_proj": 2}}
 FILES = (CONFIG_FILE, WEIGHTS_FILE, ABOUT_FILE)
@@ -387,7 +387,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("field", ENDLESS)
 def test_a_regular_expression_that_finds_no_end_is_refused(field, pristine, tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "PATTERN_SECONDS", 1.0)
+    monkeypatch.setattr(untrusted, "PATTERN_SECONDS", 1.0)
     folder = shutil.copytree(pristine["peft"], tmp_path / "adapter")
     fields = json.loads((folder / CONFIG_FILE).read_text())
     needed = {"layers_to_transform": [0]} if field == "layers_pattern" else {}

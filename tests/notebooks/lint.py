@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 import prose
 from nbformat import NotebookNode
 
-from labkit.lab.exercises.form import known_ids
+from labkit.course import COURSE
+from labkit.lab.checking.form import known_ids
 from labkit.lab.outputs import normalise
-from labkit.lab.progress_map import COURSE
 
 CELL_LINES = 25
 FIGURE_BYTES = 80_000
@@ -252,7 +252,7 @@ def exercises_known(notebook, number):
     known = set(known_ids())
     for id in sorted(called):
         if id not in known:
-            yield f"exercise {id} is not in labkit.lab.exercises"
+            yield f"exercise {id} is not in labkit.lab.checking"
         elif not id.startswith(f"{number}."):
             yield f"exercise {id} belongs to another notebook"
     if not 3 <= len(called) <= 5:

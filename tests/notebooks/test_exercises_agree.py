@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from labkit.lab.exercises import Exercise, all_exercises
+from labkit.lab.checking import Exercise, all_exercises
 
 NOTEBOOKS = {path.name[:2]: path for path in (Path(__file__).parents[2] / "notebooks").glob("*.ipynb")}
 EXERCISES = [each for each in all_exercises() if each.id[:2] in NOTEBOOKS]

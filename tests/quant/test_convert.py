@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from labkit import LoraConfig, NF4Linear, inject_lora, load_base, quantize_model, quantize_nf4, trainable_parameters
 from labkit.errors import ConfigError
 from labkit.quant import convert
-from labkit.quant.backends import GuardedLinear4bit
+from labkit.quant.guarded import GuardedLinear4bit
 
 KIND = {"labkit": NF4Linear, "bitsandbytes": GuardedLinear4bit}
 

@@ -12,8 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from labkit import dequantize_nf4, nf4_codebook, quantize_nf4
 from labkit.errors import ConfigError
 from labkit.quant.blockwise import FLOATS, dequantize_blockwise, quantize_blockwise
+from labkit.quant.bnb import fast_dequantize
 from labkit.quant.codebooks import dynamic_codebook, fp4_codebook
-from labkit.quant.kernels import fast_dequantize
 
 WEIGHTS = weights()
 

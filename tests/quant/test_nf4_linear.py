@@ -16,7 +16,7 @@ from labkit import NF4Linear, dequantize_nf4, quantize_nf4
 from labkit.errors import ConfigError
 from labkit.linear import BaseLinear, PackedLinear, is_linear
 from labkit.quant import linear4bit
-from labkit.quant.backends import GuardedLinear4bit
+from labkit.quant.guarded import GuardedLinear4bit
 from labkit.quant.linear4bit import frozen_linear
 
 LAYERS = {"labkit": NF4Linear, "bitsandbytes": GuardedLinear4bit}

@@ -12,8 +12,8 @@ from transformers import LlamaConfig
 from labkit import ConfigError, LoraConfig, encode, inject_lora, measure, quantize_model, simulate
 from labkit.simulation.allocator import allocator_peak
 from labkit.simulation.simulating import empty_batch
-from labkit.step import checkpoint_layers
-from labkit.text import collate
+from labkit.step.batch import collate
+from labkit.step.checkpointing import checkpoint_layers
 
 CLOSE = 4096  # bytes
 

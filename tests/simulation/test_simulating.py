@@ -156,7 +156,7 @@ def test_what_is_imported_during_a_simulation_is_as_good_as_ever():
     """bitsandbytes makes tables when it is imported: among tensors without numbers they would have none, for good."""
     program = (
         "import labkit, torch; labkit.simulate('smollm2-135m', 'qlora', sequence=16);"
-        "from labkit.quant.kernels import fast_dequantize;"
+        "from labkit.quant.bnb import fast_dequantize;"
         "packed = labkit.quantize_nf4(torch.randn(64, 64));"
         "print(fast_dequantize(packed).equal(labkit.dequantize_nf4(packed)));"
         "import sys; utils = sys.modules.get('bitsandbytes.backends.utils');"

@@ -7,7 +7,8 @@ import pytest
 
 from labkit import DataError, load_task
 from labkit.tasks.fillings import fillings, near_misses, same_result
-from labkit.tasks.sql import NEW_SCHEMAS, SCHEMAS, make_row
+from labkit.tasks.sql import make_row
+from labkit.tasks.sql_parts import NEW_SCHEMAS, SCHEMAS
 
 SQL = load_task("sql")
 SCHEMA = "boats(name text, flag text, crew int, length int, yard_id int)\nyards(id int, town text, docks int)"

@@ -1,0 +1,109 @@
+"""A base and its adapter as one ordinary model on disk, which transformers loads without labkit."""
+
+import copy
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from labkit.base.quiet import quiet_transformers
+from labkit.errors import ConfigError
+from labkit.lora.merging import merge_into_dense
+from labkit.storage.writing import folder_written_aside
+
+_CARD = """\
+# {base}, with an adapter merged in
+
+An ordinary model: W + ΔW in every adapted layer, written in {dtype} by labkit. It needs no adapter, and takes none that
+was trained on {base}.
+{held}{asked}
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
+messages = [{{"role": "system", "content": {system}}}, {{"role": "user", "content": "..."}}]
+inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
+output = model.generate(**inputs, max_new_tokens=64)
+print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+```
+"""
+_HELD = """
+The base was held in four bits. What the adapter is merged into is that base, dequantized, and not the one it was made
+from: if it was trained so, these are the very weights that it was trained on.
+"""
+_ASKED = """
+It was trained for the task "{task}", with the system prompt below. Without it, expect other answers.
+"""
+
+
+def save_merged(
+    model: PreTrainedModel, tokenizer, path: Path | str, dtype: torch.dtype | None = None, about: dict | None = None
+) -> Path:
+    """Write `model` with its adapter merged in to the folder `path`, whole or not at all. `model` is not changed.
+
+    The folder holds weights, config, generation config, tokenizer with chat template, and a model card. A base in four
+    bits is written dequantized (see :func:`labkit.merge_into_dense`). While the folder is written, the merged weights
+    are in memory besides the model's own.
+
+    Args:
+        model: a base model from :func:`labkit.load_base` with LoRA layers on it.
+        tokenizer: the base's.
+        path: a folder that is not there yet, or is empty.
+        dtype: of the weights; None means that each layer keeps its own. Each is rounded once.
+        about: what the adapter's ``labkit.json`` says; ``task`` and ``system`` go into the model card.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: there is something at `path` already; there is nothing to merge; an adapter sits on a tied weight
+            (see :func:`labkit.merge`); an AdapterBank serves the model.
+    """
+    path = Path(path).resolve()
+    refuse_occupied(path)
+    held_in_four_bits = getattr(model, "quantization", None) is not None
+    merged = merge_into_dense(_twin(model), dtype)
+    _end_with_the_turn(merged, tokenizer)
+    with folder_written_aside(path) as folder, quiet_transformers():
+        merged.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        card = _card(model, merged.dtype, held_in_four_bits, about or {})
+        (folder / "README.md").write_text(card, encoding="utf-8")
+    return path
+
+
+def refuse_occupied(path: Path | str) -> None:
+    """ConfigError where `path` is a file, or a folder with something in it."""
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        what = "a folder with something in it" if path.is_dir() else "a file"
+        raise ConfigError(f"{path} is {what}, and it will not be overwritten. Choose a new folder")
+
+
+def _twin(model: nn.Module) -> nn.Module:
+    """A copy to take apart, that shares the dense weights with `model`: merging replaces them, and writes into none.
+    Packed weights are copied, since a layer may take its own back in place when it is unmerged."""
+    return copy.deepcopy(model, {id(p): p for p in model.parameters() if p.is_floating_point()})
+
+
+def _end_with_the_turn(model: PreTrainedModel, tokenizer) -> None:
+    """Have generation stop at the token that ends a turn: training teaches it, and not every base's config has it."""
+    config = model.generation_config
+    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    if tokenizer.eos_token_id not in ends:
+        config.eos_token_id = [tokenizer.eos_token_id, *(end for end in ends if end is not None)]
+    if config.pad_token_id is None:
+        config.pad_token_id = tokenizer.pad_token_id
+
+
+def _card(model: nn.Module, dtype: torch.dtype, held_in_four_bits: bool, about: dict) -> str:
+    return _CARD.format(
+        base=getattr(model, "base_name", None) or "the base",
+        dtype=str(dtype).removeprefix("torch."),
+        held=_HELD if held_in_four_bits else "",
+        asked=_ASKED.format(task=about.get("task")) if about.get("system") else "",
+        system=json.dumps(about.get("system") or "...", ensure_ascii=False),
+    )

@@ -1,0 +1,160 @@
+"""Talk to a base in a terminal, and to its adapters, which are chosen and blended between two questions.
+
+Every question stands alone: what was said before is no part of the prompt, because the adapters were trained so.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from torch import nn
+
+from labkit.errors import AdapterError, ConfigError, LabkitError
+from labkit.lab.conversation.answering import ask
+from labkit.lab.conversation.showing import Answer, effort
+from labkit.lab.explorers.adapter_mix import blend_name
+from labkit.lora.bank import AdapterBank
+from labkit.lora.files import CONFIG_FILE, read_about
+from labkit.storage.places import course_data_dir
+
+HELP = """\
+Type a question and press Enter. Each is answered on its own. A line that ends in \\ goes on in the next one.
+  /use sql                  an adapter answers: one of the course's, or a folder that holds one
+  /mix sql=0.5 voice=0.5    a blend of several answers, each with its weight
+  /base                     the base answers
+  /help                     this list, and the course's adapters
+  /quit                     leave (so does Ctrl-D); Ctrl-C stops an answer"""
+SYSTEM = "You are a helpful assistant."
+
+
+def shipped_adapters() -> dict[str, Path]:
+    """The folders of the adapters that come with the course, by name."""
+    return {file.parent.name: file.parent for file in sorted(course_data_dir().glob(f"adapters/*/{CONFIG_FILE}"))}
+
+
+class Chat:
+    """A base that is served through an :class:`labkit.AdapterBank`, and listens to one line at a time.
+
+    Args:
+        model: a causal language model without LoRA layers and without a bank.
+        tokenizer: of the base model.
+        system: the base's system prompt. Each adapter brings its own; a blend takes that of its heaviest.
+        max_new_tokens: where an answer is cut off at the latest; it is said when that happens.
+
+    Attributes:
+        bank: the adapters taken in so far, under the names they were asked for.
+
+    Raises:
+        ConfigError: the model has LoRA layers or a bank; `max_new_tokens` is below 1 or leaves no room to ask in.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer, system: str = SYSTEM, max_new_tokens: int = 256):
+        context = model.config.max_position_embeddings
+        if not 1 <= max_new_tokens < context:
+            raise ConfigError(f"an answer has 1 to {context - 1:,} new tokens with this model, got {max_new_tokens:,}")
+        self.model, self.tokenizer, self.max_new_tokens = model, tokenizer, max_new_tokens
+        self.bank = AdapterBank(model)
+        self._base_system, self._systems = system, {}
+
+    @property
+    def who(self) -> str:
+        """Who answers: ``base``, ``sql``, ``0.5 sql + 0.5 voice``."""
+        return blend_name(self.bank.active) if self.bank.active else "base"
+
+    @property
+    def system(self) -> str:
+        """The system prompt of who answers."""
+        active = self.bank.active
+        speaker = max(active, key=active.get) if isinstance(active, Mapping) else active
+        return self._systems.get(speaker, self._base_system)
+
+    def talk(self, read: Callable[[str], str] = input) -> None:
+        """Take in line after line until ``/quit`` or the end. What goes wrong is said, and the chat goes on.
+
+        Args:
+            read: shows its argument and returns a line; EOFError when there is none.
+        """
+        while True:
+            try:
+                line = read(f"{self.who}> ")
+                while line.endswith("\\"):
+                    line = line[:-1] + "\n" + read("… ")
+                if line.strip() == "/quit":
+                    return
+                self.hear(line)
+            except EOFError:
+                print()
+                return
+            except KeyboardInterrupt:
+                print("\n(/quit leaves the chat)")
+
+    def hear(self, line: str) -> None:
+        """Do what a line asks for, and print what comes of it. A line that asks for the impossible changes nothing."""
+        try:
+            match line.split(maxsplit=1):
+                case []:
+                    pass
+                case ["/base"]:
+                    self.bank.deactivate()
+                case ["/use", name]:
+                    self._use(name.strip())
+                case ["/mix", weights]:
+                    self._mix(weights)
+                case ["/help"]:
+                    print(HELP, f"The course's adapters: {', '.join(shipped_adapters()) or 'none is here'}", sep="\n")
+                case [command, *_] if command.startswith("/"):
+                    print(f"{line.strip()!r} is no command as it stands. /help shows how each is written.")
+                case _:
+                    self._answer(line)
+        except (LabkitError, OSError) as error:
+            print(error)
+
+    def _use(self, name: str) -> None:
+        self._take_in(name)
+        self.bank.activate(name)
+        self._say_system()
+
+    def _mix(self, text: str) -> None:
+        parts = [part.rpartition("=") for part in text.split()]
+        try:
+            weights = {name: float(weight) for name, _, weight in parts}
+        except ValueError:
+            weights = {}
+        if not all(weights) or len(weights) < len(parts):
+            raise ConfigError(f"{text.strip()!r}: name each adapter once, with its weight: /mix sql=0.5 voice=0.5")
+        for name in weights:
+            self._take_in(name)
+        self.bank.blend(weights)
+        self._say_system()
+
+    def _say_system(self) -> None:
+        print(f"{self.who} answers now, and is told: {self.system}")
+
+    def _take_in(self, name: str) -> None:
+        """Have the adapter `name` in the bank: one of the course's, or the folder of that name."""
+        if name in self.bank:
+            return
+        shipped = shipped_adapters()
+        folder = shipped.get(name, Path(os.path.expanduser(name)))
+        if not (folder / CONFIG_FILE).is_file():
+            known = f"one of the course's ({', '.join(shipped)}) or " if shipped else ""
+            raise AdapterError(f"there is no adapter {name!r}. Name {known}a folder with {CONFIG_FILE} in it")
+        system = read_about(folder).get("system")
+        self.bank.add(name, folder)
+        self._systems[name] = system if isinstance(system, str) else self._base_system
+
+    def _answer(self, question: str) -> None:
+        """Print the answer as it grows, then how long it took, also when Ctrl-C stops it."""
+        answer, remarks = Answer(self.who), []
+
+        def show(answers: tuple[Answer, ...]) -> None:
+            nonlocal answer
+            print(answers[0].text[len(answer.text) :], end="", flush=True)
+            [answer] = answers
+
+        try:
+            show(ask(self.model, self.tokenizer, question, self.system, self.max_new_tokens, show))
+        except KeyboardInterrupt:
+            remarks = ["stopped"]
+        rate = answer.tokens / answer.seconds if answer.seconds else 0
+        print("\n  " + " · ".join([effort(answer), f"{rate:.1f} tokens/s", *remarks]))

@@ -1,0 +1,298 @@
+"""What each command of ``labkit`` does. Options come from :mod:`labkit.cli.parser`; errors are LabkitErrors.
+
+torch and transformers take seconds to import, so each command imports what it needs: ``--help`` answers at once.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from labkit.errors import ConfigError
+
+
+def fetch(options: argparse.Namespace) -> None:
+    """Fetch the base model, once."""
+    from labkit.base import DEFAULT_BASE, fetch_base
+
+    print(f"The base model is in {fetch_base(options.base or DEFAULT_BASE)}")
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Say whether this machine is ready; status 1 when it is not."""
+    from labkit.cli.doctor import examine, exit_status, report
+
+    findings = examine()
+    print(report(findings, as_json=options.json))
+    return exit_status(findings)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train an adapter, score it if asked, and save it; checkpoints go once it is saved."""
+    import torch
+
+    import labkit
+    from labkit.lab.widgets import training_bar
+    from labkit.lora.files import refuse_to_overwrite
+    from labkit.training.checkpoints import newest
+
+    task = _task(options, train=options.data, test=options.test)
+    out = Path(options.out or Path("runs") / task.name)
+    adapter, checkpoints = out / "adapter", out / "checkpoints"
+    if not options.overwrite:
+        if adapter.exists():
+            raise ConfigError(f"{adapter} holds an adapter already. Choose another --out, or say --overwrite")
+        if newest(checkpoints) and not options.resume:
+            raise ConfigError(f"{checkpoints} is of an earlier run: go on from it with --resume, or say --overwrite")
+    # what would fail at the end is refused at the beginning
+    refuse_to_overwrite(adapter)
+    _refuse_no_place(out)
+    if options.evaluate is not None:
+        if options.evaluate < 1:
+            raise ConfigError(f"--evaluate takes a number of rows, at least 1, got {options.evaluate}")
+        task.rows("test")
+    config = labkit.TrainConfig(
+        steps=options.steps,
+        batch_size=options.batch_size,
+        learning_rate=options.lr,
+        seed=options.seed,
+        checkpoint_every=options.checkpoint_every or None,
+        optimizer=options.optimizer,
+        gradient_accumulation=options.gradient_accumulation,
+        gradient_checkpointing=options.gradient_checkpointing,
+        share_prefix=options.share_prefix,
+    )
+    lora = labkit.LoraConfig(
+        r=options.rank,
+        lora_alpha=2 * options.rank if options.alpha is None else options.alpha,
+        lora_dropout=options.dropout,
+        target_modules=_targets(options),
+        use_rslora=options.rslora,
+    )
+    model, tokenizer = labkit.load_base(options.base)
+    torch.manual_seed(options.seed)
+    labkit.inject_lora(model, lora)
+    trained, total = labkit.trainable_parameters(model)
+    main = os.environ.get("RANK", "0") == "0"  # of several processes, started by accelerate launch, all train
+    if main:
+        print(f"Training {trained:,} of {total:,} parameters ({trained / total:.2%}) on {task.name}", flush=True)
+    if not options.resume:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    result = labkit.train(
+        model,
+        tokenizer,
+        task,
+        config,
+        output_dir=checkpoints,
+        resume=options.resume,
+        on_step=training_bar(),
+        force=options.force,
+    )
+    if not main:  # ... and one reports and writes
+        return
+    about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
+    if options.data:
+        about["data"] = options.data.name
+    labkit.save_adapter(model, adapter, about)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    if options.evaluate:
+        evaluation = labkit.evaluate(model, tokenizer, task, limit=options.evaluate)
+        about["scores"] = {name: asdict(score) for name, score in evaluation.scores.items()}
+        _print_scores(evaluation)
+        labkit.save_adapter(model, adapter, about)
+    size = sum(file.stat().st_size for file in adapter.iterdir())
+    print(f"Trained in {result.seconds:.0f} s. The adapter is in {adapter} ({size / 1e6:.1f} MB)")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Score a base, or a base with an adapter, on test rows."""
+    import labkit
+    from labkit.lora.files import read_about
+
+    about = read_about(options.adapter) if options.adapter else {}
+    if options.data is None and options.task is None:
+        if "data" in about:  # its file may have the name of one of the course's tasks
+            raise ConfigError(f"this adapter was trained on rows of your own ({about['data']}): say --data and a file")
+        options.task = about.get("task")
+    options.system = options.system or about.get("system")
+    task = _task(options, test=options.data)
+    rows = task.rows("test")
+    model, tokenizer = labkit.load_base(options.base)
+    if options.adapter:
+        labkit.load_adapter(model, options.adapter)
+    evaluation = labkit.evaluate(model, tokenizer, task, rows, limit=options.limit)
+    if options.json:
+        scores = {name: asdict(score) for name, score in evaluation.scores.items()}
+        print(json.dumps({"task": task.name, "rows": len(evaluation.rows), "scores": scores}, indent=2))
+    else:
+        _print_scores(evaluation)
+
+
+def merge(options: argparse.Namespace) -> None:
+    """Merge an adapter into its base, and write an ordinary model that transformers loads without labkit."""
+    import torch
+
+    import labkit
+    from labkit.base.saving import refuse_occupied
+    from labkit.lora.files import read_about, read_config
+    from labkit.storage.untrusted import plain
+
+    refuse_occupied(options.out)
+    read_config(options.adapter)  # refused before a base is loaded
+    about = read_about(options.adapter)
+    model, tokenizer = labkit.load_base(options.base, quantize=options.quantize, double=options.double)
+    labkit.load_adapter(model, options.adapter)
+    held, now = (about.get("base") or {}).get("quantization"), getattr(model, "quantization", None)
+    if held and str(held).partition(",")[2] != str(now).partition(",")[2]:  # whose kernels pack it makes no difference
+        print(
+            f"This adapter was trained on the base in four bits ({plain(held)}), and goes into another form of it: its "
+            f"answers may change a little. --quantize nf4{' --double' * ('double' in held)} merges it into what it was "
+            "trained on.",
+            file=sys.stderr,
+        )
+    folder = labkit.save_merged(model, tokenizer, options.out, getattr(torch, options.dtype), about)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    into = f"{model.base_name}, dequantized from NF4," if options.quantize else model.base_name
+    print(f"{into} and its adapter are one model in {options.dtype} ({size / 1e6:.0f} MB), in {options.out}")
+    print("Load it with transformers: AutoModelForCausalLM.from_pretrained. Its README.md shows how.")
+
+
+def plan(options: argparse.Namespace) -> None:
+    """What a fine-tune would cost: memory, cards, time, money. Nothing is trained or downloaded."""
+    import labkit
+    from labkit.simulation.cards import card_named
+    from labkit.simulation.estimates import estimate
+
+    card = None if options.card is None else card_named(options.card)  # refused before the work
+    cost = labkit.simulate(
+        options.model,
+        options.method,
+        r=options.rank,
+        target_modules=_targets(options),
+        batch_size=options.batch_size,
+        sequence=options.seq,
+        labelled=options.labelled,
+        dtype=options.dtype,
+        adapter_dtype=options.adapter_dtype,
+        optimizer=options.optimizer,
+        checkpointing=options.checkpointing,
+    )
+    found = None
+    if card:
+        found = estimate(
+            cost,
+            card,
+            options.examples,
+            options.batch_size,
+            epochs=options.epochs,
+            utilisation=options.utilisation,
+            price_per_hour=options.price,
+        )
+    if options.json:
+        print(json.dumps(cost.as_dict() | {"estimate": found and asdict(found)}, indent=2))
+        return
+    print(cost)
+    for each, fits in cost.cards():
+        print(f"  {'✔' if fits else '✗'} {each.name:<18} {each.usable_bytes / 1e9:6.1f} GB usable")
+    if found:
+        print(found)
+        if not dict(cost.cards())[card]:
+            print(f"But a step does not fit into that card: {cost.peak / 1e9:.1f} GB of {card.usable_bytes / 1e9:.1f}.")
+
+
+def chat(options: argparse.Namespace) -> None:
+    """Talk to the base and to its adapters, chosen and blended on the way."""
+    import labkit
+    from labkit.cli.chat import SYSTEM, Chat
+
+    with suppress(ImportError):  # not on Windows
+        import readline  # noqa: F401  it gives input() its arrow keys and its memory
+    sys.stdin.reconfigure(errors="replace")  # bytes that are no text are a bad line, not the end
+    model, tokenizer = labkit.load_base(options.base)
+    partner = Chat(model, tokenizer, options.system or SYSTEM, options.max_new_tokens)
+    print(f"{model.base_name} listens. /help lists the commands, /quit leaves.")
+    partner.talk()
+
+
+def progress(options: argparse.Namespace) -> None:
+    """The map of the course, with what this learner has done."""
+    from labkit.lab.checking.form import known_ids
+    from labkit.lab.progress_map import map_data, map_text
+    from labkit.lab.record import read_record
+
+    record, ids = read_record(), known_ids()
+    print(json.dumps(map_data(record, ids), indent=2, ensure_ascii=False) if options.json else map_text(record, ids))
+
+
+def demo(options: argparse.Namespace) -> None:
+    """The base's answers, a minute of training, the adapter's answers."""
+    import torch
+
+    import labkit
+    from labkit.lab.widgets import training_bar
+
+    task = labkit.load_task("tickets")
+    model, tokenizer = labkit.load_base(options.base)
+    rows = list(task.rows("test"))[:32]
+    print(f"The base, {model.base_name}, is asked to turn messages into tickets:", flush=True)
+    before = labkit.evaluate(model, tokenizer, task, rows)
+    _show(before)
+    torch.manual_seed(0)
+    labkit.inject_lora(model, labkit.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"))
+    trained, total = labkit.trainable_parameters(model)
+    print(f"\nNow LoRA trains {trained:,} of {total:,} parameters ({trained / total:.2%}):", flush=True)
+    result = labkit.train(
+        model, tokenizer, task, labkit.TrainConfig(steps=40, batch_size=4, learning_rate=2e-3), on_step=training_bar()
+    )
+    print(f"\nThe base with its adapter, after {result.seconds:.0f} s:", flush=True)
+    after = labkit.evaluate(model, tokenizer, task, rows)
+    _show(after)
+    with tempfile.TemporaryDirectory() as folder:
+        path = labkit.save_adapter(model, Path(folder) / "adapter")
+        adapter_size = (path / "adapter_model.safetensors").stat().st_size
+    base_size = sum(p.numel() * p.element_size() for p in model.parameters()) - adapter_size
+    print(f"\nThe adapter is a file of {adapter_size / 1e6:.1f} MB; the base it sits on has {base_size / 1e6:.0f} MB.")
+    print("Every line of this is explained, and built by hand, in the notebooks: make lab")
+
+
+def _show(evaluation, examples: int = 3) -> None:
+    for row, answer in list(zip(evaluation.rows, evaluation.predictions))[:examples]:
+        mark = "✔" if answer.strip() == row["completion"] else "✗"
+        print(f"  {row['prompt']}\n    {mark} {' '.join(answer.split())[:110]}")
+    exact = sum(scores["exact"] for scores in evaluation.row_scores)
+    print(f"  right to the letter: {exact:.0f} of {len(evaluation.rows)} messages it has never seen")
+
+
+def _print_scores(evaluation) -> None:
+    print(f"On {len(evaluation.rows)} rows, with 95 % intervals:")
+    for name, score in evaluation.scores.items():
+        print(f"  {name:<12} {score}")
+
+
+def _refuse_no_place(folder: Path) -> None:
+    """ConfigError where `folder` could not be made, or not be written to."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ConfigError(f"{folder} cannot be written: {there} is a file, or not yours to write to")
+
+
+def _targets(options: argparse.Namespace) -> str | list[str]:
+    return options.targets if options.targets == "all-linear" else options.targets.split(",")
+
+
+def _task(options: argparse.Namespace, **files):
+    """The course's task, or one from the learner's own files."""
+    from labkit.tasks import load_task, task_from_files
+
+    given = {split: path for split, path in files.items() if path}
+    if bool(options.task) == bool(given):
+        raise ConfigError("say either --task (one of the course's) or --data (your own JSONL)")
+    if options.task:
+        task = load_task(options.task)
+        return replace(task, system=options.system) if options.system else task
+    return task_from_files(given, options.system)

@@ -1,0 +1,682 @@
+"""The exercises of notebook 07, quantization and NF4."""
+
+import torch
+
+from labkit.lab.checking.form import Case, Mistake, Tolerance, exercise
+from labkit.quant.codebooks import nf4_codebook
+
+# 07.1
+
+
+def my_bits(bits, block_size, scale_bits):
+    """A code of its own, and a share of the block's scale."""
+    return bits + scale_bits / block_size
+
+
+exercise(
+    id="07.1",
+    title="What a weight costs",
+    prompt=(
+        "Write my_bits(bits, block_size, scale_bits): the bits a weight, when a code has `bits` bits and each block\n"
+        "of block_size numbers has one scale of scale_bits bits."
+    ),
+    minutes=4,
+    difficulty=1,
+    importance=4,
+    solution=my_bits,
+    explanation=(
+        "Each number has a code of its own. The scale is shared by the block, so a number pays its part of it:\n"
+        "scale_bits / block_size. For NF4 that is 4 + 32/64 = 4.5."
+    ),
+    cases=lambda: [Case(4, 64, 32), Case(8, 128, 16), Case(4, 32, 64), Case(3, 64, 48)],
+    hints=[
+        "How many bits does a whole block take? And how many numbers are in it?",
+        "A block takes block_size · bits + scale_bits.",
+        "bits + scale_bits / block_size",
+    ],
+    mistakes=[
+        Mistake(
+            lambda bits, block_size, scale_bits: bits,
+            "You counted the codes only.",
+            "Without its scale a code says nothing, so the scale has to be stored too.",
+            "scale_bits, which your answer does not use.",
+        ),
+        Mistake(
+            lambda bits, block_size, scale_bits: bits + scale_bits,
+            "You gave every number a scale of its own.",
+            "The numbers of a block share one scale, and its bits.",
+            "divide scale_bits among the numbers of the block.",
+        ),
+        Mistake(
+            lambda bits, block_size, scale_bits: bits * block_size + scale_bits,
+            "That is what a whole block takes.",
+            "Right so far. Asked for is what one weight takes.",
+            "divide by block_size.",
+        ),
+        Mistake(
+            lambda bits, block_size, scale_bits: bits + block_size / scale_bits,
+            "Your fraction is upside down: larger blocks would cost more.",
+            "In a larger block more numbers share the scale, so each pays less.",
+            "what stands below the line.",
+        ),
+        Mistake(
+            lambda bits, block_size, scale_bits: (bits + scale_bits) / block_size,
+            "You divided the codes among the block as well.",
+            "Only the scale is shared. Each number has its own code.",
+            "the parentheses.",
+        ),
+        Mistake(
+            lambda bits, block_size, scale_bits: bits + scale_bits // block_size,
+            "Your answer drops what comes after the point.",
+            "// and int round down, so half a bit becomes none. On average over a block there are halves.",
+            "an ordinary division, /, and nothing that rounds after it.",
+        ),
+        Mistake(
+            lambda bits, block_size, scale_bits: round(bits + scale_bits / block_size),
+            "Your answer is rounded to a whole number.",
+            "No number takes half a bit, but on average over a block there are halves.",
+            "leave out round.",
+        ),
+        Mistake(
+            lambda bits, block_size, scale_bits: (bits + scale_bits / block_size) / 8,
+            "That is in bytes.",
+            "A byte has eight bits; asked for are bits.",
+            "leave out the 8.",
+        ),
+    ],
+    shows="4.5 for NF4 in blocks of 64. Add a scale of scales, and it is 4.127: section 7.7.",
+)
+
+# 07.2
+
+
+def my_int4(w, block_size):
+    """Each block scaled by its largest magnitude, rounded to −7 … 7, and scaled back."""
+    blocks = w.view(-1, block_size)
+    scale = blocks.abs().amax(dim=1, keepdim=True) / 7
+    return ((blocks / scale).round() * scale).view(w.shape)
+
+
+def _in_blocks(w, block_size, highest=7, rounded=torch.round, absmax=None):
+    blocks = w.view(-1, block_size)
+    absmax = blocks.abs().amax(dim=1, keepdim=True) if absmax is None else absmax(blocks)
+    return (rounded(blocks / (absmax / highest)) * absmax / highest).view(w.shape)
+
+
+def _int4_codes(w, block_size):
+    blocks = w.view(-1, block_size)
+    return (blocks / (blocks.abs().amax(dim=1, keepdim=True) / 7)).round().view(w.shape)
+
+
+def _int4_one_scale(w, block_size):
+    return _in_blocks(w, len(w))
+
+
+def _int4_blocks_as_columns(w, block_size):
+    blocks = w.view(block_size, -1)
+    scale = blocks.abs().amax(dim=0, keepdim=True) / 7
+    return ((blocks / scale).round() * scale).view(w.shape)
+
+
+def _int4_unscaled_levels(w, block_size):
+    blocks = w.view(-1, block_size)
+    return (blocks / blocks.abs().amax(dim=1, keepdim=True)).round().view(w.shape)
+
+
+def _int4_whole_levels(w, block_size):
+    return _in_blocks(w, block_size, highest=1)
+
+
+def _int4_left_in_blocks(w, block_size):
+    return my_int4(w, block_size).view(-1, block_size)
+
+
+exercise(
+    id="07.2",
+    title="int4 in blocks",
+    prompt=(
+        "Write my_int4(w, block_size): quantize the one-dimensional w with absmax to 4 bits in blocks of block_size,\n"
+        "and return the restored numbers in the shape of w."
+    ),
+    minutes=8,
+    difficulty=3,
+    importance=5,
+    solution=my_int4,
+    explanation=(
+        "view(-1, block_size) puts each block in a row of its own, and dim=1 looks along it. The highest code of four\n"
+        "bits is 7, so a step is absmax / 7. Rounding makes codes; times the step makes numbers again."
+    ),
+    cases=lambda: [
+        Case(torch.randn(192) * torch.tensor([1.0, 5.0]).repeat_interleave(96), 16),
+        Case(torch.cat([torch.randn(32), -torch.rand(32)]), 8),
+    ],
+    close=Tolerance(rtol=1e-4, atol=1e-5),
+    hints=[
+        "How would you do it with a single block? Then give each block a row of a matrix.",
+        "blocks = w.view(-1, block_size), and the scale of each row is its largest magnitude / 7.",
+        "((blocks / scale).round() * scale).view(w.shape), with amax(dim=1, keepdim=True) in the scale.",
+    ],
+    mistakes=[
+        Mistake(
+            _int4_one_scale,
+            "All your blocks have the same scale.",
+            "Each block is to have its own, so that a large number spoils only its own block.",
+            "amax needs to be told along which dimension: dim=1, after view(-1, block_size).",
+        ),
+        Mistake(
+            lambda w, block_size: _in_blocks(w, 64),
+            "Your blocks have 64 numbers, whatever block_size says.",
+            "64 is what QLoRA settles on. Here it is for the caller to choose.",
+            "view(-1, block_size).",
+        ),
+        Mistake(
+            lambda w, block_size: _in_blocks(w, block_size, highest=8),
+            "Your step is too short: the largest numbers get the code 8.",
+            "Four bits hold −8 … 7. Around zero, 7 is the highest code that both signs have.",
+            "divide by 7, in place of 8.",
+        ),
+        Mistake(
+            lambda w, block_size: _in_blocks(w, block_size, highest=15),
+            "Your step is absmax / 15: those are 31 levels, which take five bits.",
+            "15 levels are shared by both signs: seven below zero, zero, and seven above.",
+            "the highest code, 7.",
+        ),
+        Mistake(
+            lambda w, block_size: _in_blocks(w, block_size, highest=127),
+            "That is int8.",
+            "127 is the highest code of eight bits.",
+            "the highest code of four bits, 2 ** 3 - 1.",
+        ),
+        Mistake(
+            lambda w, block_size: _in_blocks(w, block_size, rounded=torch.floor),
+            "You always round down.",
+            "floor moves every number to the left, by half a step on average. The nearest level is up or down.",
+            ".round().",
+        ),
+        Mistake(
+            lambda w, block_size: _in_blocks(w, block_size, rounded=torch.trunc),
+            "You cut off what comes after the point, so every number moves towards zero.",
+            "int(), trunc and a cast to an integer all cut. The nearest level may lie farther out.",
+            ".round(), before any cast.",
+        ),
+        Mistake(
+            lambda w, block_size: _in_blocks(w, block_size, absmax=lambda blocks: blocks.amax(dim=1, keepdim=True)),
+            "You took the largest number of a block, and not the largest magnitude.",
+            "A block's farthest number may be negative.",
+            ".abs(), before .amax().",
+        ),
+        Mistake(
+            _int4_codes,
+            "Those are the codes.",
+            "Asked for are the restored numbers, on w's own scale.",
+            "multiply by the scale again.",
+        ),
+        Mistake(
+            _int4_unscaled_levels,
+            "You rounded numbers between −1 and 1: that leaves −1, 0 and 1.",
+            "Divide by absmax / 7, and the quotients reach from −7 to 7 before they are rounded.",
+            "the 7.",
+        ),
+        Mistake(
+            _int4_whole_levels,
+            "Each block has three levels only: zero and plus or minus its largest.",
+            "The scale is the length of one step, and there are seven to each side.",
+            "divide the largest magnitude by 7.",
+        ),
+        Mistake(
+            _int4_blocks_as_columns,
+            "Your blocks are made of numbers that lie far apart.",
+            "A block is a run of numbers that follow each other. view fills row after row.",
+            "view(-1, block_size), and dim=1.",
+        ),
+        Mistake(
+            _int4_left_in_blocks,
+            "The numbers are right, but they are still cut into blocks.",
+            "The caller wants them in the shape they came in.",
+            ".view(w.shape), at the end.",
+        ),
+    ],
+    shows="With 7 replaced by 127 it is int8: that is all the difference there is.",
+)
+
+# 07.3
+
+
+def my_codes(block, book):
+    """The level with the smallest distance to each scaled number."""
+    scaled = block / block.abs().max()
+    return (scaled[:, None] - book).abs().argmin(dim=1)
+
+
+def _levels_below(block, book):
+    return torch.bucketize(block / block.abs().max(), book).clamp(max=len(book) - 1)
+
+
+def _level_at_or_below(block, book):
+    return (torch.bucketize(block / block.abs().max(), book, right=True) - 1).clamp(min=0)
+
+
+def _middles(book):
+    return (book[1:] + book[:-1]) / 2
+
+
+exercise(
+    id="07.3",
+    title="The nearest level",
+    prompt=(
+        "Write my_codes(block, book): for each number of a block the code, torch.int64, of the nearest level of book\n"
+        "once the block is scaled. book is ascending, from -1 to 1."
+    ),
+    minutes=6,
+    difficulty=3,
+    importance=4,
+    solution=my_codes,
+    explanation=(
+        "scaled[:, None] - book has a row for each number and a column for each level; argmin finds the nearest. The\n"
+        "notebook counts the middles below a number instead, which gives the same in less memory."
+    ),
+    cases=lambda: [
+        Case(0.1 * torch.randn(64), nf4_codebook()),
+        Case(-3 * torch.rand(32), nf4_codebook()),
+        Case(torch.randn(64), torch.tensor([-1, -0.6, -0.3, -0.1, 0, 0.2, 0.5, 1])),
+    ],
+    hints=[
+        "What has to happen to the block before it can be compared with levels between −1 and 1?",
+        "scaled = block / block.abs().max(). Then either all distances and argmin, or torch.bucketize.",
+        "(scaled[:, None] - book).abs().argmin(dim=1)",
+    ],
+    mistakes=[
+        Mistake(
+            lambda block, book: (block[:, None] - book).abs().argmin(dim=1),
+            "You compared the numbers as they are.",
+            "The levels reach from −1 to 1; a block has to be scaled into that range first.",
+            "divide by block.abs().max().",
+        ),
+        Mistake(
+            lambda block, book: ((block / block.max())[:, None] - book).abs().argmin(dim=1),
+            "You scaled by the largest number, and not by the largest magnitude.",
+            "A block's farthest number may be negative.",
+            ".abs(), before .max().",
+        ),
+        Mistake(
+            lambda block, book: ((block / block.std())[:, None] - book).abs().argmin(dim=1),
+            "You scaled by the standard deviation.",
+            "Normal numbers suggest it, but then many of them lie outside −1 … 1, beyond the last level.",
+            "block.abs().max().",
+        ),
+        Mistake(
+            _levels_below,
+            "You always take the next level above.",
+            "bucketize counts how many bounds are below. With the levels as bounds that is not the nearest level.",
+            "bounds halfway between the levels: (book[1:] + book[:-1]) / 2.",
+        ),
+        Mistake(
+            lambda block, book: torch.bucketize(block / block.abs().max(), book, right=True),
+            "You count the levels at or below, which is one more than the code of the level below.",
+            "The first level has the number 0. And the nearest level may be the one above.",
+            "bounds halfway between the levels, (book[1:] + book[:-1]) / 2: how many are below is the code at once.",
+        ),
+        Mistake(
+            _level_at_or_below,
+            "You always take the level below.",
+            "The nearest level may be the one above.",
+            "bounds halfway between the levels: (book[1:] + book[:-1]) / 2.",
+        ),
+        Mistake(
+            lambda block, book: ((block / block.abs().max())[:, None] - book).argmin(dim=1),
+            "Your distances have a sign, so the farthest level on one side wins.",
+            "A distance of −2 is smaller than one of 0, to argmin.",
+            ".abs(), before .argmin().",
+        ),
+        Mistake(
+            lambda block, book: ((block / block.abs().max())[:, None] - book).abs().argmax(dim=1),
+            "You take the farthest level.",
+            "argmax finds the largest distance.",
+            "argmin.",
+        ),
+        Mistake(
+            lambda block, book: ((block / block.abs().max())[:, None] - book).abs().argmin(dim=0),
+            "You have one answer a level: the number that is nearest to it.",
+            "scaled[:, None] - book has a row for each number, and dim=0 looks down the columns.",
+            "argmin(dim=1).",
+        ),
+        Mistake(
+            lambda block, book: my_codes(block, nf4_codebook()),
+            "You looked in NF4's code book, and not in the one that was handed over.",
+            "The notebook has a `book` of its own, and so may your function, if that is not the name of its argument.",
+            "the second argument.",
+        ),
+        Mistake(
+            lambda block, book: book[my_codes(block, book)],
+            "Those are the levels themselves.",
+            "What is stored is which level it is: for sixteen of them, a number from 0 to 15.",
+            "leave out the last look-up in book.",
+        ),
+        Mistake(
+            lambda block, book: book[my_codes(block, book)] * block.abs().max(),
+            "Those are the restored numbers.",
+            "They come later, from the codes. What is stored is which level it is."
+            " A cast does not make that of a number.",
+            "return the codes, before they are looked up in book.",
+        ),
+        Mistake(
+            lambda block, book: (block / block.abs().max() * 7).round().long() + 7,
+            "You rounded to even steps.",
+            "That is int4. The levels of book are not evenly spaced, which is the point of them.",
+            "book, which your answer does not use.",
+        ),
+        Mistake(
+            lambda block, book: my_codes(block, book).to(torch.uint8),
+            "The codes are right, in another dtype than asked for.",
+            "uint8 is what they are stored in later. Here they are indices, torch.int64.",
+            "leave out the cast.",
+        ),
+        Mistake(
+            lambda block, book: my_codes(block, book) + 1,
+            "Your codes are all one too high.",
+            "The first level has the number 0.",
+            "counting the middles below a number gives its code at once; nothing is to be added.",
+        ),
+    ],
+    shows="bitsandbytes does the same, with fifteen comparisons instead of sixteen distances.",
+)
+
+# 07.4
+
+
+def my_unpack(packed):
+    """The high half and the low half of each byte, in turn."""
+    return torch.stack([packed >> 4, packed & 15], dim=1).flatten()
+
+
+def _halves(first, second):
+    return lambda packed: torch.stack([first(packed), second(packed)], dim=1).flatten()
+
+
+exercise(
+    id="07.4",
+    title="Out of the bytes",
+    prompt=(
+        "Write my_unpack(packed): all codes in their order, as torch.uint8. packed is torch.uint8 of shape (n,), with\n"
+        "two codes a byte, the first in the high half."
+    ),
+    minutes=6,
+    difficulty=3,
+    importance=3,
+    solution=my_unpack,
+    explanation=(
+        ">> 4 moves the high half down, & 15 keeps the low half. Stacked along dim=1, the two codes of a byte stand\n"
+        "side by side, and flatten reads them in turn."
+    ),
+    cases=lambda: [
+        Case(torch.tensor([0x12, 0x34, 0xFE, 0x07], dtype=torch.uint8)),
+        Case(torch.randint(0, 256, (20,), dtype=torch.uint8)),
+    ],
+    hints=[
+        "A byte is 16 times the first code, plus the second.",
+        "packed >> 4 is the first code of each byte, packed & 15 the second. How do you put them in turn?",
+        "torch.stack([packed >> 4, packed & 15], dim=1).flatten()",
+    ],
+    mistakes=[
+        Mistake(
+            _halves(lambda p: p & 15, lambda p: p >> 4),
+            "The two codes of each byte are in the wrong order.",
+            "The first code is in the high half: packed >> 4.",
+            "the order in which you put them together.",
+        ),
+        Mistake(
+            lambda packed: torch.cat([packed >> 4, packed & 15]),
+            "First come all high halves, and then all low ones.",
+            "The two codes of a byte follow each other.",
+            "torch.stack with dim=1, then flatten. torch.cat, or stack without dim=1, keeps the halves apart.",
+        ),
+        Mistake(
+            lambda packed: torch.stack([packed >> 4, packed & 15], dim=1),
+            "The codes are right, but they stand in pairs.",
+            "Asked for is one long row, twice as many codes as bytes.",
+            ".flatten(), at the end.",
+        ),
+        Mistake(
+            _halves(lambda p: p >> 4, lambda p: p),
+            "The second code of each pair is still the whole byte.",
+            "The high half has to be cut off: & 15 keeps the last four bits.",
+            "packed & 15.",
+        ),
+        Mistake(
+            _halves(lambda p: p >> 4, lambda p: p & 4),
+            "& 4 keeps one bit, the third.",
+            "To keep the last four bits, a mask with four ones is needed: 15, in bits 1111.",
+            "packed & 15.",
+        ),
+        Mistake(
+            _halves(lambda p: p >> 4, lambda p: p & 16),
+            "& 16 keeps one bit, the fifth.",
+            "To keep the last four bits, a mask with four ones is needed: 15, in bits 1111.",
+            "packed & 15.",
+        ),
+        Mistake(
+            _halves(lambda p: p & 240, lambda p: p & 15),
+            "Your first codes are 16 times too large.",
+            "The high half has to be moved down by four places too.",
+            "packed >> 4.",
+        ),
+        Mistake(
+            _halves(lambda p: p / 16, lambda p: p % 16),
+            "Your first codes have something after the point.",
+            "/ makes floating-point numbers, and keeps the low half as a fraction.",
+            "packed >> 4, or packed // 16.",
+        ),
+        Mistake(
+            lambda packed: my_unpack(packed).long(),
+            "The codes are right, in another dtype than asked for.",
+            "Eight times the memory, for numbers below 16.",
+            "torch.uint8: shifting and masking leave the dtype as it is.",
+        ),
+    ],
+    shows="With the code book and the scales, that is all of dequantizing.",
+)
+
+# 07.5
+
+
+def my_nf3(offset):
+    """Four positive quantiles, three negative ones and zero, the largest of them 1."""
+    positive = torch.special.ndtri(torch.linspace(offset, 0.5, 5)[:-1])
+    negative = -torch.special.ndtri(torch.linspace(offset, 0.5, 4)[:-1])
+    book = torch.cat([negative, torch.zeros(1), positive]).sort().values
+    return book / book.max()
+
+
+def _nf3(offset, positive=4, negative=3, zero=1, end=0.5, ordered=True, scaled=True):
+    quantiles = [torch.special.ndtri(torch.linspace(offset, end, n + 1)[:-1]) for n in (positive, negative)]
+    book = torch.cat([-quantiles[1], torch.zeros(zero), quantiles[0]])
+    book = book.sort().values if ordered else book
+    return book / book.max() if scaled else book
+
+
+def _nf3_with_both_halves(offset):
+    positive = torch.special.ndtri(torch.linspace(offset, 0.5, 5))
+    negative = -torch.special.ndtri(torch.linspace(offset, 0.5, 4))
+    book = torch.cat([negative, torch.zeros(1), positive]).sort().values
+    return book / book.max()
+
+
+def _nf3_three_zeros(offset):
+    positive = torch.special.ndtri(torch.linspace(offset, 0.5, 4))
+    negative = -torch.special.ndtri(torch.linspace(offset, 0.5, 3))
+    book = torch.cat([negative, torch.zeros(1), positive]).sort().values
+    return book / book.max()
+
+
+def _nf3_without_the_outermost(offset):
+    positive = torch.special.ndtri(torch.linspace(offset, 0.5, 5)[1:])
+    negative = -torch.special.ndtri(torch.linspace(offset, 0.5, 4)[1:])
+    book = torch.cat([negative, torch.zeros(1), positive]).sort().values
+    return book / book.max()
+
+
+def _nf3_mirrored(offset):
+    positive = torch.special.ndtri(torch.linspace(offset, 0.5, 5)[:-1])
+    book = torch.cat([-positive[:-1], torch.zeros(1), positive]).sort().values
+    return book / book.max()
+
+
+def _nf3_upwards(offset):
+    positive, negative = (torch.special.ndtri(torch.linspace(0.5, offset, n)[1:]) for n in (5, 4))
+    book = torch.cat([-negative, torch.zeros(1), positive])
+    return book / book.max()
+
+
+def _nf3_one_side(offset):
+    book = torch.special.ndtri(torch.linspace(offset, 0.5, 8)).sort().values
+    return book / book.max()
+
+
+def _nf3_even_levels(offset):
+    return torch.linspace(-1, 1, 8)
+
+
+def _nf3_probabilities(offset):
+    book = torch.cat([0.5 - torch.linspace(offset, 0.5, 4)[:-1], torch.linspace(offset, 0.5, 5) - 0.5]).sort().values
+    return book / book.max()
+
+
+def _nf3_in_one_go(offset):
+    book = torch.special.ndtri(torch.linspace(1 - offset, offset, 8))
+    return book / book.max()
+
+
+exercise(
+    id="07.5",
+    title="A code book of eight",
+    prompt=(
+        "Write my_nf3(offset): four positive quantiles, three negative ones, and zero, from probabilities that start\n"
+        "at offset and end just before one half; torch.float32, ascending, the largest 1. torch.special.ndtri is the\n"
+        "inverse of the normal distribution."
+    ),
+    minutes=10,
+    difficulty=4,
+    importance=3,
+    solution=my_nf3,
+    explanation=(
+        "linspace(offset, 0.5, 5) has four probabilities above one half, and one half itself, whose quantile is zero:\n"
+        "[:-1] drops it. By symmetry the negative ones are minus the quantiles of three such probabilities."
+    ),
+    cases=lambda: [Case(0.95), Case(0.92)],
+    hints=[
+        "Section 7.4 has it for sixteen. Which numbers change?",
+        "Four positive: linspace(offset, 0.5, 5)[:-1]. Three negative: linspace(offset, 0.5, 4)[:-1], and a minus.",
+        "Put minus the three, torch.zeros(1) and the four together with torch.cat, sort, divide by the largest.",
+    ],
+    mistakes=[
+        Mistake(
+            lambda offset: _nf3(offset, scaled=False),
+            "Your largest level is not 1.",
+            "A scaled block reaches from −1 to 1, and so should the levels.",
+            "divide by book.max(), at the end.",
+        ),
+        Mistake(
+            lambda offset: _nf3(offset, zero=0),
+            "Zero is missing: you have seven levels.",
+            "[:-1] dropped it from both halves; it comes back once, by itself.",
+            "torch.zeros(1).",
+        ),
+        Mistake(
+            lambda offset: _nf3(offset, negative=4),
+            "You have nine levels, four on each side: one more than three bits can name.",
+            "Zero takes one of the eight, so one side has to do with three.",
+            "linspace(offset, 0.5, 4)[:-1], for the negative ones.",
+        ),
+        Mistake(
+            lambda offset: _nf3(offset, negative=4, zero=0),
+            "There is no zero among your eight levels.",
+            "Four on each side leave no place for it, and zeros would not stay zeros.",
+            "three negative ones, and torch.zeros(1).",
+        ),
+        Mistake(
+            lambda offset: _nf3(offset, positive=3, negative=4),
+            "You have three positive levels and four negative ones.",
+            "It could be done either way; NF4 gives the extra level to the positive side.",
+            "which side has four.",
+        ),
+        Mistake(
+            _nf3_with_both_halves,
+            "Zero is there three times.",
+            "The quantile of one half is zero, and each linspace ends there.",
+            "[:-1], after both of them.",
+        ),
+        Mistake(
+            lambda offset: _nf3(offset, positive=3, negative=2),
+            "You have six levels, three positive and two negative.",
+            "linspace counts both of its ends, and [:-1] takes one away.",
+            "linspace(offset, 0.5, 5) for the four, and linspace(offset, 0.5, 4) for the three.",
+        ),
+        Mistake(
+            _nf3_three_zeros,
+            "Three of your eight levels are zero.",
+            "The quantile of one half is zero, and each linspace ends there.",
+            "one more point in each linspace, and [:-1] to leave one half out.",
+        ),
+        Mistake(
+            _nf3_without_the_outermost,
+            "Three of your eight levels are zero, and the outermost are missing.",
+            "linspace starts at offset and ends at one half, whose quantile is zero. [1:] leaves out the wrong one.",
+            "[:-1], in place of [1:].",
+        ),
+        Mistake(
+            lambda offset: my_nf3(0.9677083),
+            "You start at NF4's offset, whatever the argument says.",
+            "Another offset places all levels elsewhere.",
+            "offset, in both linspaces.",
+        ),
+        Mistake(
+            lambda offset: my_nf3(offset).double(),
+            "The levels are right, in another dtype than asked for.",
+            "float64 is good for getting there, as in section 7.4.",
+            ".float(), at the end: torch.float32.",
+        ),
+        Mistake(
+            lambda offset: _nf3(offset, ordered=False),
+            "Your levels are not in ascending order.",
+            "linspace starts at offset and comes down, so the largest quantile is first.",
+            ".sort().values.",
+        ),
+        Mistake(
+            _nf3_mirrored,
+            "Your negative levels are the positive ones with a minus, less the smallest.",
+            "Three levels are to cut their side evenly too, so they lie elsewhere than four do.",
+            "a linspace of their own: torch.linspace(offset, 0.5, 4)[:-1].",
+        ),
+        Mistake(
+            _nf3_upwards,
+            "Your negative levels are in descending order.",
+            "From one half up to offset the quantiles grow, and with a minus they fall.",
+            ".sort().values.",
+        ),
+        Mistake(
+            _nf3_one_side,
+            "Your levels are all on one side.",
+            "Probabilities from one half to offset lie above the middle. The other half of the bell needs levels too.",
+            "three of them with a minus.",
+        ),
+        Mistake(
+            _nf3_even_levels,
+            "Your levels are evenly spaced.",
+            "Quantiles of a normal distribution are closer together near zero.",
+            "torch.special.ndtri, which your answer does not use.",
+        ),
+        Mistake(
+            _nf3_probabilities,
+            "Your levels are evenly spaced on each side: those are probabilities.",
+            "A probability says how much lies below; the quantile says where that is.",
+            "torch.special.ndtri of the probabilities.",
+        ),
+        Mistake(
+            _nf3_in_one_go,
+            "You cut from 1 − offset to offset in one go: eight levels, and none of them is zero.",
+            "An even number of points, placed symmetrically, skips the middle.",
+            "two halves, with zero between them.",
+        ),
+    ],
+    shows="With 9 and 8 in place of 5 and 4 it is NF4.",
+)

@@ -1,0 +1,58 @@
+"""General ability, for what fine-tuning forgets: perplexity on a text that has nothing to do with any task."""
+
+import math
+import random
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from labkit.errors import ConfigError
+from labkit.step.loss import label_logits
+
+
+def general_text() -> str:
+    """Ordinary English prose about Python that comes with every Python: the help texts of ``pydoc``.
+
+    The text changes a little from one Python version to the next.
+    """
+    from pydoc_data.topics import topics
+
+    return "\n\n".join(topics[name] for name in sorted(topics))
+
+
+@torch.no_grad()
+def perplexity(
+    model: nn.Module, tokenizer, text: str | None = None, windows: int = 16, window: int = 256, seed: int = 0
+) -> float:
+    """exp of the mean loss a token, on windows drawn from `text`.
+
+    Used on text that has nothing to do with the task, it shows what fine-tuning made the model forget.
+
+    Args:
+        text: :func:`general_text` when not given.
+        windows: how many windows, drawn with `seed`.
+        window: tokens in each; the first is only context.
+
+    Raises:
+        ConfigError: fewer than one window, fewer than two tokens in it, or a text shorter than that.
+    """
+    if windows < 1 or window < 2:
+        raise ConfigError(f"need at least one window of two tokens, got {windows} of {window}")
+    ids = tokenizer(general_text() if text is None else text, add_special_tokens=False, verbose=False).input_ids
+    if len(ids) < window:
+        raise ConfigError(f"the text has {len(ids)} tokens, fewer than one window of {window}")
+    draw = random.Random(seed)
+    starts = [draw.randint(0, len(ids) - window) for _ in range(windows)]
+    was_training = model.training
+    model.eval()
+    losses = []
+    try:
+        for start in starts:
+            batch = torch.tensor([ids[start : start + window]], device=model.device)
+            positions = torch.arange(window - 1, device=model.device)
+            logits = label_logits(model, batch, positions).float()
+            losses.append(F.cross_entropy(logits, batch[0, 1:]).item())
+    finally:
+        model.train(was_training)
+    return math.exp(sum(losses) / len(losses))

@@ -1,0 +1,99 @@
+"""Asking a model: its answer as it grows, with an adapter beside the base's, and what goes wrong said in a line."""
+
+import time
+from collections.abc import Callable
+
+from torch import nn
+
+from labkit.errors import ConfigError, LabkitError
+from labkit.evaluation.generation import generate
+from labkit.evaluation.streaming import AnswerStreamer
+from labkit.lab.conversation.showing import Answer, Conversation
+from labkit.lora.bank import Choice
+from labkit.lora.inject import disable_adapter, lora_layers
+from labkit.step.batch import encode_prompt
+
+
+class Stopped(Exception):
+    """The learner pressed Stop."""
+
+
+def ask(
+    model: nn.Module,
+    tokenizer,
+    question: str,
+    system: str,
+    max_new_tokens: int,
+    show: Callable[[tuple[Answer, ...]], None],
+    chosen: tuple[str, Choice] | None = None,
+) -> tuple[Answer, ...]:
+    """The model's greedy answer to `question`; with LoRA layers, the base's answer and the adapter's.
+
+    Args:
+        model: as :func:`playground`; its mode, settings and adapter are afterwards as before.
+        show: called with the answers so far after each token. What it raises ends it all.
+        chosen: who answers, as it is to be shown, and what that is to the model's :class:`labkit.AdapterBank`.
+
+    Raises:
+        ConfigError: the question is empty, or too long for the model's context.
+    """
+    if not question.strip():
+        raise ConfigError("Type a sentence first, then press Enter or Answer.")
+    tokens = len(encode_prompt(tokenizer, question, system))
+    room = model.config.max_position_embeddings - max_new_tokens
+    if tokens > room:
+        raise ConfigError(f"That is {tokens:,} tokens, and the model reads up to {room:,}. Type something shorter.")
+
+    if chosen:
+        who, adapter = chosen
+        return (
+            _one_answer(model, tokenizer, question, system, max_new_tokens, who, lambda one: show((one,)), [adapter]),
+        )
+    if not any(True for _ in lora_layers(model)):
+        return (_one_answer(model, tokenizer, question, system, max_new_tokens, "The model", lambda one: show((one,))),)
+    with disable_adapter(model):
+        base = _one_answer(model, tokenizer, question, system, max_new_tokens, "The base", lambda one: show((one,)))
+    who = "With the adapter"
+    return base, _one_answer(model, tokenizer, question, system, max_new_tokens, who, lambda one: show((base, one)))
+
+
+def _one_answer(
+    model, tokenizer, question, system, max_new_tokens, who: str, show: Callable[[Answer], None], adapters=None
+) -> Answer:
+    began = time.perf_counter()
+
+    def so_far(streamer: AnswerStreamer) -> Answer:
+        cut = len(streamer.ids) >= max_new_tokens and streamer.ids[-1] != tokenizer.eos_token_id
+        return Answer(who, streamer.text, len(streamer.ids), time.perf_counter() - began, cut)
+
+    streamer = AnswerStreamer(tokenizer, lambda streamer: show(so_far(streamer)))
+    generate(model, tokenizer, [question], system, max_new_tokens, streamer=streamer, adapters=adapters)
+    return so_far(streamer)
+
+
+def converse(
+    model, tokenizer, question, system, max_new_tokens, show: Callable[[Conversation], None], chosen=None
+) -> Conversation:
+    """As :func:`ask`, but what goes wrong is said in a line, and what was answered until then is kept."""
+    kept: tuple[Answer, ...] = ()
+
+    def keep(answers: tuple[Answer, ...]) -> None:
+        nonlocal kept
+        kept = answers
+        show(Conversation(question, kept))
+
+    try:
+        kept = ask(model, tokenizer, question, system, max_new_tokens, keep, chosen)
+    except Exception as error:
+        return Conversation(question, kept, explained(error))
+    return Conversation(question, kept)
+
+
+def explained(error: BaseException) -> str:
+    """What a learner is told in place of a traceback."""
+    if isinstance(error, (Stopped, KeyboardInterrupt)):
+        return "Stopped. The model is as it was."
+    if isinstance(error, LabkitError):
+        return str(error)
+    first_line = (str(error).strip() or "no reason given").splitlines()[0]
+    return f"The model could not answer ({type(error).__name__}: {first_line}). Run the cells above this one again."

@@ -1,0 +1,1 @@
+"""A training step's forward pass: rows, token ids, a batch, its loss."""

@@ -1,0 +1,75 @@
+"""One training step's forward pass: from a batch to its loss.
+
+Logits are the widest tensor of a language model (49,152 numbers a token in SmolLM2), and most tokens of
+a batch are prompt or padding, for which nobody asks the loss. So the output head is run only where there
+is a label.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from labkit.step.batch import Batch
+from labkit.step.checkpointing import has_dropout, is_checkpointed
+from labkit.step.prefix import attention_by_row, pack, refuse_unless_exact
+
+
+class CompletionLoss(nn.Module):
+    """The summed cross-entropy of a batch's labels, as a module: what data parallelism wraps must be one.
+
+    Args:
+        model: a causal language model of transformers.
+        share_prefix: compute what all rows of a batch begin with only once, and padding not at all (see
+            :mod:`labkit.step.prefix`). The loss and the gradients are the same.
+
+    Raises:
+        ConfigError: `share_prefix`, and the model has dropout, checkpoints its layers, or has attention that is not
+            plain and causal: there it would not be exact.
+    """
+
+    def __init__(self, model: nn.Module, share_prefix: bool = False):
+        super().__init__()
+        self.model, self.share_prefix = model, share_prefix
+        if share_prefix:
+            refuse_unless_exact(model, drops=has_dropout(model), checkpoints=is_checkpointed(model))
+
+    def forward(self, batch: Batch) -> tuple[Tensor, int]:
+        """Summed loss (a scalar, float32, nats) and how many tokens it counts.
+
+        The token at position t is predicted from what stands before it, so the labels are shifted by
+        one against the hidden states.
+        """
+        logits = self._logits(batch)  # (counted tokens, vocabulary)
+        targets = batch.labels.flatten()[batch.positions + 1]
+        return F.cross_entropy(logits.float(), targets, reduction="sum"), targets.numel()
+
+    def _logits(self, batch: Batch) -> Tensor:
+        if not self.share_prefix or not len(batch.positions):
+            return label_logits(self.model, batch.input_ids, batch.positions)
+        packed = pack(batch)
+        with attention_by_row(self.model, packed):
+            return label_logits(self.model, packed.input_ids, packed.positions, packed.position_ids)
+
+
+def label_logits(model: nn.Module, input_ids: Tensor, positions: Tensor, position_ids: Tensor | None = None) -> Tensor:
+    """Logits at the given positions only, equal to those of the model's own forward.
+
+    It is the model's own forward that runs, so whatever the model does to its logits (soft caps, scales)
+    is done here too. Only its output head is handed fewer hidden states.
+
+    Args:
+        model: a causal language model of transformers.
+        input_ids: shape (rows, tokens), padded on the right.
+        positions: int64, shape (counted,): where in the flattened (rows · tokens) the next token is to be
+            predicted.
+        position_ids: int64, shape (rows, tokens): each token's place in its row, where it is not 0, 1, 2, …
+
+    Returns:
+        Shape (counted, vocabulary).
+    """
+
+    def keep_counted(_, inputs: tuple[Tensor]) -> Tensor:
+        (hidden,) = inputs  # (rows, tokens, hidden size)
+        return hidden.flatten(0, 1).index_select(0, positions)
+
+    with model.get_output_embeddings().register_forward_pre_hook(keep_counted):
+        return model(input_ids=input_ids, position_ids=position_ids, use_cache=False).logits

@@ -1,0 +1,139 @@
+"""Checkpoints of a training run: whole or not there, and never unpickled.
+
+<output_dir>/checkpoint-000010/
+    weights.safetensors      the trained parameters
+    optimizer.safetensors    the optimizer's averages and step count for each of them
+    run.json                 step, history, and the recipe the run was started with
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from labkit.errors import TrainingError
+from labkit.step.batch import Example
+from labkit.storage.writing import folder_written_aside
+
+_PREFIX = "checkpoint-"
+_NAME = re.compile(rf"{_PREFIX}(\d+)")
+# code books of the 8-bit optimizers: the same for all parameters, and not changed by training
+_CONSTANT = ("qmap1", "qmap2")
+
+
+def digest(examples: Sequence[Example]) -> str:
+    """A short fingerprint of encoded training rows, to tell whether a resumed run sees the same data."""
+    content = json.dumps([[example.prompt_length, example.input_ids] for example in examples])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def save(
+    output_dir: Path | str,
+    step: int,
+    trainable: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    recipe: dict,
+    history: list[dict],
+) -> Path:
+    """Write the checkpoint of `step`, then remove older ones and what a killed run left half-written."""
+    path = Path(output_dir) / f"{_PREFIX}{step:06d}"
+    averages = {
+        f"{name}.{key}": torch.as_tensor(value)  # torch counts steps in tensors, bitsandbytes in whole numbers
+        for name, p in trainable.items()
+        for key, value in optimizer.state[p].items()
+        if key not in _CONSTANT
+    }
+    with folder_written_aside(path) as folder:
+        save_file({name: p.detach().contiguous() for name, p in trainable.items()}, folder / "weights.safetensors")
+        save_file(averages, folder / "optimizer.safetensors")
+        run = {"step": step, "recipe": recipe, "history": history}
+        (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    remove_all_but_newest(output_dir)
+    return path
+
+
+def restore(
+    output_dir: Path | str, trainable: dict[str, Tensor], optimizer: torch.optim.Optimizer, recipe: dict
+) -> tuple[int, list[dict]]:
+    """Load the newest checkpoint into the parameters and the optimizer.
+
+    Returns:
+        How many steps are done and their history; ``(0, [])`` when there is no checkpoint.
+
+    Raises:
+        TrainingError: the checkpoint belongs to a run with another recipe, data or model, or is damaged.
+    """
+    path = newest(output_dir)
+    if path is None:
+        return 0, []
+    try:
+        run = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        step, history, made_with = run["step"], run["history"], run["recipe"]
+        weights, averages = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
+        state = {name: {} for name in weights}
+        for full_name, value in averages.items():
+            name, _, key = full_name.rpartition(".")
+            state[name][key] = value
+        if not all(state.values()):
+            raise ValueError("a parameter's averages are missing")
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        raise TrainingError(f"{path}: the checkpoint is damaged ({error}). Remove it and start again") from None
+    changed = sorted(key for key in recipe if recipe[key] != made_with.get(key))
+    if changed or _shapes(weights) != _shapes(trainable):
+        what = ", ".join(changed) or "the trained parameters"
+        raise TrainingError(
+            f"{path}: made by another run (not the same: {what}). Use another folder, or the same settings"
+        )
+    with torch.no_grad():
+        for position, (name, parameter) in enumerate(trainable.items()):
+            parameter.copy_(weights[name])
+            if hasattr(optimizer, "init_state"):
+                # bitsandbytes makes the buffers itself, paged or not; what is in them comes from the checkpoint
+                optimizer.init_state(optimizer.param_groups[0], parameter, 0, position)
+                for key, value in state[name].items():
+                    _fill(optimizer.state[parameter], key, value)
+            else:
+                optimizer.state[parameter] = {
+                    # the step count stays on the CPU, where AdamW keeps it
+                    key: value if key == "step" else value.to(parameter.device)
+                    for key, value in state[name].items()
+                }
+    return step, history
+
+
+def newest(output_dir: Path | str) -> Path | None:
+    """The newest complete checkpoint in `output_dir`, if there is one."""
+    found = _checkpoints(output_dir)
+    return found[-1][1] if found else None
+
+
+def remove_all_but_newest(output_dir: Path | str) -> None:
+    """Remove older checkpoints and those that a killed run left half-written."""
+    older = [folder for _, folder in _checkpoints(output_dir)[:-1]]
+    for folder in [*older, *Path(output_dir).glob(f".{_PREFIX}*")]:
+        shutil.rmtree(folder)
+
+
+def _fill(state: dict, key: str, value: Tensor) -> None:
+    if isinstance(state[key], Tensor):
+        state[key].copy_(value)
+    else:
+        state[key] = value.item()
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
+def _checkpoints(output_dir: Path | str) -> list[tuple[int, Path]]:
+    """Complete checkpoints by step, oldest first; folders still being written have other names."""
+    folder = Path(output_dir)
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted((int(match[1]), path) for path in paths if (match := _NAME.fullmatch(path.name)))

@@ -1,0 +1,293 @@
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import make_tiny_llama
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labkit import ConfigError, Task, TrainConfig, bootstrap_interval, evaluate, generate, perplexity, train
+from labkit.evaluation.general_text import general_text
+from labkit.evaluation.scoring import Score
+from labkit.step.batch import encode_prompt
+from labkit.tasks import exact_match
+
+ROWS = [{"prompt": f"Number {i}?", "completion": word} for i, word in enumerate(["one", "two", "three", "four"])]
+TASK = Task("numbers", "Spell.", exact_match, {}, max_new_tokens=8)
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def model():
+    """Weights large enough that the greedy answer depends on the whole prompt."""
+    return make_tiny_llama(max_position_embeddings=512, initializer_range=0.5, tie_word_embeddings=False)
+
+
+# ---- intervals
+
+
+def test_interval_of_a_coin_has_the_known_width():
+    """For 1,000 values the normal approximation, mean ± 1.96 σ/√n, is the oracle."""
+    values = [1.0] * 700 + [0.0] * 300
+    half = 1.96 * math.sqrt(0.7 * 0.3 / 1000)
+    assert bootstrap_interval(values) == pytest.approx((0.7 - half, 0.7 + half), abs=0.003)
+
+
+def test_coverage_of_simulated_coins():
+    """A 95 % interval holds the truth in about 95 of 100 experiments; 4.5 standard errors are allowed."""
+    draw, truth, experiments = torch.Generator().manual_seed(0), 0.8, 300
+    held = 0
+    for _ in range(experiments):
+        low, high = bootstrap_interval((torch.rand(100, generator=draw) < truth).double().tolist(), resamples=400)
+        held += low <= truth <= high
+    assert abs(held / experiments - 0.94) < 4.5 * math.sqrt(0.05 * 0.95 / experiments)
+
+
+@pytest.mark.parametrize("n", [1, 40, 256])
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_all_equal_gives_the_exact_binomial_bound(n, level):
+    """At the bound, n equal answers in a row still have probability (1 − level) / 2."""
+    low, high = bootstrap_interval([0.0] * n, level)
+    assert low == 0 and (1 - high) ** n == pytest.approx((1 - level) / 2)
+    assert bootstrap_interval([1] * n, level) == pytest.approx((1 - high, 1.0))
+
+
+def test_a_known_bound():
+    """The 'rule of three' with 97.5 %: 0 of 100 right leaves up to 3.6 %."""
+    assert bootstrap_interval([0] * 100)[1] == pytest.approx(0.0362, abs=5e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_interval_is_within_the_values_and_repeatable(values):
+    low, high = bootstrap_interval(values, resamples=200)
+    assert low <= high and (low, high) == bootstrap_interval(values, resamples=200)
+    if len(set(values)) > 1:
+        assert min(values) - 1e-12 <= low and high <= max(values) + 1e-12
+
+
+def test_interval_of_nothing_is_refused():
+    with pytest.raises(ConfigError, match="an interval needs at least one value"):
+        bootstrap_interval([])
+
+
+def test_score_as_text():
+    assert str(Score(0.875, 0.8, 1.0)) == "87.5% [80.0%, 100.0%]"
+
+
+# ---- generate
+
+
+PROMPTS = ["Hi", "What is your name?", "a", "Say a number, please. Any number will do.", "Hi", "So?", "zzz 123"]
+
+
+def greedy(model, tokenizer, prompt: str, system: str, max_new_tokens: int) -> str:
+    """One prompt, no batch, no padding, no cache: the oracle."""
+    ids = encode_prompt(tokenizer, prompt, system)
+    start = len(ids)
+    with torch.no_grad():
+        while len(ids) < start + max_new_tokens:
+            ids.append(model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax().item())
+            if ids[-1] == tokenizer.eos_token_id:
+                break
+    return tokenizer.decode(ids[start:], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_answers_in_batches_are_those_one_by_one_in_order(model, tiny_tokenizer, batch_size):
+    wanted = [greedy(model, tiny_tokenizer, prompt, "Be kind", 12) for prompt in PROMPTS]
+    assert len(set(wanted)) >= 4  # else order would not show
+    assert generate(model, tiny_tokenizer, PROMPTS, "Be kind", 12, batch_size) == wanted
+
+
+def test_real_base_answers_in_batches_as_one_by_one(base):
+    model, tokenizer = base
+    prompts = ["Name a colour.", "What is the capital of France? Answer in one word.", "Count from one to three."]
+    wanted = [greedy(model, tokenizer, prompt, "Be brief.", 8) for prompt in prompts]
+    assert generate(model, tokenizer, prompts, "Be brief.", 8) == wanted
+    assert "Paris" in wanted[1]
+
+
+def test_greedy_whatever_settings_the_base_comes_with(model, tiny_tokenizer):
+    wanted = generate(model, tiny_tokenizer, PROMPTS, "Be kind", 12)
+    own = model.generation_config
+    own.update(do_sample=True, temperature=5.0, repetition_penalty=9.0, max_length=20, eos_token_id=[5, 6, 7])
+    before = own.to_dict()
+    assert generate(model, tiny_tokenizer, PROMPTS, "Be kind", 12) == wanted
+    assert model.generation_config is own and own.to_dict() == before
+
+
+def test_one_system_prompt_for_each(model, tiny_tokenizer):
+    systems = ["Be kind", "Answer in verse, always.", "x"]
+    wanted = [greedy(model, tiny_tokenizer, "Hi", system, 12) for system in systems]
+    assert len(set(wanted)) > 1
+    assert generate(model, tiny_tokenizer, ["Hi"] * 3, systems, 12) == wanted
+    with pytest.raises(ConfigError, match="3 prompts cannot go with 2 system prompts"):
+        generate(model, tiny_tokenizer, ["Hi"] * 3, systems[:2])
+
+
+def test_reports_how_far_it_is(model, tiny_tokenizer):
+    told = []
+    generate(model, tiny_tokenizer, PROMPTS, "", 1, batch_size=3, on_batch=lambda *done: told.append(done))
+    assert told == [(3, 7), (6, 7), (7, 7)]
+    assert generate(model, tiny_tokenizer, [], "") == []
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_mode_is_restored_also_after_an_error(model, tiny_tokenizer, training):
+    def fail(done, of):
+        assert not model.training
+        raise InterruptedError
+
+    model.train(training)
+    generate(model, tiny_tokenizer, ["Hi"], "", 1)
+    assert model.training is training
+    with pytest.raises(InterruptedError):
+        generate(model, tiny_tokenizer, ["Hi"], "", 1, on_batch=fail)
+    assert model.training is training
+    perplexity(model, tiny_tokenizer, "abc " * 80)
+    assert model.training is training
+    with pytest.raises(IndexError):  # an id outside the vocabulary
+        perplexity(make_tiny_llama(vocab_size=4).train(training), tiny_tokenizer, "abc " * 80)
+    assert model.training is training
+
+
+# ---- evaluate
+
+
+@pytest.fixture(scope="module")
+def overfit(tiny_tokenizer, one_thread):
+    model = make_tiny_llama(max_position_embeddings=512)
+    result = train(model, tiny_tokenizer, TASK, TrainConfig(steps=80, batch_size=4, learning_rate=2e-2), rows=ROWS)
+    assert result.losses[-1] < 0.05
+    return model
+
+
+def test_an_overfit_model_scores_full_marks(overfit, tiny_tokenizer):
+    found = evaluate(overfit, tiny_tokenizer, TASK, ROWS, batch_size=3)
+    assert found.predictions == [row["completion"] for row in ROWS] and found.rows == ROWS
+    assert found.row_scores == [{"exact": 1.0}] * 4
+    assert found.scores == {"exact": Score(1.0, *bootstrap_interval([1.0] * 4))}
+
+
+def test_an_untrained_model_scores_nothing_and_rows_keep_their_scores(overfit, tiny_tokenizer):
+    assert evaluate(make_tiny_llama(), tiny_tokenizer, TASK, ROWS).scores["exact"].mean == 0
+    rows = [ROWS[0], ROWS[1] | {"completion": "dos"}, ROWS[2]]
+    found = evaluate(overfit, tiny_tokenizer, TASK, rows)
+    assert [row["exact"] for row in found.row_scores] == [1, 0, 1] and found.scores["exact"].mean == 2 / 3
+    assert evaluate(overfit, tiny_tokenizer, TASK, rows, limit=1).rows == rows[:1]
+
+
+def test_the_test_split_and_a_rows_own_system_prompt(overfit, tiny_tokenizer, tmp_path):
+    """What training put before a row is put before it here, too."""
+    (tmp_path / "test.jsonl").write_text('{"prompt": "Hi", "completion": "a", "system": "Spell."}\n' * 2)
+    task = Task("mine", "Something else.", lambda answer, row: {"n": len(answer)}, {"test": tmp_path / "test.jsonl"})
+    found = evaluate(overfit, tiny_tokenizer, task)
+    assert found.predictions == [greedy(overfit, tiny_tokenizer, "Hi", "Spell.", 64)] * 2
+    assert found.scores["n"].mean == len(found.predictions[0])
+
+
+def test_nothing_to_evaluate_is_refused(model, tiny_tokenizer):
+    for options in ({"rows": []}, {"rows": ROWS, "limit": 0}):
+        with pytest.raises(ConfigError, match="nothing to evaluate on: there are no rows"):
+            evaluate(model, tiny_tokenizer, TASK, **options)
+
+
+def rights_squared(answers, rows):
+    """Something that is no mean over rows."""
+    right = [answer.strip() == row["completion"] for answer, row in zip(answers, rows)]
+    return {"rights squared": (sum(right) / len(right)) ** 2}
+
+
+def test_a_summary_is_of_the_whole_set_and_has_an_interval(model, tiny_tokenizer):
+    """The square of a share: its interval is the share's interval, squared, as squaring keeps the order."""
+    task = Task("numbers", "Spell.", exact_match, {}, summary=rights_squared, max_new_tokens=8)
+    plain = evaluate(model, tiny_tokenizer, TASK, ROWS)
+    rows = [
+        {**row, "completion": answer if i % 2 else "?"} for i, (row, answer) in enumerate(zip(ROWS, plain.predictions))
+    ]
+    found = evaluate(model, tiny_tokenizer, task, rows * 10)
+    assert found.scores["exact"].mean == 0.5 and found.scores["rights squared"].mean == 0.25
+    low, high = bootstrap_interval([float(i % 2) for i in range(40)])
+    assert found.scores["rights squared"].low == pytest.approx(low**2, abs=0.04)
+    assert found.scores["rights squared"].high == pytest.approx(high**2, abs=0.04)
+    assert found.scores["rights squared"] == evaluate(model, tiny_tokenizer, task, rows * 10).scores["rights squared"]
+    assert all(set(row) == {"exact"} for row in found.row_scores)
+
+
+# ---- perplexity
+
+
+def test_perplexity_equals_a_direct_computation(model, tiny_tokenizer):
+    """A text of one window's length has only that window; the model's own loss is the oracle."""
+    text = "The quick brown fox jumps over the lazy dog. " * 2
+    ids = torch.tensor([tiny_tokenizer(text).input_ids])
+    logits = model(input_ids=ids).logits
+    wanted = F.cross_entropy(logits[0, :-1], ids[0, 1:]).exp().item()
+    assert perplexity(model, tiny_tokenizer, text, window=len(ids[0])) == pytest.approx(wanted, rel=1e-5)
+    assert model(input_ids=ids, labels=ids).loss.exp().item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_model_that_knows_nothing_has_the_vocabularys_size(tiny_tokenizer):
+    model = make_tiny_llama(max_position_embeddings=512)
+    torch.nn.init.zeros_(model.lm_head.weight)
+    assert perplexity(model, tiny_tokenizer, "abc 123 " * 50) == pytest.approx(96, rel=1e-5)
+
+
+def test_windows_depend_on_the_seed_alone(model, tiny_tokenizer):
+    text = general_text()[:20_000]
+    first = perplexity(model, tiny_tokenizer, text, windows=2)
+    torch.rand(3)
+    assert perplexity(model, tiny_tokenizer, text, windows=2) == first
+    assert perplexity(model, tiny_tokenizer, text, windows=2, seed=1) != first
+
+
+def test_real_base_knows_english(base):
+    """Far below its vocabulary of 49,152, on a text it can hardly have seen in this order."""
+    assert 3 < perplexity(*base, windows=2, window=128) < 60
+
+
+def test_general_text_is_the_help_of_python():
+    text = general_text()
+    assert len(text) > 300_000 and 'The "for" statement' in text and text == general_text()
+
+
+def test_windows_that_cannot_be_are_refused(model, tiny_tokenizer):
+    with pytest.raises(ConfigError, match="the text has 3 tokens, fewer than one window of 256"):
+        perplexity(model, tiny_tokenizer, "abc")
+    with pytest.raises(ConfigError, match="the text has 0 tokens"):
+        perplexity(model, tiny_tokenizer, "")
+    for options in ({"windows": 0}, {"window": 1}):
+        with pytest.raises(ConfigError, match="need at least one window of two tokens"):
+            perplexity(model, tiny_tokenizer, "abc", **options)
+
+
+# ---- what a notebook would show
+
+
+def test_nothing_is_printed(tmp_path):
+    """Notebooks compare stdout and stderr: training, evaluating and perplexity say nothing there."""
+    code = """
+from training_run import ROWS, TASK, make_model, make_tiny_tokenizer
+from labkit import TrainConfig, evaluate, perplexity, train
+import sys
+model, tokenizer = make_model(), make_tiny_tokenizer()
+tokenizer.model_max_length = 40  # all rows are longer, which tokenizers like to remark on
+model.generation_config.max_length = 20  # and generation on this
+model.generation_config.temperature = 0.2
+config = TrainConfig(steps=4, batch_size=4, gradient_accumulation=2, checkpoint_every=2)
+train(model, tokenizer, TASK, config, rows=ROWS, output_dir=sys.argv[1])
+train(model, tokenizer, TASK, config, rows=ROWS, output_dir=sys.argv[1], resume=True)
+evaluate(model, tokenizer, TASK, ROWS, limit=3)
+perplexity(model, tokenizer, windows=1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], cwd=Path(__file__).parents[1], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

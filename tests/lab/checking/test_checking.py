@@ -1,0 +1,265 @@
+import inspect
+
+import example_exercises
+import pytest
+import torch
+from torch import nn
+
+from labkit.errors import ConfigError
+from labkit.lab.checking import all_exercises, check, exercise, guards, hint, solution
+from labkit.lab.checking.comparing import EXACT, difference
+from labkit.lab.checking.explaining import describe_call
+from labkit.lab.checking.form import Tolerance
+from labkit.lab.checking.judging import judge
+
+EXAMPLES = [
+    example_exercises.function_exercise,
+    example_exercises.value_exercise,
+    example_exercises.in_place_exercise,
+]
+every_exercise = pytest.mark.parametrize("each", [*all_exercises(), *EXAMPLES], ids=lambda each: each.id)
+known = example_exercises.lora_update
+
+
+def value_of(answer, each):
+    """A value exercise may give its answers as functions that compute them."""
+    return answer() if each.cases is None and callable(answer) else answer
+
+
+# every exercise of the course, whatever it is
+
+
+@every_exercise
+def test_the_solution_passes(each):
+    verdict = judge(each, value_of(each.solution, each))
+    assert verdict.mark == "✔" and verdict.lines[0] == each.title
+
+
+@every_exercise
+def test_a_stub_is_not_attempted(each):
+    def stub(*args): ...
+
+    def unfinished(*args):
+        raise NotImplementedError
+
+    stubs = [None, ...] + ([stub, unfinished, lambda *args: ...] if each.cases else [])
+    for answer in stubs:
+        verdict = judge(each, answer)
+        assert verdict.mark == "○" and each.hints[0] in verdict.lines[0]
+
+
+@every_exercise
+def test_each_known_mistake_is_told_by_its_own_message(each):
+    verdicts = [judge(each, value_of(mistake.answer, each)) for mistake in each.mistakes]
+    for mistake, verdict in zip(each.mistakes, verdicts):
+        told = f"the cases do not tell {mistake.answer} apart: it gets {verdict.lines[0]!r}"
+        assert verdict.mark == "✗" and verdict.lines[0] == mistake.symptom, told
+    assert len({verdict.lines for verdict in verdicts}) == len(each.mistakes) >= 3
+
+
+@every_exercise
+def test_inputs_are_fresh_and_the_same_each_time(each):
+    if each.cases is None:
+        return
+    with guards.restored_state():
+        first = each.cases()
+    with guards.restored_state():
+        second = each.cases()
+    for one, other in zip(first, second, strict=True):
+        assert difference(one.args, other.args, EXACT) is None
+        assert not any(a is b for a, b in zip(one.args, other.args) if isinstance(a, torch.Tensor))
+
+
+@every_exercise
+def test_the_prompt_does_not_give_the_solution_away_and_hints_go_deeper(each):
+    assert each.prompt and len(set(each.hints)) == len(each.hints) >= 2
+
+
+def worked_out_but_not_returned(x, A, B, alpha):
+    print(alpha / A.shape[0] * (x @ A.T @ B.T))
+
+
+def a_bare_line(x, A, B, alpha):
+    alpha / A.shape[0] * (x @ A.T @ B.T)
+
+
+def a_line_above_the_dots(x, A, B, alpha):
+    r = A.shape[0]  # noqa: F841
+    ...
+
+
+@pytest.mark.parametrize("answer", [worked_out_but_not_returned, a_bare_line])
+def test_work_that_is_not_returned_is_no_stub(answer):
+    verdict = judge(example_exercises.function_exercise, answer)
+    assert verdict.mark == "✗" and verdict.lines[0] == "Your function returns nothing."
+    assert ("tensor(" in verdict.printed) == (answer is worked_out_but_not_returned)
+
+
+def test_as_long_as_the_dots_stand_nothing_is_wrong():
+    assert judge(example_exercises.function_exercise, a_line_above_the_dots).mark == "○"
+    assert judge(example_exercises.value_exercise, [..., ...]).mark == "○"
+
+
+def test_what_torch_cannot_do_is_no_stub():
+    def squared(x, A, B, alpha):
+        return x ^ 2
+
+    verdict = judge(example_exercises.function_exercise, squared)
+    assert verdict.mark == "✗" and "bitwise_xor" in verdict.lines[0] and "return x ^ 2" in verdict.lines[1]
+
+
+def test_an_unknown_wrong_number_stands_beside_the_right_one():
+    each = next(each for each in all_exercises() if each.id == "00.1")
+    verdict = judge(each, lambda trained, total: 1 - trained / total)
+    assert "Yours is 0.75; 0.25 is right here." in verdict.lines[1]
+    assert verdict.lines[-1] == 'For help: labkit.hint("00.1")'
+
+
+def test_an_input_changed_besides_a_wrong_answer_is_told_as_well():
+    def sorts(x, A, B, alpha):
+        x.zero_()
+        return B @ A
+
+    verdict = judge(example_exercises.function_exercise, sorts)
+    assert verdict.mark == "✗" and any(line.startswith("Besides, your function changes") for line in verdict.lines)
+
+
+def test_the_exercise_comes_first(capsys):
+    check(known, "99.1")
+    assert capsys.readouterr().out == 'The exercise comes first, as a text: check("00.1", my_answer).\n'
+
+
+def test_a_wrong_value_is_described_without_giving_the_right_one_away():
+    right = example_exercises.share_trained()
+    for answer, message in [
+        (right * 1.3, "too large"),
+        (right / 8, "1/8 of the expected value"),
+        ("0.0034", "It is a text, and should be a number."),
+        (torch.tensor(right), "The method .item()"),
+        (float("nan"), "NaN"),
+        (lambda: right, "not a function"),
+    ]:
+        verdict = judge(example_exercises.value_exercise, answer)
+        assert verdict.mark == "✗" and message in " ".join(verdict.lines)
+        assert "0.0034256" not in " ".join(verdict.lines)
+
+
+# what is printed
+
+
+def test_a_wrong_answer_in_full(capsys):
+    check("99.1", example_exercises._not_divided_by_r)
+    assert capsys.readouterr().out == (
+        "✗ 99.1 Your update is r times too large.\n  alpha is not the scaling.\n  Where to look: alpha / r\n"
+    )
+
+
+def test_without_an_answer_in_full(capsys):
+    assert check("99.1") is None
+    assert capsys.readouterr().out == "○ 99.1 not attempted yet. Hint: Which of A and B comes first?\n"
+
+
+def test_hints_go_deeper(capsys):
+    for _ in range(3):
+        hint("99.2")
+    first, second, last, *_ = capsys.readouterr().out.split("Hint ")[1:]
+    assert first == "1 of 2: Count A and B of one layer.\n"
+    assert second == last and "last hint" in last
+
+
+def test_the_solution_shows_source_and_explanation(capsys):
+    solution("99.1")
+    out = capsys.readouterr().out
+    assert inspect.getsource(known).strip() in out and example_exercises.function_exercise.explanation in out
+    shown = {}
+    exec(out.split("\n\n")[0], shown)  # what is shown, typed in, passes
+    assert judge(example_exercises.function_exercise, shown["lora_update"]).mark == "✔"
+
+
+@pytest.mark.parametrize("unknown", ["03.999", "98.1", "nonsense", "", None, 3.1, []])
+def test_an_unknown_id_lists_the_known_ones(unknown, capsys):
+    check(unknown, 1)
+    hint(unknown)
+    solution(unknown)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and all(line.startswith("There is no exercise") for line in lines)
+    assert all(each.id in lines[0] for each in all_exercises())
+
+
+def test_an_answer_that_cannot_be_compared_does_not_raise(capsys):
+    class Hostile(float):
+        def __float__(self):
+            raise ZeroDivisionError
+
+    check("99.2", Hostile(1))
+    assert "could not be judged" in capsys.readouterr().out
+
+
+# the comparison
+
+
+@pytest.mark.parametrize(
+    "answer, expected, message",
+    [
+        (460_801, 460_800, "too large"),
+        (torch.tensor([1, 2]), torch.tensor([1, 3]), "differ"),
+        ([1, [2, "a"]], [1, [2, "b"]], "item [1]. Look at its item [1]."),
+        ({"a": 1}, {"a": 1, "b": 2}, "lacks 'b'"),
+        ({"a": 1, "b": 2}, {"a": 1}, "surplus 'b'"),
+        ("q_proj ", "q_proj", "Only spaces"),
+        ("q_prod", "q_proj", "right up to 'q_pro'"),
+        (1, True, "should be True or False"),
+        (True, False, "should be False"),
+        (float("inf"), 1.0, "infinite"),
+        (nn.Linear(2, 2), nn.Linear(2, 2), "Look at its 'weight'"),
+    ],
+)
+def test_difference_in_words(answer, expected, message):
+    assert message in difference(answer, expected, Tolerance())
+    assert difference(expected, expected, EXACT) is None
+
+
+def test_a_frozen_parameter_a_mode_and_a_gradient_are_differences():
+    def layer():
+        torch.manual_seed(0)
+        return nn.Linear(2, 2)
+
+    frozen, used = layer().requires_grad_(False), layer()
+    used(torch.ones(1, 2)).sum().backward()
+    assert difference(layer(), layer(), EXACT) is None
+    for changed in (frozen, used, layer().eval()):
+        assert difference(changed, layer(), EXACT) is not None
+
+
+# the form
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"id": "3.1"}, "notebook.number"),
+        ({"title": "Another"}, "there already"),
+        ({"difficulty": 6}, "1 to 5"),
+        ({"mistakes": []}, "at least three"),
+        ({"hints": []}, "must not be empty"),
+    ],
+)
+def test_an_incomplete_exercise_is_refused(change, message):
+    fields = {
+        name: getattr(example_exercises.value_exercise, name) for name in example_exercises.value_exercise.__dict__
+    }
+    with pytest.raises(ConfigError, match=message):
+        exercise(**{**fields, **change})
+    assert exercise(**fields) == example_exercises.value_exercise
+
+
+def test_the_input_is_told_by_its_shapes():
+    def blend(adapters, weights, x):
+        return None
+
+    adapters = [(torch.randn(2, 5), torch.randn(4, 2), 0.5)] * 2
+    assert describe_call(blend, (adapters, [0.3, -0.4], torch.ones(3, 5)), "case 1 of 2") == (
+        "With adapters = [(2×5 tensor, 4×2 tensor, 0.5), (2×5 tensor, 4×2 tensor, 0.5)], weights = [0.3, -0.4], "
+        "x of shape (3, 5) (case 1 of 2)."
+    )
+    assert "adapters (a list)" in describe_call(blend, (adapters * 5, [], 1), "case 2 of 2")

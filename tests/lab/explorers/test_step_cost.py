@@ -1,0 +1,135 @@
+import base64
+import io
+import time
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from nbformat.v4 import new_code_cell, new_notebook
+
+from labkit import ConfigError, cost_explorer, simulate
+from labkit.lab.claims import approx
+from labkit.lab.explorers import step_cost
+from labkit.lab.explorers.step_cost import Choice, Run, caption, cost_picture, draw_phases
+from labkit.lab.refresh import run
+from labkit.simulation.ledger import PHASES
+
+matplotlib.use("agg")
+
+SMALL = Choice("smollm2-135m", r=8, sequence=256)
+
+
+def picture(choice: Choice, **paid) -> np.ndarray:
+    return imread(io.BytesIO(cost_picture(choice, Run(**paid))))[..., :3]
+
+
+def test_a_choice_is_a_simulated_step():
+    cost = Choice("smollm2-135m", "qlora", 32, "MLP", 512, 2, True).cost()
+    layers = ["gate_proj", "up_proj", "down_proj"]
+    step = {"sequence": 512, "batch_size": 2, "labelled": 0.25, "checkpointing": True}
+    assert cost == simulate("smollm2-135m", "qlora", r=32, target_modules=layers, **step)
+
+
+def test_the_line_by_hand():
+    cost, paid = SMALL.cost(), Run(examples=1000, utilisation=0.5, price=3.0)
+    hours = 1000 * cost.total_flops / (312e12 * 0.5) / 3600
+    assert caption(SMALL, paid) == (
+        f"{approx(cost.peak, 'GB')}; trains ≈1.8 %; file ≈9.8 MB; {approx(cost.total_flops / 1e12)} TFLOP a step; "
+        f"{approx(hours)} hours of A100, {approx(3 * hours)} in money"
+    )
+
+
+def test_the_bars_are_the_ledger():
+    cost = SMALL.cost()
+    ax = Figure().subplots()
+    draw_phases(ax, cost)
+    bars = ax.patches
+    for place, phase in enumerate(PHASES):
+        stack = [bar for bar in bars if round(bar.get_x() + bar.get_width() / 2) == place]
+        assert sum(bar.get_height() for bar in stack) == pytest.approx(cost.total(phase) / 1e9)
+        assert max(bar.get_y() + bar.get_height() for bar in stack) == pytest.approx(cost.total(phase) / 1e9)
+
+
+def test_the_picture_is_as_wide_as_the_page_small_and_shows_the_choice():
+    pictures = [picture(choice) for choice in (SMALL, Choice("smollm2-135m", "full", sequence=256))]
+    assert len(cost_picture(SMALL, Run())) < 80_000
+    assert all(each.shape == (360, 700, 3) for each in pictures)
+    changed = (pictures[0] != pictures[1]).any(axis=2)
+    assert changed[100:280, :160].mean() > 0.5, "all squares are coloured when everything is trained"
+    assert changed[60:300, 230:500].any(), "the stack follows"
+
+
+def test_a_price_changes_the_money_only():
+    dear, cheap = picture(SMALL, price=40.0), picture(SMALL, price=4.0)
+    rows = np.flatnonzero((dear != cheap).any(axis=(1, 2)))
+    assert rows.size and rows.min() > 330
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "qlora"])
+def test_a_move_is_answered_before_the_learner_notices(method):
+    """Under a second on a quiet machine, and there are others that run tests."""
+    seconds = []
+    for sequence in (128, 512, 4096):  # nothing of it is remembered
+        choice, before = Choice("llama-3-70b", method, sequence=sequence, batch_size=2), time.process_time()
+        caption(choice, Run())
+        cost_picture(choice, Run())
+        seconds.append(time.process_time() - before)
+    assert min(seconds) < 1.5
+
+
+def test_moving_the_controls_changes_line_and_picture():
+    box = step_cost._explorer_box(SMALL, Run())
+    model, method, rank, targets, sequence, batch, checkpointing, price, line, image = box.children
+    assert line.value == caption(SMALL, Run()) and image.value == cost_picture(SMALL, Run())
+    seen = {image.value}
+    for control, value in ((rank, 64), (targets, "q, v"), (batch, 2), (checkpointing, "on"), (price, 7.0)):
+        control.value = value
+        assert image.value not in seen
+        seen.add(image.value)
+    chosen = Choice("smollm2-135m", "lora", 64, "q, v", 256, 2, True)
+    assert line.value == caption(chosen, Run(price=7.0))
+    method.value = "full"
+    assert rank.disabled and targets.disabled and "trains ≈100 %" in line.value
+
+
+def test_a_row_longer_than_the_context_is_cut_and_drawn_once(monkeypatch):
+    drawn = []
+    box = step_cost._explorer_box(Choice("smollm2-135m", r=8, sequence=8192), Run())
+    monkeypatch.setattr(step_cost, "cost_picture", lambda choice, paid: drawn.append(choice.sequence) or b"")
+    box.children[0].value = "llama-2-7b"
+    assert drawn == [4096] and box.children[4].value == 4096
+
+
+def test_a_plain_run_prints_the_line(capsys):
+    cost_explorer("smollm2-135m", "lora", price=3)
+    said = capsys.readouterr().out
+    assert said.startswith("smollm2-135m, lora with r = 16 on all linear, 1 × 1,024 tokens: ≈")
+
+
+CELL = "import labkit\nlabkit.cost_explorer('smollm2-135m', 'lora')"
+
+
+def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
+    (cell,) = run(new_notebook(cells=[new_code_cell(CELL)]), tmp_path).cells
+    (output,) = cell.outputs
+    assert output.output_type == "display_data" and set(output.data) == {"text/plain", "image/png"}
+    start = Choice("smollm2-135m", "lora")
+    assert output.data["text/plain"] == f"(the cost explorer is shown here; the picture is {start})"
+    stored = imread(io.BytesIO(base64.b64decode(output.data["image/png"])))
+    assert np.array_equal(stored[..., :3], picture(start))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": "llama-9"}, "model is one of smollm2-135m.* not 'llama-9'"),
+        ({"model": "smollm2-135m", "method": "dora"}, "method is one of full, lora, qlora, not 'dora'"),
+        ({"model": "smollm2-135m", "utilisation": 0.0}, "0 < utilisation"),
+        ({"model": "smollm2-135m", "examples": 0}, "at least one example"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        cost_explorer(**arguments)

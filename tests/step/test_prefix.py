@@ -1,0 +1,255 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import TINY_SHAPE, make_tiny_llama
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from training_run import ROWS, TASK, make_model, weights_of
+from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
+    FalconConfig,
+    FalconForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from labkit import CompletionLoss, ConfigError, LoraConfig, TrainConfig, encode, inject_lora, quantize_model, train
+from labkit.lora.inject import lora_layers
+from labkit.quant.bnb import find_bitsandbytes
+from labkit.step.batch import IGNORED, Batch, collate
+from labkit.step.checkpointing import checkpoint_layers
+from labkit.step.prefix import pack, shared_tokens
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def rows_of(*rows: tuple[list[int], list[int]]) -> Batch:
+    """A batch of prompts and completions, given as token ids."""
+    length = max(len(prompt) + len(completion) for prompt, completion in rows)
+    ids, labels = torch.full((len(rows), length), 2), torch.full((len(rows), length), IGNORED)
+    for i, (prompt, completion) in enumerate(rows):
+        end = len(prompt) + len(completion)
+        ids[i, :end] = torch.tensor(prompt + completion)
+        labels[i, len(prompt) : end] = torch.tensor(completion)
+    return Batch(ids, labels)
+
+
+BATCHES = {}
+BATCHES = {
+    "different lengths": (
+        3,
+        rows_of(([5, 6, 7, 8, 9, 4], [11, 2]), ([5, 6, 7, 8], [12, 13, 14, 15, 2]), ([5, 6, 7, 8, 3, 3], [2])),
+    ),
+    "one prompt is all the others begin with": (2, rows_of(([5, 6, 7], [8, 2]), ([5, 6, 7, 8, 9], [2]))),
+    "all prompts the same": (3, rows_of(([5, 6, 7, 8], [9, 2]), ([5, 6, 7, 8], [10, 11, 12, 2]))),
+    "all rows the same": (3, rows_of(([5, 6, 7, 8], [9, 2]), ([5, 6, 7, 8], [9, 2]))),
+    "nothing in common": (0, rows_of(([5, 6, 7], [8, 2]), ([6, 5, 7], [8, 9, 2]))),
+    "prompts of one token": (0, rows_of(([5], [8, 2]), ([5], [8, 9, 2]))),
+    "one row": (2, rows_of(([5, 6, 7], [8, 2]))),
+    "the padding id in the prefix": (3, rows_of(([2, 2, 2, 4], [8, 2]), ([2, 2, 2, 5, 6], [8, 2]))),
+}
+
+
+def llama():
+    return make_tiny_llama()
+
+
+def cohere():
+    torch.manual_seed(0)
+    return CohereForCausalLM(CohereConfig(**TINY_SHAPE, logit_scale=0.25)).eval()
+
+
+def qwen3():
+    """Normalises queries and keys, head by head."""
+    torch.manual_seed(0)
+    return Qwen3ForCausalLM(Qwen3Config(**TINY_SHAPE, head_dim=8)).eval()
+
+
+def falcon():
+    """Its attention is written out in its own layers, which would take the packed rows for one long row."""
+    shape = {key: TINY_SHAPE[key] for key in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")}
+    return FalconForCausalLM(FalconConfig(**shape, alibi=False))
+
+
+def nf4():
+    return quantize_model(make_tiny_llama(hidden_size=64, intermediate_size=128))
+
+
+def bitsandbytes():
+    if find_bitsandbytes() is None:
+        pytest.skip("bitsandbytes does not run here")
+    return quantize_model(make_tiny_llama(hidden_size=64, intermediate_size=128), backend="bitsandbytes")
+
+
+def with_lora(model):
+    """Every layer adapted, and no B zero: else all gradients of A would be."""
+    torch.manual_seed(1)
+    inject_lora(model, LoraConfig(r=4, target_modules="all-linear"))
+    for _, layer in lora_layers(model):
+        torch.nn.init.normal_(layer.lora_B.weight, std=0.1)
+    return model
+
+
+def loss_and_gradients(model, batch, share_prefix):
+    summed, _ = CompletionLoss(model.train(), share_prefix)(batch)
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    return summed, dict(zip(trained, torch.autograd.grad(summed, trained.values()), strict=True))
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("make", [llama, cohere, qwen3, nf4, bitsandbytes])
+def test_loss_and_gradients_equal_the_plain_steps(make, name):
+    model, (_, batch) = with_lora(make()), BATCHES[name]
+    plain, wanted = loss_and_gradients(model, batch, share_prefix=False)
+    shared, found = loss_and_gradients(model, batch, share_prefix=True)
+    torch.testing.assert_close(shared, plain, atol=1e-5, rtol=1e-5)
+    for key, gradient in wanted.items():
+        torch.testing.assert_close(found[key], gradient, atol=1e-5, rtol=1e-5, msg=lambda m, key=key: f"{key}: {m}")
+    assert max(gradient.abs().max() for gradient in wanted.values()) > 1e-2
+
+
+def test_full_fine_tuning_too():
+    """Embeddings and norms are trained as well, and the embedding is the head."""
+    batch = BATCHES["different lengths"][1]
+    (plain, wanted), (shared, found) = (loss_and_gradients(llama(), batch, share) for share in (False, True))
+    torch.testing.assert_close((shared, found), (plain, wanted), atol=1e-5, rtol=1e-5)
+
+
+tokens = st.lists(st.integers(3, 5), min_size=1, max_size=6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(tokens, tokens), min_size=2, max_size=4))
+def test_any_batch(rows):
+    batch = rows_of(*rows)
+    (plain, wanted), (shared, found) = (loss_and_gradients(llama(), batch, share) for share in (False, True))
+    torch.testing.assert_close((shared, found), (plain, wanted), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_shared_tokens(name):
+    wanted, batch = BATCHES[name]
+    assert shared_tokens(batch) == wanted
+
+
+def test_packing_keeps_each_token_at_its_place():
+    """Neither the last token of a row is there, which predicts nothing, nor padding."""
+    packed = pack(BATCHES["different lengths"][1])
+    assert packed.input_ids.tolist() == [[5, 6, 7, *[8, 9, 4, 11], *[8, 12, 13, 14, 15], *[8, 3, 3]]]
+    assert packed.position_ids.tolist() == [[0, 1, 2, *[3, 4, 5, 6], *[3, 4, 5, 6, 7], *[3, 4, 5]]]
+    assert packed.input_ids[0, packed.positions].tolist() == [4, 11, *[8, 12, 13, 14, 15], 3]
+
+
+def test_side_by_side_and_packed_again():
+    packed = pack(BATCHES["different lengths"][1])
+    keys = torch.randn(1, 2, 15, 4)
+    by_row = packed.by_row(keys)
+    assert by_row.shape == (3, 2, 8, 4)
+    assert by_row[1].equal(torch.cat([keys[0, :, :3], keys[0, :, 7:12]], dim=1))
+    assert packed.packed(by_row.transpose(1, 2)).equal(keys.transpose(1, 2))
+
+
+def test_a_row_without_labels_and_a_batch_without():
+    _, batch = BATCHES["different lengths"]
+    labels = batch.labels.clone()
+    labels[1] = IGNORED
+    batch = Batch(batch.input_ids, labels)
+    (plain, wanted), (shared, found) = (loss_and_gradients(llama(), batch, share) for share in (False, True))
+    torch.testing.assert_close((shared, found), (plain, wanted), atol=1e-5, rtol=1e-5)
+    nothing = Batch(batch.input_ids, torch.full_like(labels, IGNORED))
+    assert CompletionLoss(llama(), share_prefix=True)(nothing) == (0, 0)
+
+
+def test_layers_see_the_prefix_once(tiny_tokenizer):
+    model = make_tiny_llama(max_position_embeddings=256)
+    examples = [
+        encode(tiny_tokenizer, row, TASK.system)
+        for row in ({"prompt": f"Add {i}.", "completion": "1"} for i in range(4))
+    ]
+    batch, seen = collate(examples, tiny_tokenizer.pad_token_id), []
+    rows, tokens = batch.input_ids.shape
+    with model.model.layers[1].mlp.register_forward_hook(lambda layer, inputs, output: seen.append(output.shape[:2])):
+        CompletionLoss(model)(batch)
+        CompletionLoss(model, share_prefix=True)(batch)
+    shared = len(tiny_tokenizer("<|im_start|>system\nAdd.<|im_end|>\n<|im_start|>user\nAdd ").input_ids)
+    assert seen == [(rows, tokens), (1, shared + rows * (tokens - 1 - shared))]
+
+
+# ---- training
+
+
+CONFIG = TrainConfig(steps=6, batch_size=4, learning_rate=1e-2)
+
+
+def run(tokenizer, config, model=None, **options):
+    model = model or make_model(dropout=0)
+    return train(model, tokenizer, TASK, config, rows=ROWS, **options), model
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_a_run_equals_the_plain_one(tiny_tokenizer, parts):
+    """With four parts, each has a single row."""
+    config = replace(CONFIG, gradient_accumulation=parts)
+    plain, model = run(tiny_tokenizer, config)
+    shared, other = run(tiny_tokenizer, replace(config, share_prefix=True))
+    assert shared.losses == pytest.approx(plain.losses, rel=1e-5)
+    for name, p in weights_of(other).items():
+        torch.testing.assert_close(p, model.get_parameter(name), atol=1e-5, rtol=0)
+
+
+def test_a_resumed_run_ends_in_the_bits_of_an_uninterrupted_one(tiny_tokenizer, tmp_path):
+    def stop(report):
+        if report.step == 3:
+            raise InterruptedError
+
+    config = replace(CONFIG, share_prefix=True, checkpoint_every=2)
+    with pytest.raises(InterruptedError):
+        run(tiny_tokenizer, config, output_dir=tmp_path / "a", on_step=stop)
+    resumed, model = run(tiny_tokenizer, config, output_dir=tmp_path / "a", resume=True)
+    whole, other = run(tiny_tokenizer, config, output_dir=tmp_path / "b")
+    assert resumed.history == whole.history
+    assert all(p.equal(weights_of(other)[name]) for name, p in weights_of(model).items())
+
+
+# ---- what is left behind, and refusals
+
+
+def test_the_model_is_as_before_also_after_an_error():
+    model, known = llama(), set(ALL_ATTENTION_FUNCTIONS)
+    batch = BATCHES["different lengths"][1]
+    wanted = model(input_ids=batch.input_ids).logits
+    CompletionLoss(model, share_prefix=True)(batch)
+    with pytest.raises(IndexError):
+        CompletionLoss(model, share_prefix=True)(replace(batch, input_ids=batch.input_ids + 96))
+    assert model.config._attn_implementation == "sdpa" and set(ALL_ATTENTION_FUNCTIONS) == known
+    assert model(input_ids=batch.input_ids).logits.equal(wanted)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: make_model(dropout=0.1), "dropout would fall"),
+        (lambda: make_tiny_llama(attention_dropout=0.1), "dropout would fall"),
+        (lambda: checkpoint_layers(llama()), "checkpointing would compute the layers again"),
+        (lambda: make_tiny_llama(attn_implementation="eager"), "made for plain causal attention"),
+        (
+            lambda: Qwen3ForCausalLM(Qwen3Config(**TINY_SHAPE, use_sliding_window=True)),
+            "made for plain causal attention",
+        ),
+        (falcon, "that of this 'falcon' is not such"),
+    ],
+)
+def test_where_it_would_not_be_exact_it_is_refused(tiny_tokenizer, make, message):
+    model = make()
+    with pytest.raises(ConfigError, match=f"share_prefix: .*{message}"):
+        CompletionLoss(model, share_prefix=True)
+    with pytest.raises(ConfigError, match=f"share_prefix: .*{message}"):
+        run(tiny_tokenizer, replace(CONFIG, share_prefix=True), model)
+
+
+def test_with_checkpointing_it_is_refused_at_once():
+    with pytest.raises(ConfigError, match="share_prefix and gradient_checkpointing do not go together"):
+        TrainConfig(share_prefix=True, gradient_checkpointing=True)

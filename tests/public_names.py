@@ -41,7 +41,7 @@ def a_matrix_and_its_rank(matrix: Tensor) -> None:
 def an_adapter(folder: Path) -> None:
     model, tokenizer = labkit.load_base(device="cpu", dtype=torch.float32)
     config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear")
-    labkit.inject_lora(model, config)
+    labkit.inject_lora(labkit.quantize_model(model), config).save_pretrained("it is still transformers' model")
     labkit.mark_only_lora_as_trainable(model)
     trained, total = labkit.trainable_parameters(model)
     for name, layer in labkit.lora_layers(model):
@@ -49,12 +49,9 @@ def an_adapter(folder: Path) -> None:
     with labkit.disable_adapter(model):
         labkit.perplexity(model, tokenizer, windows=4)
     labkit.save_adapter(model, folder, {"task": "tickets"})
-    labkit.load_adapter(model, folder)
-    labkit.merge(model)
-    labkit.unmerge(model)
-    labkit.merge_and_unload(model)
-    labkit.save_merged(model, tokenizer, folder)
-    labkit.merge_into_dense(model, dtype=torch.bfloat16)
+    labkit.unmerge(labkit.merge(labkit.load_adapter(model, folder))).save_pretrained("and it still is")
+    labkit.save_merged(labkit.merge_and_unload(model), tokenizer, folder)
+    labkit.save_merged(labkit.merge_into_dense(model, dtype=torch.bfloat16), tokenizer, folder)
     layer = labkit.LoraLinear(nn.Linear(8, 8), r=2, lora_alpha=4)
     print(labkit.fetch_base().name, layer(torch.ones(1, 8)))
     labkit.load_base(devise="cpu")  # type: ignore[call-arg]
@@ -63,12 +60,12 @@ def an_adapter(folder: Path) -> None:
     labkit.mark_only_lora_as_trainable(config)  # type: ignore[arg-type]
     labkit.trainable_parameters(config)  # type: ignore[arg-type]
     labkit.lora_layers(config)  # type: ignore[arg-type]
-    labkit.disable_adapter(config)  # type: ignore[arg-type]
+    labkit.disable_adapter(config)  # type: ignore[type-var]
     labkit.save_adapter(folder, model)  # type: ignore[arg-type]
-    labkit.load_adapter(folder, model)  # type: ignore[arg-type]
-    labkit.merge(config)  # type: ignore[arg-type]
-    labkit.unmerge(config)  # type: ignore[arg-type]
-    labkit.merge_and_unload(config)  # type: ignore[arg-type]
+    labkit.load_adapter(config, folder)  # type: ignore[type-var]
+    labkit.merge(config)  # type: ignore[type-var]
+    labkit.unmerge(config)  # type: ignore[type-var]
+    labkit.merge_and_unload(config)  # type: ignore[type-var]
     labkit.save_merged(model, folder)  # type: ignore[call-arg]
     labkit.merge_into_dense(model, "bfloat16")  # type: ignore[arg-type]
     labkit.LoraLinear(8, 8)  # type: ignore[arg-type]

@@ -40,7 +40,7 @@ TRAINING = {
 RECIPE = {"task": "tickets", "method": "full", "seed": 0, "training": TRAINING}
 SHIPPED = [f"model.layers.14.{name}" for name in ("self_attn.q_proj", "self_attn.k_proj", "mlp.down_proj")]
 SHIPPED_DTYPE = torch.bfloat16
-RANKS = (1, 2, 4, 8, 16, 32)
+RANKS = [1, 2, 4, 8, 16, 32]
 TEST_ROWS = 128
 
 
@@ -135,14 +135,13 @@ def run(setting: dict) -> dict:
     write_atomically(course_data_dir() / "updates" / "tickets_full.safetensors", shipped_file(model, updates))
     return {
         "base_fingerprint": model.base_fingerprint,
-        "test_rows": TEST_ROWS,
         "losses": losses,
         "spectra": [spectrum(name, before[f"{name}.weight"], update) for name, update in updates.items()],
         "cuts": list(cut_study(model, before, lambda: what_is_left(model, tokenizer))),
     }
 
 
-STUDY = Study("full_update", RECIPE, [{}], run, tidy=lambda runs: runs[0])
+STUDY = Study("full_update", RECIPE, [{"test_rows": TEST_ROWS, "ranks": RANKS}], run, tidy=lambda runs: runs[0])
 
 if __name__ == "__main__":
     main(STUDY, __doc__)

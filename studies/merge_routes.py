@@ -30,8 +30,8 @@ from studies.runner import Study, main
 LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
 TRAIN = {"steps": 50, "batch_size": 4, "learning_rate": 2e-3, "seed": 0}
 FOUR_BITS = {"quantize": "nf4", "double": True}
-ROWS, LOSS_ROWS = 128, 64  # test rows that are answered; and those whose loss is taken
-RECIPE = {"task": "tickets", "lora": LORA, "train": TRAIN, "four bits": FOUR_BITS, "rows of the loss": LOSS_ROWS}
+ROWS = {"answered": 128, "loss": 64}  # of the test split
+RECIPE = {"task": "tickets", "lora": LORA, "train": TRAIN, "four bits": FOUR_BITS, "rows": ROWS}
 BASES = {"float32": {}, "four bits": FOUR_BITS}  # what an adapter is trained on
 ADAPTERS = Path(__file__).parents[1] / "build" / "merge_routes"
 
@@ -66,7 +66,7 @@ WAYS: dict[tuple[str, str], tuple[dict, Callable[[nn.Module], nn.Module]]] = {
 
 
 def train_adapter(trained_on: str) -> None:
-    """Train on one of BASES, and save; unless the adapter of this recipe is there already."""
+    """Train on one of BASES, and save; unless this recipe's adapter is there already."""
     if (ADAPTERS / trained_on).exists() and read_about(ADAPTERS / trained_on).get("recipe") == RECIPE:
         return
     task = labkit.load_task(RECIPE["task"])
@@ -100,8 +100,8 @@ def relative(found: dict[str, Tensor], expected: dict[str, Tensor], against: dic
 def label_scores(model: nn.Module, tokenizer, task) -> tuple[Tensor, float]:
     """Logits where a token of the answer is predicted, shape (tokens, vocabulary), and the mean loss a token."""
     logits, targets = [], []
-    rows = task.rows("test").select(range(LOSS_ROWS))
-    for start in range(0, LOSS_ROWS, 8):
+    rows = task.rows("test").select(range(ROWS["loss"]))
+    for start in range(0, ROWS["loss"], 8):
         examples = [labkit.encode(tokenizer, row, task.system) for row in rows.select(range(start, start + 8))]
         batch = collate(examples, tokenizer.pad_token_id)
         logits.append(label_logits(model, batch.input_ids, batch.positions).float())
@@ -139,7 +139,7 @@ def run(setting: dict) -> dict:
     if any(isinstance(module, PackedLinear) for module in model.modules()):
         # the same numbers in float32: unpacked once and for all, instead of for every token written
         labkit.merge_into_dense(model)
-    evaluation = labkit.evaluate(model, tokenizer, task, limit=ROWS)
+    evaluation = labkit.evaluate(model, tokenizer, task, limit=ROWS["answered"])
     return {
         "bytes": size,
         "weight error": relative(found, expected, expected),

@@ -90,7 +90,7 @@ demo: setup
 	@HF_HUB_OFFLINE=1 $(VENV)/bin/labkit demo
 
 adapters: setup
-	HF_HUB_OFFLINE=1 $(PY) benchmarks/make_adapters.py
+	HF_HUB_OFFLINE=1 $(PY) -m studies.make_adapters
 
 refresh: setup
 	@test -n "$(NB)" || { echo "Say which notebook: make refresh NB=04 (or NB='03 04', or NB=all)."; exit 1; }

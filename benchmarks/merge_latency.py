@@ -1,6 +1,6 @@
 """What an adapter costs in time while it is kept apart, and that nothing is left of it once it is merged.
 
-    python benchmarks/merge_latency.py            # three minutes on two cores
+    python -m benchmarks.merge_latency            # three minutes on two cores
 
 The base, and the base with an adapter on all linear layers: in labkit and in PEFT, kept apart and merged. Two kinds of
 work, taken in turn: one token after another for a single row, as in a chat, and one forward pass over many tokens, as
@@ -11,11 +11,11 @@ from functools import partial
 from statistics import median
 
 import torch
-from side_by_side import in_turn, peft_with, random_adapter, ratio, store
 from torch import nn
 from transformers import DynamicCache
 
 import labkit
+from benchmarks.side_by_side import in_turn, peft_with, random_adapter, ratio, store
 from labkit import LoraConfig
 from labkit.lora.inject import lora_layers
 

@@ -1,6 +1,6 @@
 """One token for 16 rows, each by another of 16 adapters: AdapterBank against PEFT.
 
-    python benchmarks/mixed_batch.py            # two minutes on two cores
+    python -m benchmarks.mixed_batch            # two minutes on two cores
 
 On the course's base, float32, random adapters of rank 8 on all linear layers, no cache. PEFT does it with
 `adapter_names`, or row by row with `set_adapter`. The bank does it with its rows open already, as within `generate`,
@@ -11,9 +11,9 @@ All must give the same logits.
 from statistics import median
 
 import torch
-from side_by_side import in_turn, peft_with, random_adapter, ratio, store, where_the_time_goes
 
 import labkit
+from benchmarks.side_by_side import in_turn, peft_with, random_adapter, ratio, store, where_the_time_goes
 from labkit import AdapterBank, LoraConfig
 
 ROWS = ADAPTERS = 16

@@ -1,40 +1,28 @@
 """NF4 by hand against bitsandbytes, on SmolLM2's shapes: quantize, dequantize, and a layer's forward and backward.
 
-    python benchmarks/nf4_pace.py            # under a minute on one core
+    python -m benchmarks.nf4_pace            # under a minute on one core
 
 One thread, the contenders in turn, medians. Both give the same bits.
 """
 
-import json
-import platform
-import statistics
-import time
+from statistics import median
 
 import torch
-from provenance import provenance
 from torch import nn
 
+from benchmarks.side_by_side import in_turn, store
 from labkit import NF4Linear, dequantize_nf4, quantize_nf4
 from labkit.quant.bnb import fast_dequantize
 from labkit.quant.guarded import GuardedLinear4bit, bnb
-from labkit.storage.places import course_data_dir
-from labkit.storage.writing import write_atomically
 
 SHAPES = {"q_proj": (576, 576), "up_proj": (1536, 576), "down_proj": (576, 1536)}  # (out, in)
 ROWS = 512  # tokens: 8 rows of 64
-REPEATS = 21
+ROUNDS = 21
 
 
 def medians(contenders: dict) -> dict[str, float]:
-    """Milliseconds of each, taken in turn so that whatever slows the machine slows all of them."""
-    seconds = {name: [] for name in contenders}
-    for repeat in range(REPEATS + 2):
-        for name, run in contenders.items():
-            started = time.perf_counter()
-            run()
-            if repeat >= 2:
-                seconds[name].append(time.perf_counter() - started)
-    return {name: 1e3 * statistics.median(times) for name, times in seconds.items()}
+    """Milliseconds of each, taken in turn."""
+    return {name: 1e3 * median(taken) for name, taken in in_turn(contenders, ROUNDS).items()}
 
 
 def measure(shape: tuple[int, int]) -> dict[str, dict[str, float]]:
@@ -73,14 +61,8 @@ def measure(shape: tuple[int, int]) -> dict[str, dict[str, float]]:
 def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    record = {
-        **provenance("bitsandbytes"),
-        "machine": f"one thread, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        "unit": "milliseconds, medians",
-        "shapes": {name: {"shape": shape, **measure(shape)} for name, shape in SHAPES.items()},
-    }
-    print(json.dumps(record, indent=1))
-    write_atomically(course_data_dir() / "results" / "nf4_pace.json", json.dumps(record, indent=1) + "\n")
+    shapes = {name: {"shape": shape, **measure(shape)} for name, shape in SHAPES.items()}
+    store("nf4_pace", {"unit": "milliseconds, medians", "shapes": shapes}, "bitsandbytes")
 
 
 if __name__ == "__main__":

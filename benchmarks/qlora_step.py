@@ -1,6 +1,6 @@
 """A QLoRA training step on a CPU: labkit against PEFT + bitsandbytes, on SmolLM2, all-linear, the rows of `tickets`.
 
-    python benchmarks/qlora_step.py            # four minutes on two cores
+    python -m benchmarks.qlora_step            # four minutes on two cores
 
 Both start from the same A and B, see the same rows in the same order, take the same steps of AdamW in float32, and must
 arrive at the same loss after every one. Step by step they take turns, and what is reported is the median of the ratios.
@@ -12,30 +12,24 @@ timed as well: a LoRA step without four bits, and labkit's step with `share_pref
 prompts of a batch begin with.
 """
 
-import json
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from statistics import mean, median
 
 import peft
 import torch
-from provenance import provenance
-from side_by_side import where_the_time_goes
 from torch import nn
 
 import labkit
+from benchmarks.side_by_side import in_turn, ratio, store, where_the_time_goes
 from labkit.linear import dense_weight
 from labkit.step.batch import Batch, collate, encode
 from labkit.step.loss import CompletionLoss
 from labkit.step.prefix import shared_tokens
-from labkit.storage.places import course_data_dir
-from labkit.storage.writing import write_atomically
 from labkit.training.schedule import learning_rate_at, rows_at
 
 CONFIG = labkit.TrainConfig(steps=12, batch_size=8, learning_rate=2e-3)
 LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
-WARM_UP = 2  # steps that are taken, and not timed
 
 
 class Contender:
@@ -45,18 +39,19 @@ class Contender:
         self.model, self.loss = model.train(), loss
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=CONFIG.learning_rate, weight_decay=0.0)
-        self.seconds, self.losses = [], []
+        self.losses = []
 
-    def step(self, batch: Batch, rate: float) -> None:
-        began = time.perf_counter()
-        loss = self.loss(batch)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.trained, CONFIG.max_grad_norm)
-        self.optimizer.param_groups[0]["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.losses.append(loss.item())
-        self.seconds.append(time.perf_counter() - began)
+    def steps(self, batches: list[Batch]) -> Iterator[None]:
+        """A training step on each batch, whenever the next one is asked for."""
+        for step, batch in enumerate(batches):
+            loss = self.loss(batch)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.trained, CONFIG.max_grad_norm)
+            self.optimizer.param_groups[0]["lr"] = learning_rate_at(step, CONFIG)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            self.losses.append(loss.item())
+            yield
 
     def gradients(self, batch: Batch) -> list[torch.Tensor]:
         return list(torch.autograd.grad(self.loss(batch), self.trained))
@@ -103,11 +98,6 @@ def gradient_error(contender: Contender, expected: list[torch.Tensor], batch: Ba
     return (off / sum(b.square().sum() for b in expected)).sqrt().item()
 
 
-def times_faster(fast: Contender, slow: Contender) -> float:
-    """The median over the steps of the ratio within a step."""
-    return statistics.median(b / a for a, b in zip(fast.seconds[WARM_UP:], slow.seconds[WARM_UP:]))
-
-
 def apart(one: Contender, other: Contender) -> float:
     """The largest difference of their losses."""
     return max(abs(a - b) for a, b in zip(one.losses, other.losses, strict=True))
@@ -136,46 +126,50 @@ def main() -> None:
     ]
     for contender in (ours, shared, theirs):
         evaluate(contender, batches[0])
+    contenders = {"labkit": ours, "peft": theirs, "labkit, dense": floor, "labkit, share_prefix": shared}
     expected = floor.gradients(batches[0])
     errors = {
-        name: gradient_error(each, expected, batches[0])
-        for name, each in {"labkit": ours, "labkit, share_prefix": shared, "peft": theirs}.items()
+        name: gradient_error(contenders[name], expected, batches[0])
+        for name in ("labkit", "labkit, share_prefix", "peft")
     }
     assert max(errors.values()) < 1e-3, errors
-    order = [ours, theirs, shared, floor]
-    for step, batch in enumerate(batches):
-        order = order[1:] + order[:1]
-        for contender in order:
-            contender.step(batch, learning_rate_at(step, CONFIG))
-    timed = {"labkit": ours, "peft": theirs, "labkit, dense": floor}
-    record = {
-        "recipe": {"task": "tickets", "lora": LORA, "steps": CONFIG.steps, "batch_size": CONFIG.batch_size, "seed": 0},
-        **provenance("transformers", "peft", "bitsandbytes"),
-        "tokens": {
-            "a step": statistics.mean(batch.input_ids.numel() for batch in batches),
-            "with a label": statistics.mean((batch.labels != -100).sum().item() for batch in batches),
+    times = in_turn({name: partial(next, each.steps(batches)) for name, each in contenders.items()}, CONFIG.steps - 1)
+    timed = ("labkit", "peft", "labkit, dense")
+    store(
+        "qlora_step",
+        {
+            "recipe": {
+                "task": "tickets",
+                "lora": LORA,
+                "steps": CONFIG.steps,
+                "batch_size": CONFIG.batch_size,
+                "seed": 0,
+            },
+            "tokens": {
+                "a step": mean(batch.input_ids.numel() for batch in batches),
+                "with a label": mean((batch.labels != -100).sum().item() for batch in batches),
+            },
+            "gradient_error_after_an_evaluation": errors,
+            "seconds_a_step": {name: median(times[name]) for name in timed},
+            "peft_against_labkit": ratio(times, "peft", "labkit"),
+            "largest_difference_of_losses": apart(ours, theirs),
+            "share_prefix": {
+                "tokens_all_rows_begin_with": mean(shared_tokens(batch) for batch in batches),
+                "seconds_a_step": median(times["labkit, share_prefix"]),
+                "peft_against_it": ratio(times, "peft", "labkit, share_prefix"),
+                "labkit_against_it": ratio(times, "labkit", "labkit, share_prefix"),
+                "largest_difference_of_losses": apart(shared, theirs),
+                "losses": shared.losses,
+            },
+            "losses": {name: contenders[name].losses for name in timed},
+            "seconds": times,
+            "milliseconds_by_operator": {
+                name: where_the_time_goes(partial(contenders[name].gradients, batches[0]))
+                for name in ("labkit", "peft")
+            },
         },
-        "gradient_error_after_an_evaluation": errors,
-        "seconds_a_step": {name: statistics.median(each.seconds[WARM_UP:]) for name, each in timed.items()},
-        "peft_against_labkit": times_faster(ours, theirs),
-        "largest_difference_of_losses": apart(ours, theirs),
-        "share_prefix": {
-            "tokens_all_rows_begin_with": statistics.mean(shared_tokens(batch) for batch in batches),
-            "seconds_a_step": statistics.median(shared.seconds[WARM_UP:]),
-            "peft_against_it": times_faster(shared, theirs),
-            "labkit_against_it": times_faster(shared, ours),
-            "largest_difference_of_losses": apart(shared, theirs),
-            "losses": shared.losses,
-        },
-        "losses": {name: each.losses for name, each in timed.items()},
-        "seconds": {name: each.seconds for name, each in (timed | {"labkit, share_prefix": shared}).items()},
-        "milliseconds_by_operator": {
-            name: where_the_time_goes(partial(each.gradients, batches[0]))
-            for name, each in {"labkit": ours, "peft": theirs}.items()
-        },
-    }
-    print(json.dumps({key: value for key, value in record.items() if key not in ("losses", "seconds")}, indent=1))
-    write_atomically(course_data_dir() / "results" / "qlora_step.json", json.dumps(record, indent=1) + "\n")
+        "bitsandbytes",
+    )
 
 
 if __name__ == "__main__":

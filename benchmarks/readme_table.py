@@ -1,7 +1,7 @@
 """The benchmark table of the README, made from the stored results.
 
-python benchmarks/readme_table.py            # write it
-python benchmarks/readme_table.py --check    # exit with 1 where the README has another one
+python -m benchmarks.readme_table            # write it
+python -m benchmarks.readme_table --check    # exit with 1 where the README has another one
 """
 
 import argparse
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
+from studies.results import RESULTS
+
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
-QLORA = ROOT / "data" / "results"  # notebook 08 shows this one too
 BEGIN, END = "<!-- made by benchmarks/readme_table.py -->", "<!-- end of the table -->"
 
 
@@ -69,8 +69,8 @@ TABLE = [
     ),
     Row(PREFIX, "Trainer + PEFT", "train_step", (TIMES, "labkit, share_prefix : Trainer + PEFT"), 1.5),
     Row(PREFIX, "TRL's SFTTrainer", "train_step", (TIMES, "labkit, share_prefix : TRL SFTTrainer + PEFT"), 1.5),
-    Row(QSTEP, GUARDED, "qlora_step", ("peft_against_labkit",), 1.3, folder=QLORA),
-    Row(f"{QSTEP}, `share_prefix=True`", GUARDED, "qlora_step", ("share_prefix", "peft_against_it"), 1.3, folder=QLORA),
+    Row(QSTEP, GUARDED, "qlora_step", ("peft_against_labkit",), 1.3),
+    Row(f"{QSTEP}, `share_prefix=True`", GUARDED, "qlora_step", ("share_prefix", "peft_against_it"), 1.3),
     Row(MIXED, "PEFT `adapter_names`", "mixed_batch", (TIMES, f"{OPEN} : PEFT, adapter_names"), 3.5),
     Row(MIXED, "PEFT `set_adapter`, row by row", "mixed_batch", (TIMES, f"{OPEN} : PEFT, set_adapter in a loop"), 15),
     Row(f"{MIXED}, opening the rows too", "PEFT `adapter_names`", "mixed_batch", (TIMES, OPENING)),
@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None, readme: Path = ROOT / "README.md") 
     if wanted == text:
         return 0
     if check:
-        print("README.md does not show the stored results: run python benchmarks/readme_table.py", file=sys.stderr)
+        print("README.md does not show the stored results: run python -m benchmarks.readme_table", file=sys.stderr)
         return 1
     readme.write_text(wanted, encoding="utf-8")
     return 0

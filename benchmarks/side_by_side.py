@@ -4,22 +4,18 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from statistics import median
 from threading import Semaphore, Thread
 
 import peft
 import torch
-from provenance import provenance
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from labkit.lora.adapter import keys_of
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import resolve_targets
-from labkit.storage.writing import write_atomically
-
-RESULTS = Path(__file__).parent / "results"
+from studies.results import provenance, write_result
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -118,8 +114,8 @@ def peft_with(model: nn.Module, config: LoraConfig, states: dict[str, dict[str, 
 
 
 def store(name: str, content: dict, *packages: str) -> None:
-    """Write the result, with the machine and the versions it is from (of `packages`, too), and print it."""
+    """Write the result, with the machine and the versions it comes from (of `packages`, too), and print it."""
     about = provenance("transformers", "peft", *packages)
-    text = json.dumps({**about, "threads": torch.get_num_threads(), **content}, indent=1)
-    write_atomically(RESULTS / f"{name}.json", text + "\n")
-    print(text)
+    content = {**about, "threads": torch.get_num_threads(), **content}
+    write_result(name, content)
+    print(json.dumps(content, indent=1))

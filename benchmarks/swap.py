@@ -1,6 +1,6 @@
 """What a bank of many adapters costs: choosing one, answering with them, and their memory.
 
-    python benchmarks/swap.py            # three minutes on two cores, 6 GB of memory
+    python -m benchmarks.swap            # three minutes on two cores, 6 GB of memory
 
 On the course's base, float32, random adapters of rank 8 on all linear layers.
 
@@ -16,9 +16,9 @@ from statistics import median
 
 import psutil
 import torch
-from side_by_side import in_turn, peft_with, random_adapter, ratio, seconds, store
 
 import labkit
+from benchmarks.side_by_side import in_turn, peft_with, random_adapter, ratio, seconds, store
 from labkit import AdapterBank, LoraConfig
 
 ADAPTERS, MORE, MANY = 16, 256, 1000

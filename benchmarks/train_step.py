@@ -1,6 +1,6 @@
 """A LoRA training step on a CPU: labkit against Trainer and SFTTrainer with PEFT, each in the loop of its library.
 
-    python benchmarks/train_step.py            # four minutes on two cores
+    python -m benchmarks.train_step            # four minutes on two cores
     pip install trl                            # before it, for TRL's row; it is left out where TRL is not installed
 
 SmolLM2 in float32, LoRA of rank 8 on all linear layers, the rows of `tickets`, eight a step. All start from the same A
@@ -20,12 +20,12 @@ from statistics import mean, median
 import peft
 import torch
 from datasets import Dataset
-from side_by_side import Halting, in_turn, ratio, store, where_the_time_goes
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
 
 import labkit
+from benchmarks.side_by_side import Halting, in_turn, ratio, store, where_the_time_goes
 from labkit.step.batch import IGNORED, Batch, Example, collate, encode
 from labkit.step.loss import CompletionLoss
 from labkit.step.prefix import pack, shared_tokens

@@ -54,7 +54,7 @@ class Lab:
 def make_lab(folder: Path) -> Iterator[Lab]:
     """Run ``make lab`` on a copy of the notebooks and what they read, with settings and progress of its own."""
     course, learner = folder / "course", folder / "learner"
-    for part in ("notebooks", "data", "benchmarks/results"):  # what notebooks read
+    for part in ("notebooks", "data"):  # what notebooks read
         shutil.copytree(REPOSITORY / part, course / part, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     as_copied = {notebook.name: notebook.read_bytes() for notebook in (course / "notebooks").glob("*.ipynb")}
     environment = os.environ | {

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from benchmarks.tickets_controls import RUNS, run
+from studies.tickets_controls import RUNS, run
 
 ROWS = 64
 

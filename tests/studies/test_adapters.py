@@ -4,7 +4,6 @@ import hashlib
 import json
 from pathlib import Path
 
-import make_adapters as recipe
 import pytest
 import torch
 from conftest import make_tiny_llama
@@ -16,12 +15,14 @@ from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, read_about,
 from labkit.model_state import note
 from labkit.storage.places import course_data_dir
 from labkit.tasks import TASKS
+from studies import make_adapters as recipe
+from studies.results import RESULTS
 
 ADAPTERS = course_data_dir() / "adapters"
 
 
 def stored(name: str) -> dict:
-    return json.loads((course_data_dir() / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +149,8 @@ def test_macro_f1_of_the_clauses(cells):
 
 
 @pytest.mark.skipif(
-    not (course_data_dir() / "results" / "adapters_controls.json").exists(),
-    reason="no controls are stored: python benchmarks/make_adapters.py control",
+    not (RESULTS / "adapters_controls.json").exists(),
+    reason="no controls are stored: python -m studies.make_adapters control",
 )
 @pytest.mark.parametrize("name", ["sql", "voice", "clauses"])
 def test_the_same_training_with_one_thing_broken_fails(name, cells):

@@ -1,6 +1,5 @@
 """The recipe behind the shipped update, on a model small enough to fine-tune in a blink."""
 
-import full_update as recipe
 import numpy as np
 import pytest
 import torch
@@ -10,6 +9,7 @@ from safetensors.torch import load
 from labkit import load_update
 from labkit.errors import DataError
 from labkit.model_state import note
+from studies import full_update as recipe
 
 
 @pytest.fixture

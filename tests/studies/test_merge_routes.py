@@ -1,24 +1,21 @@
 """The stored studies of notebook 09: they hold what the notebook reads out of them, and their scripts still measure."""
 
 import json
-from pathlib import Path
 
-import merge_latency
-import merge_routes
 import pytest
 import torch
 from conftest import make_tiny_llama
 from torch import nn
 
 import labkit
+from benchmarks import merge_latency
 from labkit.lora.inject import lora_layers
-from labkit.storage.places import course_data_dir
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from studies import merge_routes
+from studies.results import RESULTS
 
 
 def study() -> dict:
-    return json.loads((course_data_dir() / "results" / "merge_routes.json").read_text())
+    return json.loads((RESULTS / "merge_routes.json").read_text())
 
 
 # ---- ways to bring an adapter and its base together
@@ -79,7 +76,7 @@ def test_the_models_that_are_timed_answer_alike(monkeypatch):
 
 
 def test_the_stored_times_are_of_models_that_answered_alike():
-    bench = json.loads((BENCHMARKS / "results" / "merge_latency.json").read_text())
+    bench = json.loads((RESULTS / "merge_latency.json").read_text())
     for kind in ("writing", "reading"):
         assert max(bench["largest difference of logits"][kind].values()) < 1e-3
         merged, apart = (bench["times the base"][kind][f"labkit, {how}"] for how in ("merged", "kept apart"))

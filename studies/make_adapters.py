@@ -1,21 +1,20 @@
 """The adapters the course ships: train each on its task, score each on every task, and write their cards.
 
-make adapters                                        # everything, about an hour on two cores
-python benchmarks/make_adapters.py train sql         # one stage, one task; score and control go on where they were
+    make adapters                                     # everything, about an hour on two cores
+    python -m studies.make_adapters train sql         # one stage, for one task
+    python -m studies.make_adapters score --minutes 9 # the stages score and control are studies: killed, they go on
 
 Stored: data/adapters/<task>/ (PEFT's two files, labkit.json and a README.md), data/results/adapters_table.json (each
 adapter and the base on each task) and data/results/adapters_controls.json (the same training with one thing broken).
 """
 
-import argparse
 import hashlib
 import json
-import random
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from provenance import provenance
 
 import labkit
 from labkit.lora.files import ABOUT_FILE, WEIGHTS_FILE, read_about
@@ -23,10 +22,10 @@ from labkit.storage.places import course_data_dir
 from labkit.storage.writing import write_atomically
 from labkit.tasks import TASKS
 from labkit.training.reports import StepReport
+from studies.runner import Study, follow, options
+from studies.tickets_controls import shuffled
 
 ADAPTERS = course_data_dir() / "adapters"
-TABLE = course_data_dir() / "results" / "adapters_table.json"
-CONTROLS = course_data_dir() / "results" / "adapters_controls.json"
 
 # Ranks and targets differ on purpose: notebook 10 puts all four into one batch
 RECIPES = {
@@ -49,16 +48,7 @@ RECIPES = {
 }
 ROWS = {"own": 256, "other": 128}  # of the test split: on an adapter's own task and for the base, and elsewhere
 CONTROL_ROWS = 64
-DTYPE = torch.bfloat16  # of the base; half the minutes of float32 on a CPU that has it. The adapter is in float32
-
-
-def shuffled(rows: list[dict]) -> list[dict]:
-    """The rows with their completions dealt out anew, so that nearly every prompt has another one's answer."""
-    completions = [row["completion"] for row in rows]
-    random.Random(0).shuffle(completions)
-    return [{**row, "completion": completion} for row, completion in zip(rows, completions)]
-
-
+DTYPE = "bfloat16"  # of the base; half the minutes of float32 on a CPU that has it. The adapter is in float32
 BROKEN = {
     "answers shuffled": (lambda training: training, shuffled),
     "learning rate ÷ 100": (lambda training: replace(training, learning_rate=training.learning_rate / 100), list),
@@ -69,21 +59,26 @@ CONTROLLED = ("sql", "voice", "clauses")  # tickets has controls of its own: tic
 def trained(name: str, training: labkit.TrainConfig, rows: list[dict]) -> tuple:
     """The base with the adapter of `name` trained on `rows`, its tokenizer, and the run."""
     task = labkit.load_task(name)
-    model, tokenizer = labkit.load_base(device="cpu", dtype=DTYPE)
+    model, tokenizer = labkit.load_base(device="cpu", dtype=getattr(torch, DTYPE))
     torch.manual_seed(training.seed)
     labkit.inject_lora(model, RECIPES[name][0])
     run = labkit.train(model, tokenizer, task, training, rows=rows, on_step=_report)
     return model, tokenizer, run
 
 
+def recipe_of(name: str) -> dict:
+    """:data:`RECIPES` as JSON."""
+    lora, training = RECIPES[name]
+    return {"lora": asdict(lora), "training": asdict(training)}
+
+
 def make(name: str) -> None:
     """Train the adapter of `name` and store it, without scores as yet."""
-    task, (lora, training) = labkit.load_task(name), RECIPES[name]
-    model, _, run = trained(name, training, list(task.rows("train")))
+    task = labkit.load_task(name)
+    model, _, run = trained(name, RECIPES[name][1], list(task.rows("train")))
     recipe = {
-        "lora": asdict(lora),
-        "training": asdict(training),
-        "dtype": name_of(DTYPE),
+        **recipe_of(name),
+        "dtype": DTYPE,
         "rows": len(task.rows("train")),
         "data": digest(task.files["train"]),
         "seconds": round(run.seconds),
@@ -97,73 +92,67 @@ def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
-def versions_of(adapter: str | None, name: str) -> dict:
-    """Which weights, None for the base's, and which test rows a score is of."""
-    weights = adapter and digest(ADAPTERS / adapter / WEIGHTS_FILE)
-    return {"weights": weights, "data": digest(labkit.load_task(name).files["test"])}
+# ---- the scores
 
 
-def rows_of(adapter: str | None, name: str) -> int:
-    """How many test rows of a task an adapter, or the base, is scored on."""
-    return ROWS["own" if adapter in (None, name) else "other"]
-
-
-def cell(adapter: str | None, name: str) -> dict:
-    """`adapter`, or the base when None, on the test rows of the task `name`."""
-    model, tokenizer = labkit.load_base(device="cpu", dtype=DTYPE)
-    if adapter:
-        labkit.load_adapter(model, ADAPTERS / adapter)
-    task = labkit.load_task(name)
-    evaluation = labkit.evaluate(model, tokenizer, task, limit=rows_of(adapter, name), batch_size=128)
+def cell_of(adapter: str | None, name: str) -> dict:
+    """The setting of a cell: an adapter, or the base when None, on a task; of which weights, on which test rows."""
     return {
         "adapter": adapter,
         "task": name,
-        "rows": len(evaluation.rows),
-        "metric": next(iter(evaluation.scores)),
-        "scores": {metric: asdict(score) for metric, score in evaluation.scores.items()},
-        "answers": evaluation.predictions[:8],
-        **versions_of(adapter, name),
+        "rows": ROWS["own" if adapter in (None, name) else "other"],
+        "weights": adapter and digest(ADAPTERS / adapter / WEIGHTS_FILE),
+        "data": digest(labkit.load_task(name).files["test"]),
     }
 
 
-def score_all(names: list[str]) -> None:
-    """Fill the table: of `names` each on its task first, then the base, then the others. What is there stays."""
-    order = [(name, name) for name in names] + [(None, name) for name in names]
-    order += [(adapter, name) for adapter in TASKS for name in TASKS if adapter != name]
-    cells = {(c["adapter"], c["task"]): c for c in _stored(TABLE).get("cells", [])}
-    for adapter, name in order:
-        if adapter and (adapter not in names or not (ADAPTERS / adapter / WEIGHTS_FILE).exists()):
-            continue
-        wanted = {**versions_of(adapter, name), "rows": rows_of(adapter, name)}
-        if wanted.items() <= cells.get((adapter, name), {}).items():
-            continue
-        found = cells[adapter, name] = cell(adapter, name)
-        print(adapter or "base", "on", name, found["metric"], found["scores"][found["metric"]], flush=True)
-        ordered = [cells[a, n] for a in (None, *TASKS) for n in TASKS if (a, n) in cells]
-        _store(TABLE, {"rows": ROWS, "dtype": name_of(DTYPE)}, cells=ordered)
+def score(cell: dict) -> dict:
+    model, tokenizer = labkit.load_base(device="cpu", dtype=getattr(torch, DTYPE))
+    if cell["adapter"]:
+        labkit.load_adapter(model, ADAPTERS / cell["adapter"])
+    task = labkit.load_task(cell["task"])
+    evaluation = labkit.evaluate(model, tokenizer, task, limit=cell["rows"], batch_size=128)
+    return {
+        "metric": next(iter(evaluation.scores)),
+        "scores": {metric: asdict(score) for metric, score in evaluation.scores.items()},
+        "answers": evaluation.predictions[:8],
+    }
 
 
-def control(names: list[str]) -> None:
-    """Train with one thing broken, and score on fewer rows: it has to fail clearly. What is there stays."""
-    runs = {(run["task"], run["name"]): run for run in _stored(CONTROLS).get("runs", [])}
-    for broken, name in ((broken, name) for broken in BROKEN for name in CONTROLLED if name in names):
-        (lora, training), (change, deal) = RECIPES[name], BROKEN[broken]
-        recipe, rows = {"lora": asdict(lora), "training": asdict(training)}, list(labkit.load_task(name).rows("train"))
-        if runs.get((name, broken), {}).get("recipe") == recipe:
-            continue
-        model, tokenizer, run = trained(name, change(training), deal(rows))
-        scores = labkit.evaluate(model, tokenizer, labkit.load_task(name), limit=CONTROL_ROWS).scores
-        runs[name, broken] = {
-            "task": name,
-            "name": broken,
-            "recipe": recipe,
-            "rows": CONTROL_ROWS,
-            "final_loss": run.losses[-1],
-            "scores": {metric: asdict(score) for metric, score in scores.items()},
-        }
-        print(name, broken, next(iter(scores.values())), flush=True)
-        ordered = [runs[n, b] for n in CONTROLLED for b in BROKEN if (n, b) in runs]
-        _store(CONTROLS, {"rows": CONTROL_ROWS, "dtype": name_of(DTYPE)}, runs=ordered)
+def table() -> Study:
+    """Every adapter on every task. An adapter that was trained again is scored again."""
+    return Study(
+        "adapters_table",
+        {"rows": ROWS, "dtype": DTYPE},
+        [cell_of(adapter, name) for adapter in (None, *TASKS) for name in TASKS],
+        score,
+        tidy=lambda runs: {"cells": runs},
+    )
+
+
+# ---- the controls
+
+
+def control(setting: dict) -> dict:
+    name, (change, deal) = setting["task"], BROKEN[setting["name"]]
+    task = labkit.load_task(name)
+    model, tokenizer, run = trained(name, change(RECIPES[name][1]), deal(list(task.rows("train"))))
+    scores = labkit.evaluate(model, tokenizer, task, limit=setting["rows"]).scores
+    return {"final_loss": run.losses[-1], "scores": {metric: asdict(score) for metric, score in scores.items()}}
+
+
+def controls() -> Study:
+    """The same training with one thing broken, scored on fewer rows: it has to fail clearly."""
+    return Study(
+        "adapters_controls",
+        {"rows": CONTROL_ROWS, "dtype": DTYPE},
+        [
+            {"task": name, "name": broken, "recipe": recipe_of(name), "rows": CONTROL_ROWS}
+            for name in CONTROLLED
+            for broken in BROKEN
+        ],
+        control,
+    )
 
 
 # ---- labkit.json and the model card
@@ -180,7 +169,7 @@ USES = {
 
 def cards(names: list[str]) -> None:
     """Put the table's scores into each adapter's labkit.json, and write its README.md from them."""
-    cells = {(c["adapter"], c["task"]): c for c in _stored(TABLE)["cells"]}
+    cells = {(cell["adapter"], cell["task"]): cell for cell in table().result()["cells"]}
     for name in names:
         own, base = cells[name, name], cells[None, name]
         about = read_about(ADAPTERS / name)
@@ -188,7 +177,7 @@ def cards(names: list[str]) -> None:
             "scores": own["scores"],
             "base_scores": base["scores"],
             "test_rows": own["rows"],
-            "scored_in": name_of(DTYPE),
+            "scored_in": DTYPE,
         }
         write_atomically(ADAPTERS / name / ABOUT_FILE, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
         write_atomically(ADAPTERS / name / "README.md", card(name, about))
@@ -223,12 +212,7 @@ def as_percent(score: dict) -> str:
     return f"{100 * score['mean']:.1f} % [{100 * score['low']:.1f}, {100 * score['high']:.1f}]"
 
 
-# ---- storing
-
-
-def name_of(dtype: torch.dtype) -> str:
-    """``bfloat16`` for ``torch.bfloat16``."""
-    return str(dtype).removeprefix("torch.")
+# ---- the stages
 
 
 def _report(step: StepReport) -> None:
@@ -236,32 +220,22 @@ def _report(step: StepReport) -> None:
         print(f"step {step.step} of {step.steps}, loss {step.loss:.3f}, {step.seconds:.0f} s", flush=True)
 
 
-def _stored(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _store(path: Path, recipe: dict, **content) -> None:
-    about = {
-        "recipe": recipe,
-        **provenance("transformers"),
-    }
-    write_atomically(path, json.dumps({**about, **content}, indent=1, ensure_ascii=False) + "\n")
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(description=__doc__.splitlines()[0])
     parser.add_argument("stage", nargs="?", choices=("all", "train", "score", "control", "cards"), default="all")
-    parser.add_argument("task", nargs="*", help="all four when none is named")
-    options = parser.parse_args()
-    names = [name for name in TASKS if not options.task or name in options.task]
-    if options.stage in ("all", "train"):
+    parser.add_argument("task", nargs="*", help="to train, or to write the card of; all four when none is named")
+    chosen = parser.parse_args()
+    names = [name for name in TASKS if not chosen.task or name in chosen.task]
+    if chosen.stage in ("all", "train") and not chosen.list:
         for name in names:
             make(name)
-    if options.stage in ("all", "score"):
-        score_all(names)
-    if options.stage in ("all", "control"):
-        control(names)
-    if options.stage in ("all", "cards"):
+    if chosen.stage in ("all", "score"):
+        follow(table(), chosen)
+    if chosen.stage in ("all", "control"):
+        follow(controls(), chosen)
+    if chosen.stage in ("all", "cards") and not chosen.list:
+        if table().missing():
+            sys.exit("the cards have to wait for the whole table: python -m studies.make_adapters score")
         cards(names)
 
 

@@ -1,18 +1,13 @@
 """QLoRA on the shape of an 8B Llama with random weights, on a GPU: memory and speed of a training step.
 
-    python benchmarks/qlora_8b.py            # a few minutes on one GPU with 16 GB or more
+    python -m studies.qlora_8b            # a few minutes on one GPU with 16 GB or more
 
 Neither depends on what the weights are, so no model is fetched. The blocks are made and quantized one after the other.
-The result, with date and card, goes to benchmarks/results/qlora_8b.json, which notebook 08 shows; without a GPU the
-script says so and stores nothing.
+Stored for notebook 08; without a GPU the script says so and stores nothing.
 """
 
-import json
 import statistics
 import time
-from datetime import date
-from importlib.metadata import version
-from pathlib import Path
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -20,8 +15,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 import labkit
 from labkit.step.batch import IGNORED, Batch
 from labkit.step.loss import CompletionLoss
-from labkit.storage.writing import write_atomically
 from labkit.training.optimizers import make_optimizer
+from studies.runner import Study, StudyError, main
 
 SHAPE = {  # of Llama 3.1 8B
     "hidden_size": 4096,
@@ -34,7 +29,7 @@ SHAPE = {  # of Llama 3.1 8B
 }
 STEP = {"rows": 4, "tokens": 512, "labelled": 128}  # labelled: of each row, at its end
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear"}
-RESULT = Path(__file__).parent / "results" / "qlora_8b.json"
+OPTIMIZER = "paged_adamw8bit"
 
 
 def quantized_shape(shape: dict, device: torch.device) -> LlamaForCausalLM:
@@ -84,23 +79,21 @@ def measure(shape: dict, step: dict, device: torch.device, optimizer: str, steps
     }
 
 
-def main() -> None:
+def run(setting: dict) -> dict:
     if not torch.cuda.is_available():
-        print("This needs a CUDA GPU, and this machine has none. Nothing was measured.")
-        return
-    device = torch.device("cuda")
-    record = {
-        "card": torch.cuda.get_device_name(),
-        "date": date.today().isoformat(),
-        "versions": {name: version(name) for name in ("torch", "transformers", "bitsandbytes", "labkit")},
-        "recipe": {"shape": SHAPE, "step": STEP, "lora": LORA, "optimizer": "paged_adamw8bit", "checkpointing": True},
-        **measure(SHAPE, STEP, device, "paged_adamw8bit"),
-        "peak_bytes": torch.cuda.max_memory_allocated(),
-    }
-    print(json.dumps(record, indent=1))
-    RESULT.parent.mkdir(exist_ok=True)
-    write_atomically(RESULT, json.dumps(record, indent=1) + "\n")
+        raise StudyError("This needs a CUDA GPU, and this machine has none. Nothing was measured.")
+    measured = measure(SHAPE, STEP, torch.device("cuda"), OPTIMIZER)
+    return {"card": torch.cuda.get_device_name(), **measured, "peak_bytes": torch.cuda.max_memory_allocated()}
 
+
+STUDY = Study(
+    "qlora_8b",
+    {"shape": SHAPE, "step": STEP, "lora": LORA, "optimizer": OPTIMIZER, "checkpointing": True},
+    [{}],
+    run,
+    packages=("transformers", "bitsandbytes"),
+    tidy=lambda runs: runs[0],
+)
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, __doc__)

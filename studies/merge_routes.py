@@ -1,18 +1,14 @@
 """What merging costs: in float32, in bfloat16, and three ways into a base of four bits. Stored for notebook 09.
 
-    python benchmarks/merge_routes.py               # what is not stored yet: ten minutes on two cores
-    python benchmarks/merge_routes.py --minutes 3   # after three minutes nothing new is begun
+    python -m studies.merge_routes        # ten minutes on two cores
 
 Two adapters are trained with the recipe of notebook 04, one on the float32 base and one on the base in four bits
 (QLoRA). Each is then put to use in several ways, and each way is compared with the adapter kept apart on the base it
-was trained on: error of the weights, error of the logits, loss and score on the test rows of `tickets`. Every part is
-stored as soon as it ends, with every wrong answer; the adapters wait in build/merge_routes.
+was trained on: error of the weights, error of the logits, loss and score on the test rows of `tickets`. Every
+wrong answer is stored. The adapters wait in build/merge_routes; where they aren't, they are trained again.
 """
 
-import argparse
-import json
 import math
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
@@ -21,25 +17,23 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from provenance import provenance
 from torch import Tensor, nn
 
 import labkit
 from labkit.linear import PackedLinear, dense_weight
+from labkit.lora.files import read_about
 from labkit.lora.inject import lora_layers
 from labkit.step.batch import collate
 from labkit.step.loss import label_logits
-from labkit.storage.places import course_data_dir
-from labkit.storage.writing import write_atomically
+from studies.runner import Study, main
 
 LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
 TRAIN = {"steps": 50, "batch_size": 4, "learning_rate": 2e-3, "seed": 0}
 FOUR_BITS = {"quantize": "nf4", "double": True}
-RECIPE = {"task": "tickets", "lora": LORA, "train": TRAIN, "four bits": FOUR_BITS}
+ROWS = {"answered": 128, "loss": 64}  # of the test split
+RECIPE = {"task": "tickets", "lora": LORA, "train": TRAIN, "four bits": FOUR_BITS, "rows": ROWS}
 BASES = {"float32": {}, "four bits": FOUR_BITS}  # what an adapter is trained on
 ADAPTERS = Path(__file__).parents[1] / "build" / "merge_routes"
-RESULT = course_data_dir() / "results" / "merge_routes.json"
-ROWS, LOSS_ROWS = 128, 64  # test rows that are answered; and those whose loss is taken
 
 
 def adapted(trained_on: str, **base) -> tuple[nn.Module, object]:
@@ -72,7 +66,9 @@ WAYS: dict[tuple[str, str], tuple[dict, Callable[[nn.Module], nn.Module]]] = {
 
 
 def train_adapter(trained_on: str) -> None:
-    """Train on one of BASES, and save."""
+    """Train on one of BASES, and save; unless this recipe's adapter is there already."""
+    if (ADAPTERS / trained_on).exists() and read_about(ADAPTERS / trained_on).get("recipe") == RECIPE:
+        return
     task = labkit.load_task(RECIPE["task"])
     model, tokenizer = labkit.load_base(device="cpu", **BASES[trained_on])
     torch.manual_seed(TRAIN["seed"])
@@ -104,8 +100,8 @@ def relative(found: dict[str, Tensor], expected: dict[str, Tensor], against: dic
 def label_scores(model: nn.Module, tokenizer, task) -> tuple[Tensor, float]:
     """Logits where a token of the answer is predicted, shape (tokens, vocabulary), and the mean loss a token."""
     logits, targets = [], []
-    rows = task.rows("test").select(range(LOSS_ROWS))
-    for start in range(0, LOSS_ROWS, 8):
+    rows = task.rows("test").select(range(ROWS["loss"]))
+    for start in range(0, ROWS["loss"], 8):
         examples = [labkit.encode(tokenizer, row, task.system) for row in rows.select(range(start, start + 8))]
         batch = collate(examples, tokenizer.pad_token_id)
         logits.append(label_logits(model, batch.input_ids, batch.positions).float())
@@ -128,8 +124,10 @@ def kept_apart(trained_on: str) -> tuple[dict[str, Tensor], dict[str, Tensor], T
     return whole_weights(model, list(deltas)), deltas, logits
 
 
-def measure(trained_on: str, way: str) -> dict:
+def run(setting: dict) -> dict:
     """What is stored about one of WAYS."""
+    trained_on, way = setting["trained on"], setting["way"]
+    train_adapter(trained_on)
     task = labkit.load_task(RECIPE["task"])
     expected, deltas, logits = kept_apart(trained_on)
     base, make = WAYS[trained_on, way]
@@ -141,10 +139,8 @@ def measure(trained_on: str, way: str) -> dict:
     if any(isinstance(module, PackedLinear) for module in model.modules()):
         # the same numbers in float32: unpacked once and for all, instead of for every token written
         labkit.merge_into_dense(model)
-    evaluation = labkit.evaluate(model, tokenizer, task, limit=ROWS)
+    evaluation = labkit.evaluate(model, tokenizer, task, limit=ROWS["answered"])
     return {
-        "trained on": trained_on,
-        "way": way,
         "bytes": size,
         "weight error": relative(found, expected, expected),
         "weight error against the update": relative(found, expected, deltas),
@@ -161,33 +157,13 @@ def measure(trained_on: str, way: str) -> dict:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing new after so many minutes")
-    end = time.perf_counter() + 60 * parser.parse_args().minutes
-    content = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    if content.get("recipe") != RECIPE:
-        content = {
-            "recipe": RECIPE,
-            **provenance("transformers"),
-            "ways": [],
-        }
-    there = {(record["trained on"], record["way"]) for record in content["ways"]}
-    missing = [way for way in WAYS if way not in there]
-    for trained_on in {trained_on: None for trained_on, _ in missing}:
-        if not (ADAPTERS / trained_on).exists() and time.perf_counter() < end:
-            train_adapter(trained_on)
-            print("trained on", trained_on, flush=True)
-    for way in missing:
-        if time.perf_counter() > end or not (ADAPTERS / way[0]).exists():
-            break
-        began, record = time.perf_counter(), measure(*way)
-        content["ways"].append(record)
-        write_atomically(RESULT, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-        shown = {key: value for key, value in record.items() if key not in ("wrong", "scores")}
-        shown |= {name: str(labkit.evaluation.scoring.Score(**score)) for name, score in record["scores"].items()}
-        print(f"{time.perf_counter() - began:.0f} s:", shown, flush=True)
-
+STUDY = Study(
+    "merge_routes",
+    RECIPE,
+    [{"trained on": trained_on, "way": way} for trained_on, way in WAYS],
+    run,
+    tidy=lambda runs: {"ways": runs},
+)
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, __doc__)

@@ -1,12 +1,14 @@
 """What full fine-tuning changes: the update of every matrix of the base, looked at by its singular values.
 
-    python benchmarks/full_update.py        # about ten minutes on two cores
+    python -m studies.full_update        # about ten minutes on two cores
 
 Fine-tunes the whole base on `tickets`, then writes, for notebook 01,
 
 - ``data/updates/tickets_full.safetensors``: W_after - W_before of three matrices (SHIPPED, chosen before the run);
 - ``data/results/full_update.json``: the spectrum of all 210, so that anybody can see whether those three are
   special; and what is left of the task when every update is cut to its first r directions.
+
+All of it is one run, of one fine-tuned model: killed, it starts from the beginning.
 """
 
 import json
@@ -14,21 +16,31 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 import torch
-from provenance import provenance
 from safetensors.torch import save
 from torch import Tensor, nn
 
 import labkit
-from labkit.step.batch import collate, encode
-from labkit.step.loss import CompletionLoss
 from labkit.storage.places import course_data_dir
 from labkit.storage.writing import write_atomically
+from studies.full_vs_lora import validation_loss
+from studies.results import provenance
+from studies.runner import Study, main
 
-SEED = 0
-TRAINING = labkit.TrainConfig(steps=40, batch_size=4, learning_rate=5e-5)
+TRAINING = {
+    "steps": 40,
+    "batch_size": 4,
+    "learning_rate": 5e-5,
+    "warmup_share": 0.1,
+    "weight_decay": 0.0,
+    "max_grad_norm": 1.0,
+    "gradient_accumulation": 1,
+    "seed": 0,
+    "checkpoint_every": None,
+}
+RECIPE = {"task": "tickets", "method": "full", "seed": 0, "training": TRAINING}
 SHIPPED = [f"model.layers.14.{name}" for name in ("self_attn.q_proj", "self_attn.k_proj", "mlp.down_proj")]
 SHIPPED_DTYPE = torch.bfloat16
-RANKS = (1, 2, 4, 8, 16, 32)
+RANKS = [1, 2, 4, 8, 16, 32]
 TEST_ROWS = 128
 
 
@@ -36,9 +48,9 @@ def fine_tune() -> tuple[nn.Module, object, dict[str, Tensor], list[float]]:
     """The fine-tuned model, its tokenizer, all its parameters as they were before, and the loss of each step."""
     model, tokenizer = labkit.load_base(device="cpu")
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    torch.manual_seed(SEED)
+    torch.manual_seed(RECIPE["seed"])
     model.requires_grad_(True)
-    result = labkit.train(model, tokenizer, labkit.load_task("tickets"), TRAINING)
+    result = labkit.train(model, tokenizer, labkit.load_task("tickets"), labkit.TrainConfig(**TRAINING))
     model.requires_grad_(False)
     return model, tokenizer, before, result.losses
 
@@ -49,21 +61,10 @@ def matrices(model: nn.Module) -> dict[str, Tensor]:
     return {name: weight for name, weight in found.items() if name.startswith("model.layers.")}
 
 
-def about() -> dict:
-    """Where and with what this was run."""
-    return {
-        **provenance("transformers"),
-    }
-
-
-def recipe() -> dict:
-    return {"task": "tickets", "method": "full", "seed": SEED, "training": asdict(TRAINING)}
-
-
 def shipped_file(model: nn.Module, updates: dict[str, Tensor]) -> bytes:
     """The updates of the SHIPPED matrices as a safetensors file that says where they come from."""
-    metadata = {"recipe": json.dumps(recipe()), "base_fingerprint": model.labkit.fingerprint}
-    metadata |= {"about": json.dumps(about()), "made_by": "python benchmarks/full_update.py"}
+    metadata = {"recipe": json.dumps(RECIPE), "base_fingerprint": model.labkit.fingerprint}
+    metadata |= {"about": json.dumps(provenance("transformers")), "made_by": "python -m studies.full_update"}
     return save({name: updates[name].to(SHIPPED_DTYPE) for name in SHIPPED}, metadata=metadata)
 
 
@@ -88,14 +89,9 @@ def spectrum(name: str, weight: Tensor, update: Tensor) -> dict:
 @torch.no_grad()
 def what_is_left(model: nn.Module, tokenizer) -> dict:
     """Loss on the validation rows (nats a token) and exact match on the test rows, of the model as it is."""
-    task, loss = labkit.load_task("tickets"), CompletionLoss(model)
-    examples = [encode(tokenizer, row, task.system) for row in task.rows("validation")]
-    parts = [loss(collate(examples[i : i + 16], tokenizer.pad_token_id)) for i in range(0, len(examples), 16)]
+    task = labkit.load_task("tickets")
     scores = labkit.evaluate(model, tokenizer, task, limit=TEST_ROWS).scores
-    return {
-        "validation_loss": (sum(part[0] for part in parts) / sum(part[1] for part in parts)).item(),
-        "exact": asdict(scores["exact"]),
-    }
+    return {"validation_loss": validation_loss(model, tokenizer, task), "exact": asdict(scores["exact"])}
 
 
 @torch.no_grad()
@@ -125,26 +121,27 @@ def cut_study(model: nn.Module, before: dict[str, Tensor], measure: Callable[[],
     yield {"kept": "the update of all matrices", **put(lambda name: pieces(name, slice(None)))}
     for rank in RANKS:
         yield {"kept": f"first {rank}", "rank": rank, **put(lambda name, r=rank: pieces(name, slice(r)))}
-    draw = torch.Generator().manual_seed(SEED)
+    draw = torch.Generator().manual_seed(RECIPE["seed"])
     drawn = {name: torch.randperm(len(S), generator=draw)[:8] for name, (_, S, _) in svd.items()}
     yield {"kept": "8 at random", **put(lambda name: pieces(name, drawn[name]))}
     yield {"kept": "all but the first 8", **put(lambda name: pieces(name, slice(8, None)))}
     yield {"kept": "none: the base", **put(lambda name: torch.zeros(()))}
 
 
-def main() -> None:
+def run(setting: dict) -> dict:
+    """The study; it writes the shipped updates, too."""
     model, tokenizer, before, losses = fine_tune()
     updates = {name: (weight - before[f"{name}.weight"]).detach() for name, weight in matrices(model).items()}
     write_atomically(course_data_dir() / "updates" / "tickets_full.safetensors", shipped_file(model, updates))
-    spectra = [spectrum(name, before[f"{name}.weight"], update) for name, update in updates.items()]
-    cuts = []
-    for cut in cut_study(model, before, lambda: what_is_left(model, tokenizer)):
-        cuts.append(cut)
-        print(cut, flush=True)
-    content = {"recipe": recipe(), **about(), "base_fingerprint": model.labkit.fingerprint, "test_rows": TEST_ROWS}
-    content |= {"losses": losses, "spectra": spectra, "cuts": cuts}
-    write_atomically(course_data_dir() / "results" / "full_update.json", json.dumps(content, indent=1) + "\n")
+    return {
+        "base_fingerprint": model.labkit.fingerprint,
+        "losses": losses,
+        "spectra": [spectrum(name, before[f"{name}.weight"], update) for name, update in updates.items()],
+        "cuts": list(cut_study(model, before, lambda: what_is_left(model, tokenizer))),
+    }
 
+
+STUDY = Study("full_update", RECIPE, [{"test_rows": TEST_ROWS, "ranks": RANKS}], run, tidy=lambda runs: runs[0])
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, __doc__)

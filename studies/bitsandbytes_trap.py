@@ -1,28 +1,25 @@
 """What an evaluation does to bitsandbytes' own 4-bit layers on a CPU with AVX512-BF16. Stored for notebook 08.
 
-    python benchmarks/bitsandbytes_trap.py            # under a minute
+    python -m studies.bitsandbytes_trap            # under a minute
 
 Measured on the real base, with bitsandbytes as it comes and guarded (:mod:`labkit.quant.guarded`), before and after
 one forward pass in eval mode without gradients: the gradient that reaches the embeddings, and how far PEFT's
 `merge_and_unload` is from the weights it should give. On other CPUs it says so, and stores nothing.
 """
 
-import json
 import platform
 import warnings
 
 import peft
 import torch
-from provenance import provenance
 from torch import nn
 
 import labkit
 from labkit.linear import dense_weight
 from labkit.quant.guarded import bnb
-from labkit.storage.places import course_data_dir
-from labkit.storage.writing import write_atomically
+from studies.runner import Study, StudyError, main
 
-SENTENCE = "My parcel arrived on Tuesday, but the blue lamp inside was broken."
+RECIPE = {"sentence": "My parcel arrived on Tuesday, but the blue lamp inside was broken.", "CPU with": "AVX512-BF16"}
 
 
 def as_it_comes(model: nn.Module) -> nn.Module:
@@ -62,42 +59,38 @@ def merge_error(model: nn.Module, weights: dict[str, torch.Tensor]) -> float:
     return (off / total) ** 0.5
 
 
-def measure(guarded: bool, evaluated: bool) -> dict:
+def run(setting: dict) -> dict:
+    if not (platform.machine() in ("x86_64", "AMD64") and bnb.functional.has_avx512bf16()):
+        raise StudyError(
+            "This CPU has no AVX512-BF16, so bitsandbytes repacks nothing here, and there's nothing to record."
+        )
     model, tokenizer = labkit.load_base(device="cpu", quantize="nf4", double=True, backend="bitsandbytes")
     weights = {name: dense_weight(m) for name, m in model.named_modules() if isinstance(m, bnb.nn.Linear4bit)}
-    if not guarded:
+    if setting["bitsandbytes"] == "as it comes":
         as_it_comes(model)
-    ids = tokenizer(SENTENCE, return_tensors="pt").input_ids
+    ids = tokenizer(RECIPE["sentence"], return_tensors="pt").input_ids
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        if evaluated:
+        if setting["evaluated before"]:
             with torch.no_grad():
                 model.eval()(ids)
         gradient = embedding_gradient(model, ids)
         merged = merge_error(model, weights)
     told = sorted({str(warning.message).strip().split("\n")[0] for warning in caught})
-    return {
-        "bitsandbytes": "guarded" if guarded else "as it comes",
-        "evaluated before": evaluated,
-        "embedding_gradient_norm": gradient.norm().item(),
-        "merge_error": merged,
-        "warnings": told,
-    }
+    return {"embedding_gradient_norm": gradient.norm().item(), "merge_error": merged, "warnings": told}
 
 
-def main() -> None:
-    if not (platform.machine() in ("x86_64", "AMD64") and bnb.functional.has_avx512bf16()):
-        print("This CPU has no AVX512-BF16, so bitsandbytes repacks nothing here, and there is nothing to record.")
-        return
-    record = {
-        **provenance("peft", "bitsandbytes"),
-        "machine": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, AVX512-BF16",
-        "sentence": SENTENCE,
-        "runs": [measure(guarded, evaluated) for guarded in (False, True) for evaluated in (False, True)],
-    }
-    print(json.dumps(record, indent=1))
-    write_atomically(course_data_dir() / "results" / "bitsandbytes_trap.json", json.dumps(record, indent=1) + "\n")
-
+STUDY = Study(
+    "bitsandbytes_trap",
+    RECIPE,
+    [
+        {"bitsandbytes": layers, "evaluated before": evaluated}
+        for layers in ("as it comes", "guarded")
+        for evaluated in (False, True)
+    ],
+    run,
+    packages=("peft", "bitsandbytes"),
+)
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, __doc__)

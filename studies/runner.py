@@ -1,0 +1,171 @@
+"""Runs a study, however often it's interrupted: a grid of settings, one line per finished run, a tidy result.
+
+Each finished run is appended at once to ``data/results/lines/<name>.jsonl``, with recipe, date, machine and versions.
+Kill the study at any moment and start it again: it runs what is missing. When the grid is complete, the lines become
+``data/results/<name>.json``, in the grid's order, whatever the order in which the runs finished.
+
+A line counts once its newline is written; what a kill left behind the last newline is ignored, and cut off before the
+next line is written. Lines of settings that have left the grid stay and are ignored; lines of another recipe are
+refused. Only one process may run a study at a time.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from studies.processes import Died, in_a_process
+from studies.results import RESULTS, provenance, write_result
+
+
+class StudyError(RuntimeError):
+    """A study that can't go on; the message is one sentence for the person who started it."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A grid of settings and what to measure for each.
+
+    Attributes:
+        name: of its files.
+        recipe: what all runs share and their results depend on, as JSON.
+        grid: one dict per run, as JSON, in the order of the result.
+        run: from a setting to its result, as JSON.
+        packages: whose versions count, besides those of torch and labkit.
+        tidy: from the runs, each a setting and its result in one dict, to what the result says of them.
+        apart: each run is a process of its own, with a memory of its own; `run` must then be a module's function.
+        folder: where the result is written, and the lines in ``lines/``.
+    """
+
+    name: str
+    recipe: dict
+    grid: list[dict]
+    run: Callable[[dict], dict]
+    packages: tuple[str, ...] = ("transformers",)
+    tidy: Callable[[list[dict]], dict] = lambda runs: {"runs": runs}
+    apart: bool = False
+    folder: Path = RESULTS
+
+    @property
+    def lines(self) -> Path:
+        """The file of finished runs."""
+        return self.folder / "lines" / f"{self.name}.jsonl"
+
+    def finished(self) -> dict[str, dict]:
+        """The stored line of each setting, by :func:`_key`; of two for the same setting, the first.
+
+        Raises:
+            StudyError: a line is damaged, or comes from another recipe.
+        """
+        *lines, _torn = self.lines.read_bytes().split(b"\n") if self.lines.exists() else [b""]
+        found = {}
+        for place, line in ((f"{self.lines}:{number}", line) for number, line in enumerate(lines, 1)):
+            try:
+                stored = json.loads(line)
+                setting, recipe = _key(stored["setting"]), _key(stored["recipe"])
+            except (ValueError, KeyError, TypeError):
+                raise StudyError(f"{place} is damaged: remove the line, and its run is made again") from None
+            if recipe != _key(self.recipe):
+                raise StudyError(f"{place} has another recipe: restore that, or move the file away to begin again")
+            found.setdefault(setting, stored)
+        return found
+
+    def missing(self) -> list[dict]:
+        """The settings that are still to be run."""
+        finished = self.finished()
+        return [setting for setting in self.grid if _key(setting) not in finished]
+
+    def complete(self, runs: float = math.inf, minutes: float = math.inf) -> list[dict]:
+        """Run what is missing, at most `runs` and beginning nothing new after `minutes`; return what is missing then.
+
+        As soon as nothing is, the result is written.
+
+        Raises:
+            StudyError: as for :meth:`finished`; or a run in a process of its own died.
+        """
+        end = time.monotonic() + 60 * minutes
+        for number, setting in enumerate(self.missing()):
+            if number >= runs or time.monotonic() >= end:
+                break
+            began = time.monotonic()
+            result = self._run(setting)
+            self._append(setting, result, round(time.monotonic() - began, 1))
+        missing = self.missing()
+        if not missing:
+            write_result(self.name, self.result(), self.folder)
+        return missing
+
+    def result(self) -> dict:
+        """What is written of a complete grid. It names all dates, machines and versions that its lines have."""
+        finished = self.finished()
+        lines = [finished[_key(setting)] for setting in self.grid]
+        seconds = [line["seconds"] for line in lines]
+        packages = dict.fromkeys(name for line in lines for name in line["versions"])
+        return {
+            "recipe": self.recipe,
+            "date": _joined(line["date"] for line in lines),
+            "machine": _joined(line["machine"] for line in lines),
+            "versions": {name: _joined(line["versions"].get(name) for line in lines) for name in packages},
+            "seconds": None if None in seconds else round(sum(seconds), 1),  # None: a line older than this runner
+            **self.tidy([line["setting"] | line["result"] for line in lines]),
+        }
+
+    def _run(self, setting: dict) -> dict:
+        try:
+            return in_a_process(self.run, setting) if self.apart else self.run(setting)
+        except Died as death:
+            raise StudyError(f"the run {setting} died with exit code {death}: start again to go on from it") from None
+
+    def _append(self, setting: dict, result: dict, seconds: float) -> None:
+        stored = {"setting": setting, "seconds": seconds, **provenance(*self.packages), "recipe": self.recipe}
+        line = json.dumps(stored | {"result": result}).encode() + b"\n"
+        self.lines.parent.mkdir(parents=True, exist_ok=True)
+        self.lines.touch()
+        with open(self.lines, "r+b") as file:
+            file.truncate(file.seek(file.read().rfind(b"\n") + 1))
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        shown = {name: value for name, value in result.items() if not isinstance(value, (dict, list))}
+        print(f"{seconds:.0f} s: {setting} → {shown}", flush=True)
+
+
+def _key(part: dict) -> str:
+    return json.dumps(part, sort_keys=True)
+
+
+def _joined(names: Iterable[str | None]) -> str:
+    return " and ".join(sorted(set(names) - {None}))
+
+
+# ---- the command line
+
+
+def options(**more) -> argparse.ArgumentParser:
+    """A parser of what every study understands; `more` goes to argparse."""
+    parser = argparse.ArgumentParser(**more)
+    parser.add_argument("--runs", type=int, default=math.inf, metavar="N", help="at most N more runs")
+    parser.add_argument("--minutes", type=float, default=math.inf, metavar="M", help="nothing new after M minutes")
+    parser.add_argument("--list", action="store_true", help="only list what is missing")
+    return parser
+
+
+def follow(study: Study, chosen: argparse.Namespace) -> None:
+    """Do with `study` what the command line says, and say what is missing after that."""
+    try:
+        missing = study.missing() if chosen.list else study.complete(chosen.runs, chosen.minutes)
+    except StudyError as error:
+        sys.exit(str(error))
+    for setting in missing:
+        print("missing:", json.dumps(setting, ensure_ascii=False))
+    print(f"{study.name}: {len(study.grid) - len(missing)} of {len(study.grid)} runs are stored")
+
+
+def main(study: Study, description: str) -> None:
+    """The whole of a study's script; the first line of its docstring describes it."""
+    follow(study, options(description=description.splitlines()[0]).parse_args())

@@ -21,7 +21,8 @@ def quantize_blockwise(tensor: Tensor, codebook: Tensor, block_size: int) -> tup
 
     Args:
         tensor: float32, bfloat16 or float16, any shape, n numbers.
-        codebook: float32, at most 256 ascending numbers in [−1, 1], on the tensor's device.
+        codebook: float32, at most 256 ascending numbers in [−1, 1]; on the tensor's device, or, up to 16 of them, on
+            the CPU.
         block_size: numbers to a block.
 
     Returns:

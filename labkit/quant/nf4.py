@@ -57,7 +57,7 @@ def quantize_nf4(tensor: Tensor, block_size: int = 64, double: bool = False) -> 
 
     Source: Dettmers et al., QLoRA, arXiv 2305.14314, section 3.
     """
-    codes, absmax = quantize_blockwise(tensor, nf4_codebook(tensor.device), block_size)
+    codes, absmax = quantize_blockwise(tensor, nf4_codebook(), block_size)
     scales = double_quantize(absmax) if double else absmax
     return NF4Tensor(_pack(codes), scales, tensor.shape, tensor.dtype, block_size)
 

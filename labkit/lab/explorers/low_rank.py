@@ -63,6 +63,7 @@ def take_apart(matrix: Tensor) -> Pieces:
     Raises:
         ConfigError: it is no matrix, has values that are not finite, or is zero.
     """
+    matrix = matrix.cpu()  # where it is drawn
     U, S, Vh = truncated_svd(matrix, max(1, min(matrix.shape, default=1)))
     squares = S.double().square()
     if not squares.sum() > 0:

@@ -113,7 +113,7 @@ def take_sample(matrix: Tensor, outliers: float = 0.0) -> Sample:
         ConfigError: it cannot be quantized (see :func:`labkit.quantize_nf4`), or is zero; a share outside 0 to 1.
     """
     refuse_unquantizable(matrix, 1, "the matrix")
-    numbers = matrix.detach().reshape(-1)[:SAMPLE].float().clone()
+    numbers = matrix.detach().reshape(-1)[:SAMPLE].cpu().float().clone()  # on the CPU, where it is drawn
     if not 0 <= outliers <= 1:
         raise ConfigError(f"the share of outliers is between 0 and 1, got {outliers}")
     if not numbers.any():

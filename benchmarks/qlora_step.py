@@ -25,7 +25,7 @@ from benchmarks.side_by_side import in_turn, ratio, store, where_the_time_goes
 from labkit.linear import dense_weight
 from labkit.step.batch import Batch, collate, encode
 from labkit.step.loss import CompletionLoss
-from labkit.step.prefix import shared_tokens
+from labkit.step.shared_prefix import shared_tokens
 from labkit.training.schedule import learning_rate_at, rows_at
 
 CONFIG = labkit.TrainConfig(steps=12, batch_size=8, learning_rate=2e-3)

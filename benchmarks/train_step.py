@@ -28,7 +28,7 @@ import labkit
 from benchmarks.side_by_side import Halting, in_turn, ratio, store, where_the_time_goes
 from labkit.step.batch import IGNORED, Batch, Example, collate, encode
 from labkit.step.loss import CompletionLoss
-from labkit.step.prefix import pack, shared_tokens
+from labkit.step.shared_prefix import pack, shared_tokens
 from labkit.training.schedule import learning_rate_at, rows_at
 
 ROUNDS = 12

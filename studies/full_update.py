@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 import labkit
-from labkit.storage.places import course_data_dir
+from labkit.storage.paths import course_data_dir
 from labkit.storage.writing import write_atomically
 from studies.full_vs_lora import validation_loss
 from studies.results import provenance

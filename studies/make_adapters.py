@@ -18,7 +18,7 @@ import torch
 
 import labkit
 from labkit.lora.files import ABOUT_FILE, WEIGHTS_FILE, read_about
-from labkit.storage.places import course_data_dir
+from labkit.storage.paths import course_data_dir
 from labkit.storage.writing import write_atomically
 from labkit.tasks import TASKS
 from labkit.training.reports import StepReport

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from labkit.storage.places import course_data_dir
+from labkit.storage.paths import course_data_dir
 from labkit.storage.writing import write_atomically
 
 RESULTS = course_data_dir() / "results"

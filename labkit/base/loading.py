@@ -11,10 +11,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import cached_file
 
 from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, fetch_base, verify_base, wheel_base
-from labkit.base.identity import fingerprint, read_model_json
+from labkit.base.fingerprinting import fingerprint, read_model_json
 from labkit.base.quiet import forget_origin, quiet_transformers
 from labkit.errors import BaseModelError, ConfigError
-from labkit.model_state import note
+from labkit.model_facts import note
 from labkit.quant.convert import quantize_model
 
 

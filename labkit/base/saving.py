@@ -12,7 +12,7 @@ from labkit.base.describing import end_of_turn
 from labkit.base.quiet import quiet_transformers
 from labkit.errors import ConfigError
 from labkit.lora.merging import merge_into_dense
-from labkit.model_state import state_of
+from labkit.model_facts import facts_of
 from labkit.storage.writing import folder_written_aside, refuse_occupied
 
 _CARD = """\
@@ -66,7 +66,7 @@ def save_merged(
     """
     path = Path(path).resolve()
     refuse_occupied(path, ConfigError)
-    held_in_four_bits = state_of(model).quantization is not None
+    held_in_four_bits = facts_of(model).quantization is not None
     merged = merge_into_dense(_twin(model), dtype)
     _end_with_the_turn(merged, tokenizer)
     with folder_written_aside(path) as folder, quiet_transformers():
@@ -95,7 +95,7 @@ def _end_with_the_turn(model: PreTrainedModel, tokenizer) -> None:
 
 def _card(model: nn.Module, dtype: torch.dtype, held_in_four_bits: bool, about: dict) -> str:
     return _CARD.format(
-        base=state_of(model).base_name or "the base",
+        base=facts_of(model).base_name or "the base",
         dtype=str(dtype).removeprefix("torch."),
         held=_HELD if held_in_four_bits else "",
         asked=_ASKED.format(task=about.get("task")) if about.get("system") else "",

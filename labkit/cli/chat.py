@@ -17,7 +17,7 @@ from labkit.lab.conversation.showing import Answer, effort
 from labkit.lab.explorers.adapter_mix import blend_name
 from labkit.lora.bank import AdapterBank
 from labkit.lora.files import CONFIG_FILE, read_about
-from labkit.storage.places import course_data_dir
+from labkit.storage.paths import course_data_dir
 
 HELP = """\
 Type a question and press Enter. Each is answered on its own. A line that ends in \\ goes on in the next one.

@@ -122,8 +122,8 @@ def chat(options: argparse.Namespace) -> None:
 def progress(options: argparse.Namespace) -> None:
     """The map of the course, with what this learner has done."""
     from labkit.lab.checking.form import known_ids
+    from labkit.lab.learner_record import read_record
     from labkit.lab.progress_map import map_data, map_text
-    from labkit.lab.record import read_record
 
     record, ids = read_record(), known_ids()
     print(json.dumps(map_data(record, ids), indent=2, ensure_ascii=False) if options.json else map_text(record, ids))

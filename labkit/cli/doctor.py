@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from labkit.storage.places import cache_dir, user_data_dir
+from labkit.storage.paths import cache_dir, user_data_dir
 from labkit.storage.writing import write_atomically
 
 # torch, transformers and jupyter are imported inside the checks: where they are missing, the doctor says so

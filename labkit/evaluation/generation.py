@@ -10,7 +10,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from labkit.base.describing import end_of_turn
 from labkit.errors import ConfigError
-from labkit.model_state import state_of
+from labkit.model_facts import facts_of
 from labkit.step.batch import encode_prompt
 
 
@@ -54,7 +54,7 @@ def generate(
         raise ConfigError(f"{len(prompts)} prompts cannot go with {len(systems)} system prompts")
     if streamer is not None and len(prompts) != 1:
         raise ConfigError(f"a streamer follows the answer to one prompt, and there are {len(prompts)}")
-    bank = state_of(model).bank
+    bank = facts_of(model).bank
     if adapters is not None and (bank is None or len(adapters) != len(prompts)):
         raise ConfigError("adapters needs a model with an AdapterBank, and one choice for each prompt")
     if bank is not None and bank.rows_open:

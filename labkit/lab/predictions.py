@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from labkit.errors import ConfigError
-from labkit.lab.record import Prediction, note_measured, note_prediction, read_record
+from labkit.lab.learner_record import Prediction, note_measured, note_prediction, read_record
 from labkit.lab.widgets import as_html, in_notebook, radio_buttons, show_widget
 
 _asked: dict[str, tuple[str, ...]] = {}  # id -> options, of this session

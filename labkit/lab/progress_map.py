@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 from labkit.lab.checking.form import known_ids
 from labkit.lab.content import course_map
-from labkit.lab.record import PASSED, Attempts, Record, read_record
+from labkit.lab.learner_record import PASSED, Attempts, Record, read_record
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from string import ascii_lowercase
 
 from labkit.errors import ConfigError
 from labkit.lab import content
-from labkit.lab.record import note_quiz_answer, read_record
+from labkit.lab.learner_record import note_quiz_answer, read_record
 from labkit.lab.widgets import as_html, in_notebook, radio_buttons, show_widget
 
 __all__ = ["Question", "questions", "quiz"]

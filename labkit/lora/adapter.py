@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from labkit.errors import AdapterError, ConfigError
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers, resolve_targets
-from labkit.model_state import state_of
+from labkit.model_facts import facts_of
 from labkit.storage.untrusted import plain
 
 _PREFIX = "base_model.model."  # PEFT's wrappers, as they show in its key names
@@ -56,7 +56,7 @@ def adapter_of(model: nn.Module, where: Path | str) -> Adapter:
     Raises:
         AdapterError: beginning with `where`; there is none.
     """
-    known, weights = state_of(model), _weights_of(model)
+    known, weights = facts_of(model), _weights_of(model)
     if not weights or known.adapter is None:
         raise AdapterError(f"{where}: there is no adapter, the model given has no LoRA layer from inject_lora")
     base = {"name": known.base_name, "fingerprint": known.fingerprint}
@@ -108,7 +108,7 @@ def fitted(
 
 def refuse_other_base(model: nn.Module, about: dict, where: Path | str) -> None:
     """AdapterError, beginning with `where`, unless the base named in `about` is the model's; either may be unknown."""
-    base, known = about.get("base") or {}, state_of(model)
+    base, known = about.get("base") or {}, facts_of(model)
     if not isinstance(base, dict):
         raise AdapterError(f"{where}: 'base' must be a JSON object, found {type(base).__name__}")
     theirs = base.get("fingerprint")

@@ -17,7 +17,7 @@ from labkit.lora.config import LoraConfig
 from labkit.lora.files import read_adapter
 from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.lora.routes import Route
-from labkit.model_state import note
+from labkit.model_facts import note
 
 # what a row can ask for: an adapter, a blend of some by weight, or the base alone
 Choice = str | Mapping[str, float] | None

@@ -20,7 +20,7 @@ from labkit.errors import AdapterError, ConfigError
 from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import lora_layers, refuse_bank
-from labkit.model_state import Model
+from labkit.model_facts import Model
 from labkit.storage.untrusted import digest_of, plain, read_json, read_weights, try_patterns
 from labkit.storage.writing import folder_written_aside, refuse_occupied
 

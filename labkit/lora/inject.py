@@ -11,7 +11,7 @@ from labkit.errors import ConfigError
 from labkit.linear import BaseLinear, is_linear, linear_layers, output_head
 from labkit.lora.config import DEFAULT_TARGETS, LoraConfig
 from labkit.lora.layer import LoraLinear
-from labkit.model_state import Model, note, state_of
+from labkit.model_facts import Model, facts_of, note
 
 
 def inject_lora(model: Model, config: LoraConfig, dtype: torch.dtype = torch.float32) -> Model:
@@ -101,7 +101,7 @@ def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLinear]]:
 
 def refuse_bank(model: nn.Module) -> None:
     """ConfigError where `model` is served by a :class:`labkit.AdapterBank`, whose adapters are no part of it."""
-    if state_of(model).bank is not None:
+    if facts_of(model).bank is not None:
         raise ConfigError(
             "this model is served by an AdapterBank, which keeps its adapters apart: work on a fresh base, or call "
             "model.labkit.bank.close() first"
@@ -138,7 +138,7 @@ def disable_adapter(model: Model) -> Iterator[Model]:
         for layer in layers:
             layer.enabled = False
             layer.unmerge()
-        bank = state_of(model).bank
+        bank = facts_of(model).bank
         with bank.disabled() if bank is not None else nullcontext():
             yield model
     finally:

@@ -11,7 +11,7 @@ from labkit.errors import ConfigError
 from labkit.linear import BaseLinear, dense_weight
 from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.lora.layer import LoraLinear
-from labkit.model_state import Model, note, state_of
+from labkit.model_facts import Model, facts_of, note
 
 
 def merge(model: Model) -> Model:
@@ -121,7 +121,7 @@ def _cast(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 def say_merged(model: nn.Module) -> None:
     """Let `model` be known as another base than it was, so that the old one's other adapters are refused on it."""
-    fingerprint = state_of(model).fingerprint
+    fingerprint = facts_of(model).fingerprint
     note(model, adapter=None, fingerprint=fingerprint and f"{fingerprint}, merged")
 
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from labkit.errors import ConfigError
 from labkit.linear import BaseLinear, is_linear, linear_layers
-from labkit.model_state import Model, note, state_of
+from labkit.model_facts import Model, facts_of, note
 from labkit.quant.blockwise import refuse_unquantizable
 from labkit.quant.linear4bit import NF4Linear
 
@@ -61,7 +61,7 @@ def _layer_of(backend: str) -> type[nn.Module]:
 
 
 def _names_to_quantize(model: nn.Module) -> list[str]:
-    if state_of(model).bank is not None:
+    if facts_of(model).bank is not None:
         raise ConfigError("this model is served by an AdapterBank: quantize the base first, then make the bank on it")
     for name, module in model.named_modules():
         if hasattr(module, "lora_A"):

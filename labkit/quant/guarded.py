@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from labkit.errors import ConfigError
 from labkit.quant.blockwise import refuse_unquantizable
 from labkit.quant.bnb import fast_dequantize, find_bitsandbytes
-from labkit.quant.double import DoubleAbsmax
+from labkit.quant.double_quantization import DoubleAbsmax
 from labkit.quant.linear4bit import check_shape, compute_dtype, from_bytes, frozen_linear, to_bytes
 from labkit.quant.nf4 import NF4Tensor
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from labkit.errors import ConfigError
 from labkit.quant.bnb import fast_dequantize
-from labkit.quant.double import DoubleAbsmax
+from labkit.quant.double_quantization import DoubleAbsmax
 from labkit.quant.nf4 import NF4Tensor, quantize_nf4
 
 

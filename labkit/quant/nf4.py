@@ -7,7 +7,7 @@ from torch import Tensor
 
 from labkit.quant.blockwise import quantize_blockwise
 from labkit.quant.codebooks import nf4_codebook
-from labkit.quant.double import DoubleAbsmax, double_dequantize, double_quantize
+from labkit.quant.double_quantization import DoubleAbsmax, double_dequantize, double_quantize
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +49,8 @@ def quantize_nf4(tensor: Tensor, block_size: int = 64, double: bool = False) -> 
     Args:
         tensor: float32, bfloat16 or float16, any shape.
         block_size: numbers to a block, in row-major order.
-        double: quantize the scales too; see :func:`labkit.quant.double.double_quantize` for how far that equals
-            bitsandbytes.
+        double: quantize the scales too; see :func:`labkit.quant.double_quantization.double_quantize` for how far that
+            equals bitsandbytes.
 
     Raises:
         ConfigError: another dtype, an empty tensor, NaN or infinity in it, a block size below 1.

@@ -13,13 +13,13 @@ from labkit.base.describing import layer_count, set_layers
 from labkit.errors import ConfigError
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers
-from labkit.simulation.depth import DEEP, empty, empty_copy
+from labkit.simulation.extrapolation import DEEP, empty, empty_copy
 from labkit.simulation.ledger import by_phase
 from labkit.simulation.shapes import layers_are_alike
 from labkit.simulation.simulating import no_numbers, trace_without_numbers
 from labkit.simulation.tracing import decoder_layers
 from labkit.step.batch import Batch
-from labkit.step.checkpointing import checkpoint_layers
+from labkit.step.gradient_checkpointing import checkpoint_layers
 
 _KNOWN: dict[tuple, dict[str, int]] = {}  # shapes of model and batch, and the way -> bytes by kind, of this process
 

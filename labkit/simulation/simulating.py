@@ -25,14 +25,14 @@ from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, trainable_parameters
 from labkit.quant.bnb import find_bitsandbytes
 from labkit.quant.convert import quantize_model
-from labkit.simulation.depth import DEEP, Trace, repeat_layer, trace_to_depth
 from labkit.simulation.devices import EXTRA, notes_on_cuda, tally_for
+from labkit.simulation.extrapolation import DEEP, Trace, repeat_layer, trace_to_depth
 from labkit.simulation.ledger import StepCost, by_phase
 from labkit.simulation.options import DTYPES, StepOptions, counted_tokens
 from labkit.simulation.shapes import config_of, layers_are_alike, with_layers
 from labkit.simulation.tracing import trace_step
 from labkit.step.batch import Batch
-from labkit.step.checkpointing import checkpoint_layers
+from labkit.step.gradient_checkpointing import checkpoint_layers
 
 
 def simulate(

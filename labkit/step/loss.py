@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labkit.step.batch import Batch
-from labkit.step.checkpointing import has_dropout, is_checkpointed
-from labkit.step.prefix import attention_by_row, pack, refuse_unless_exact
+from labkit.step.gradient_checkpointing import has_dropout, is_checkpointed
+from labkit.step.shared_prefix import attention_by_row, pack, refuse_unless_exact
 
 
 class CompletionLoss(nn.Module):
@@ -19,7 +19,7 @@ class CompletionLoss(nn.Module):
     Args:
         model: a causal language model of transformers.
         share_prefix: compute what all rows of a batch begin with only once, and padding not at all (see
-            :mod:`labkit.step.prefix`). The loss and the gradients are the same.
+            :mod:`labkit.step.shared_prefix`). The loss and the gradients are the same.
 
     Raises:
         ConfigError: `share_prefix`, and the model has dropout, checkpoints its layers, or has attention that is not

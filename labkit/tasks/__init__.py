@@ -9,7 +9,7 @@ from pathlib import Path
 from datasets import Dataset
 
 from labkit.errors import ConfigError, DataError
-from labkit.storage.places import course_data_dir
+from labkit.storage.paths import course_data_dir
 from labkit.tasks.rows import read_rows
 
 TASKS = ("tickets", "sql", "voice", "clauses")

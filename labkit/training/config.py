@@ -24,7 +24,7 @@ class TrainConfig:
         gradient_checkpointing: keep only each block's input for the backward pass and compute the rest again
             there: less memory, a third more work, the same gradients.
         share_prefix: compute what all prompts of a step begin with only once, and padding not at all: less work, the
-            same gradients. Not together with dropout or gradient checkpointing (see :mod:`labkit.step.prefix`).
+            same gradients. Not together with dropout or gradient checkpointing (see :mod:`labkit.step.shared_prefix`).
 
     Raises:
         ConfigError: a value that makes no sense.

@@ -17,9 +17,9 @@ from accelerate import Accelerator, PartialState
 from torch import nn
 
 from labkit.errors import TrainingError
-from labkit.model_state import state_of
+from labkit.model_facts import facts_of
 from labkit.step.batch import Example, collate
-from labkit.step.checkpointing import checkpointed
+from labkit.step.gradient_checkpointing import checkpointed
 from labkit.step.loss import CompletionLoss
 from labkit.tasks import Task
 from labkit.training import checkpoints
@@ -159,7 +159,7 @@ def _accelerator() -> Accelerator:
 
 def _recipe(model: nn.Module, examples: list[Example], config: TrainConfig) -> dict:
     """What a checkpoint must have been made with to be gone on from."""
-    known = state_of(model)
+    known = facts_of(model)
     return {
         **asdict(config),
         "data": checkpoints.digest(examples),

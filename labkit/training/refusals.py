@@ -10,7 +10,7 @@ from labkit.errors import ConfigError
 from labkit.lora.inject import lora_layers
 from labkit.simulation.memory_check import refuse_what_cannot_fit
 from labkit.step.batch import Batch, Example, collate, encode
-from labkit.step.prefix import shared_tokens
+from labkit.step.shared_prefix import shared_tokens
 from labkit.tasks import Task
 from labkit.training import checkpoints
 from labkit.training.config import TrainConfig

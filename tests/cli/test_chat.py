@@ -21,7 +21,7 @@ from labkit import (
 )
 from labkit.cli import chat as chat_module
 from labkit.cli.chat import SYSTEM, Chat, shipped_adapters
-from labkit.model_state import note
+from labkit.model_facts import note
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

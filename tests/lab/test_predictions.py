@@ -3,8 +3,8 @@ import pytest
 from labkit import predict, reveal, show_surprises, surprises
 from labkit.errors import ConfigError
 from labkit.lab import predictions
+from labkit.lab.learner_record import Prediction, note_measured, read_record, record_path
 from labkit.lab.predictions import comparison, note_on_choice
-from labkit.lab.record import Prediction, note_measured, read_record, record_path
 
 QUESTION, OPTIONS = "Which of the two has a gradient?", ["only A", "only B", "both"]
 

@@ -7,8 +7,8 @@ import labkit
 from labkit.cli import main
 from labkit.course import COURSE
 from labkit.lab.checking.form import known_ids
+from labkit.lab.learner_record import Attempts, Record, note_try
 from labkit.lab.progress_map import map_data, map_text
-from labkit.lab.record import Attempts, Record, note_try
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 IDS = ["00.1", "03.1", "03.2", "04.1"]

@@ -5,8 +5,8 @@ import pytest
 from labkit import Question, quiz
 from labkit.errors import ConfigError
 from labkit.lab import content, quizzes
+from labkit.lab.learner_record import QuizAnswer, read_record, record_path
 from labkit.lab.quizzes import feedback, quiz_html, quiz_text
-from labkit.lab.record import QuizAnswer, read_record, record_path
 
 IDS = content.notebooks()
 WHY = Question("Is `a < b`?", {"`yes`": "it is", "no": "you read it backwards"}, right="a")

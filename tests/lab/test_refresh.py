@@ -74,7 +74,7 @@ def test_the_kernel_is_this_interpreter_offline_in_the_notebooks_folder(tmp_path
 def test_the_learners_progress_is_not_touched(tmp_path, monkeypatch):
     monkeypatch.setenv("LABKIT_DATA", str(tmp_path / "mine"))
     source = (
-        "from labkit.storage.places import user_data_dir\nfrom labkit.storage.writing import write_atomically\n"
+        "from labkit.storage.paths import user_data_dir\nfrom labkit.storage.writing import write_atomically\n"
         "write_atomically(user_data_dir() / 'p', '1')"
     )
     run(stored(write(tmp_path, source)), tmp_path)

@@ -10,7 +10,7 @@ from labkit.errors import AdapterError
 from labkit.lora.adapter import adapter_of, adapter_state, fitted, keys_of, refuse_other_base
 from labkit.lora.config import scaling
 from labkit.lora.files import read_adapter
-from labkit.model_state import note
+from labkit.model_facts import note
 
 CONFIG = LoraConfig(r=3, lora_alpha=6, target_modules=["q_proj", "down_proj"], rank_pattern={"down_proj": 2})
 

@@ -18,7 +18,7 @@ from labkit.errors import AdapterError
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, load_adapter, read_about, save_adapter
 from labkit.lora.inject import lora_layers
-from labkit.model_state import note
+from labkit.model_facts import note
 
 KEY = "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight"
 

@@ -14,7 +14,7 @@ from labkit.lora.config import LoraConfig
 from labkit.lora.files import WEIGHTS_FILE, load_adapter, save_adapter
 from labkit.lora.inject import inject_lora
 from labkit.lora.merging import merge, merge_and_unload
-from labkit.model_state import note, state_of
+from labkit.model_facts import facts_of, note
 from labkit.quant.convert import quantize_model
 
 
@@ -192,7 +192,7 @@ def test_closing_leaves_the_model_as_it_was():
         bank.activate("wide")
         bank.close()
         model.train()
-    assert state_of(model).bank is None
+    assert facts_of(model).bank is None
     assert torch.equal(logits(model.eval()), logits(make_tiny_llama()))
     with pytest.raises(ConfigError, match="no adapter called 'wide'; it has none"):
         bank.activate("wide")

@@ -14,7 +14,7 @@ from labkit.lora.config import LoraConfig
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, load_adapter, read_about, save_adapter
 from labkit.lora.inject import inject_lora, lora_layers
 from labkit.lora.merging import merge, merge_and_unload
-from labkit.model_state import note
+from labkit.model_facts import note
 
 
 def test_there_and_back_to_the_bit(tmp_path):

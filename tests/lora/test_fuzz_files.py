@@ -26,7 +26,7 @@ from labkit.lora.bank import AdapterBank
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, load_adapter, save_adapter
 from labkit.lora.inject import lora_layers
-from labkit.model_state import note
+from labkit.model_facts import note
 from labkit.storage import untrusted
 
 FIELDS = {"target_modules": ["q_proj", "v_proj"], "r": 4, "lora_alpha": 6, "rank_pattern": {"v_proj": 2}}

@@ -13,7 +13,7 @@ from labkit.lora.files import load_adapter, save_adapter
 from labkit.lora.inject import inject_lora, lora_layers
 from labkit.lora.layer import LoraLinear
 from labkit.lora.merging import merge, merge_and_unload, unmerge
-from labkit.model_state import note, state_of
+from labkit.model_facts import facts_of, note
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
@@ -142,7 +142,7 @@ def test_unloaded_it_is_an_ordinary_model(tmp_path, merged_before):
     ]
     assert model.state_dict().keys() == fresh.state_dict().keys()
     assert model.lm_head.weight is model.get_input_embeddings().weight
-    assert state_of(model).adapter is None
+    assert facts_of(model).adapter is None
     torch.testing.assert_close(logits(model), answer, atol=1e-5, rtol=0)
 
     model.save_pretrained(tmp_path)

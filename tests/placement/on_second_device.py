@@ -14,8 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import labkit
 from labkit.lab.checking.comparing import EXACT, difference
-from labkit.lab.explorers.low_rank import rank_picture, take_apart
 from labkit.lab.explorers.quantization_error import Quantizer, error_picture, take_sample
+from labkit.lab.explorers.rank import rank_picture, take_apart
 from labkit.lora.adapter import adapter_state
 from labkit.quant.codebooks import dynamic_codebook, fp4_codebook, nf4_codebook
 from labkit.simulation.idle_optimizers import make_optimizer, prime

@@ -13,7 +13,7 @@ from labkit import ConfigError, LoraConfig, encode, inject_lora, measure, quanti
 from labkit.simulation.allocator import allocator_peak
 from labkit.simulation.simulating import empty_batch
 from labkit.step.batch import collate
-from labkit.step.checkpointing import checkpoint_layers
+from labkit.step.gradient_checkpointing import checkpoint_layers
 
 CLOSE = 4096  # bytes
 

@@ -16,7 +16,7 @@ from labkit.simulation import memory_check
 from labkit.simulation.memory_check import Way, free_bytes, refuse_what_cannot_fit
 from labkit.simulation.simulating import empty_batch
 from labkit.step.batch import IGNORED, Batch
-from labkit.step.checkpointing import checkpoint_layers
+from labkit.step.gradient_checkpointing import checkpoint_layers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")

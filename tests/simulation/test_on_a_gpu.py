@@ -8,7 +8,7 @@ from labkit import LoraConfig, inject_lora, quantize_model, simulate
 from labkit.simulation.allocator import train_step
 from labkit.simulation.shapes import config_of
 from labkit.simulation.simulating import empty_batch
-from labkit.step.checkpointing import checkpoint_layers
+from labkit.step.gradient_checkpointing import checkpoint_layers
 
 pytestmark = [
     pytest.mark.gpu,

@@ -6,7 +6,7 @@ from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2Fo
 
 from labkit import CompletionLoss, ConfigError, LoraConfig, encode, inject_lora
 from labkit.step.batch import IGNORED, Batch, collate
-from labkit.step.checkpointing import checkpoint_layers, checkpointed, has_dropout
+from labkit.step.gradient_checkpointing import checkpoint_layers, checkpointed, has_dropout
 from labkit.step.loss import label_logits
 
 ROWS = [

@@ -5,11 +5,11 @@ import sys
 import pytest
 
 from labkit.errors import AdapterError, ConfigError
-from labkit.storage import places, writing
+from labkit.storage import paths, writing
 
 
 @pytest.mark.parametrize(
-    ("variable", "folder"), [("LABKIT_CACHE", places.cache_dir), ("LABKIT_DATA", places.user_data_dir)]
+    ("variable", "folder"), [("LABKIT_CACHE", paths.cache_dir), ("LABKIT_DATA", paths.user_data_dir)]
 )
 def test_environment_moves_a_folder(monkeypatch, tmp_path, variable, folder):
     monkeypatch.setenv(variable, str(tmp_path / "elsewhere"))
@@ -19,7 +19,7 @@ def test_environment_moves_a_folder(monkeypatch, tmp_path, variable, folder):
 
 
 def test_course_data_lies_beside_the_package():
-    assert places.course_data_dir().parent.joinpath("labkit", "errors.py").exists()
+    assert paths.course_data_dir().parent.joinpath("labkit", "errors.py").exists()
 
 
 @pytest.mark.parametrize("content", ["", "naïve ✔\nsecond line\n", b"\x00\xff\r\n", "x" * 1_000_000])

@@ -12,8 +12,8 @@ from peft import PeftModel
 import labkit
 from labkit.errors import AdapterError
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, read_about, read_config
-from labkit.model_state import note
-from labkit.storage.places import course_data_dir
+from labkit.model_facts import note
+from labkit.storage.paths import course_data_dir
 from labkit.tasks import TASKS
 from studies import make_adapters as recipe
 from studies.results import RESULTS

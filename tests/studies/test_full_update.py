@@ -8,7 +8,7 @@ from safetensors.torch import load
 
 from labkit import load_update
 from labkit.errors import DataError
-from labkit.model_state import note
+from labkit.model_facts import note
 from studies import full_update as recipe
 
 

@@ -99,7 +99,7 @@ def test_the_card_says_what_the_data_is():
 def test_generator_writes_the_same_files_from_the_command_line(tmp_path):
     """Run on a copy, so that the stored files cannot be touched."""
     code = (
-        "import runpy, sys, pathlib, labkit.storage.places as storage\n"
+        "import runpy, sys, pathlib, labkit.storage.paths as storage\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "storage.course_data_dir = lambda: folder\n"
         "sys.argv = ['generate', 'tickets']\n"

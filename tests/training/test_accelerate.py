@@ -15,7 +15,7 @@ from accelerate.utils.launch import prepare_multi_gpu_env
 from conftest import make_tiny_llama, make_tiny_tokenizer
 from safetensors.torch import load_file
 
-from labkit.storage.places import course_data_dir
+from labkit.storage.paths import course_data_dir
 
 CONFIGS = course_data_dir() / "accelerate"
 RUN = Path(accelerate_run.__file__)

@@ -20,7 +20,7 @@ from labkit.lab.checking.form import (
     known_ids,
 )
 from labkit.lab.checking.judging import NOT_ATTEMPTED, RIGHT, judge
-from labkit.lab.record import note_try
+from labkit.lab.learner_record import note_try
 
 __all__ = [
     "Case",

@@ -20,8 +20,8 @@ from labkit import CompletionLoss, ConfigError, LoraConfig, TrainConfig, encode,
 from labkit.lora.inject import lora_layers
 from labkit.quant.bnb import find_bitsandbytes
 from labkit.step.batch import IGNORED, Batch, collate
-from labkit.step.checkpointing import checkpoint_layers
-from labkit.step.prefix import pack, shared_tokens
+from labkit.step.gradient_checkpointing import checkpoint_layers
+from labkit.step.shared_prefix import pack, shared_tokens
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,7 +9,7 @@ Model = TypeVar("Model", bound=nn.Module)  # what is given a model and gives the
 
 
 @dataclass(frozen=True)
-class ModelState:
+class ModelFacts:
     """What is known of a model. A new one takes its place whenever something changes (:func:`note`).
 
     Attributes:
@@ -27,11 +27,11 @@ class ModelState:
     bank: Any = None
 
 
-def state_of(model: nn.Module) -> ModelState:
+def facts_of(model: nn.Module) -> ModelFacts:
     """What is known of `model`: nothing, where labkit has not met it."""
-    return getattr(model, "labkit", ModelState())
+    return getattr(model, "labkit", ModelFacts())
 
 
 def note(model: nn.Module, **changes) -> None:
-    """Have `model` known by what :func:`state_of` said of it, with `changes`."""
-    model.labkit = replace(state_of(model), **changes)
+    """Have `model` known by what :func:`facts_of` said of it, with `changes`."""
+    model.labkit = replace(facts_of(model), **changes)

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from labkit import energy, load_update
 from labkit.errors import DataError
-from labkit.storage.places import course_data_dir
+from labkit.storage.paths import course_data_dir
 
 SHIPPED = course_data_dir() / "updates" / "tickets_full.safetensors"
 STUDY = json.loads((course_data_dir() / "results" / "full_update.json").read_text(encoding="utf-8"))

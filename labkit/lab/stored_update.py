@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from labkit.errors import DataError
-from labkit.storage.places import course_data_dir
+from labkit.storage.paths import course_data_dir
 
 _REMEDY = "Restore the file, or make it anew with: python -m studies.full_update"
 

@@ -6,7 +6,7 @@ from quantized import bits, bnb
 
 from labkit import dequantize_nf4, quantize_nf4
 from labkit.quant.codebooks import dynamic_codebook
-from labkit.quant.double import DoubleAbsmax, double_dequantize, double_quantize
+from labkit.quant.double_quantization import DoubleAbsmax, double_dequantize, double_quantize
 from labkit.quant.nf4 import NF4Tensor
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from labkit.storage.places import user_data_dir
+from labkit.storage.paths import user_data_dir
 from labkit.storage.writing import write_atomically
 
 NOT_ATTEMPTED, TRIED, PASSED = "not attempted", "tried", "passed"
@@ -79,7 +79,7 @@ class Record:
 
 
 def record_path() -> Path:
-    """Where the record is kept; :func:`labkit.storage.places.user_data_dir` says how to move it."""
+    """Where the record is kept; :func:`labkit.storage.paths.user_data_dir` says how to move it."""
     return user_data_dir() / "progress.json"
 
 

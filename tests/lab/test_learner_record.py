@@ -10,9 +10,9 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.lab import record
+from labkit.lab import learner_record
 from labkit.lab.checking import check
-from labkit.lab.record import (
+from labkit.lab.learner_record import (
     Attempts,
     Prediction,
     QuizAnswer,
@@ -29,7 +29,7 @@ from labkit.lab.record import (
 
 @pytest.fixture(autouse=True)
 def nothing_said_yet():
-    record._said.clear()
+    learner_record._said.clear()
 
 
 def test_a_fresh_learner_has_an_empty_record_and_no_file(capsys):
@@ -136,7 +136,7 @@ def test_a_read_only_folder_can_still_be_read(capsys):
 
 
 def test_a_kernel_that_hangs_with_the_lock_does_not_hang_this_one(monkeypatch, capsys):
-    monkeypatch.setattr(record, "_LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(learner_record, "_LOCK_SECONDS", 0.05)
     note_try("03.1", False)
     with FileLock(record_path().with_suffix(".lock")):
         assert note_try("03.1", True) is False
@@ -146,7 +146,8 @@ def test_a_kernel_that_hangs_with_the_lock_does_not_hang_this_one(monkeypatch, c
 
 def test_kernels_do_not_lose_each_others_entries():
     program = (
-        "import sys; from labkit.lab.record import note_try\nfor i in range(20): note_try(f'{sys.argv[1]}.{i}', True)"
+        "import sys; from labkit.lab.learner_record import note_try\n"
+        "for i in range(20): note_try(f'{sys.argv[1]}.{i}', True)"
     )
     kernels = [subprocess.Popen([sys.executable, "-c", program, str(kernel)]) for kernel in range(4)]
     assert [kernel.wait(timeout=120) for kernel in kernels] == [0] * 4

@@ -15,8 +15,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from labkit import rank_slider
 from labkit.errors import ConfigError
-from labkit.lab.explorers import low_rank
-from labkit.lab.explorers.low_rank import caption, rank_choices, rank_facts, rank_picture, take_apart
+from labkit.lab.explorers import rank as explorer
+from labkit.lab.explorers.rank import caption, rank_choices, rank_facts, rank_picture, take_apart
 from labkit.lab.refresh import run
 
 matplotlib.use("agg")
@@ -104,7 +104,7 @@ def test_a_picture_is_there_before_the_learner_notices():
 
 
 def test_moving_the_slider_changes_line_and_picture():
-    box = low_rank._slider_box({"a": take_apart(gaussian(40, 30)), "b": take_apart(gaussian(5, 9))}, 8)
+    box = explorer._slider_box({"a": take_apart(gaussian(40, 30)), "b": take_apart(gaussian(5, 9))}, 8)
     chooser, slider, line, image = box.children
     first = image.value
     assert slider.value == 8 and line.value.startswith("rank 8 of 30")
@@ -118,8 +118,8 @@ def test_moving_the_slider_changes_line_and_picture():
 
 def test_a_change_of_matrix_draws_one_picture(monkeypatch):
     drawn = []
-    box = low_rank._slider_box({"a": take_apart(gaussian(40, 30)), "b": take_apart(gaussian(5, 9))}, 8)
-    monkeypatch.setattr(low_rank, "rank_picture", lambda pieces, rank: drawn.append(rank) or b"")
+    box = explorer._slider_box({"a": take_apart(gaussian(40, 30)), "b": take_apart(gaussian(5, 9))}, 8)
+    monkeypatch.setattr(explorer, "rank_picture", lambda pieces, rank: drawn.append(rank) or b"")
     box.children[0].value = "b"
     assert drawn == [5]
 

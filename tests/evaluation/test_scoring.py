@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import make_tiny_llama
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit import ConfigError, Task, TrainConfig, bootstrap_interval, evaluate, generate, perplexity, train
@@ -63,7 +63,6 @@ def test_a_known_bound():
     assert bootstrap_interval([0] * 100)[1] == pytest.approx(0.0362, abs=5e-5)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_interval_is_within_the_values_and_repeatable(values):
     low, high = bootstrap_interval(values, resamples=200)

@@ -15,7 +15,16 @@ from labkit.simulation.closed_forms import (
 )
 from labkit.simulation.shapes import config_of, with_layers
 
-LLAMAS = pytest.mark.parametrize("name", ["smollm2-135m", "llama-2-7b", "llama-3-8b", "llama-3-70b"])
+# grouped queries and tied embeddings; neither; and, larger, the first without the second
+LLAMAS = pytest.mark.parametrize(
+    "name",
+    [
+        "smollm2-135m",
+        pytest.param("llama-2-7b", marks=pytest.mark.slow),
+        pytest.param("llama-3-8b", marks=pytest.mark.long),
+        pytest.param("llama-3-70b", marks=pytest.mark.long),
+    ],
+)
 
 
 @LLAMAS

@@ -18,7 +18,7 @@ from labkit.simulation.simulating import empty_batch
 from labkit.step.batch import IGNORED, Batch
 from labkit.step.checkpointing import checkpoint_layers
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.memory_check]
 CPU = torch.device("cpu")
 
 

@@ -22,16 +22,24 @@ from labkit.simulation.simulating import empty_batch
 # ---- a few layers and a line through them
 
 
-@pytest.mark.parametrize("model", ["smollm2-135m", "smollm2-1.7b", "llama-3-8b"])
+DEEP = ["smollm2-135m", "smollm2-1.7b", "llama-3-8b"]
+STEPS = [
+    ("full", {"sequence": 64}),
+    ("full", {"sequence": 2048, "dtype": "float32", "device": "cpu"}),
+    ("lora", {"sequence": 512, "labelled": 16}),
+    ("lora", {"sequence": 1024, "checkpointing": True}),
+    ("qlora", {"sequence": 512, "checkpointing": True}),
+    ("lora", {"sequence": 256, "optimizer": "adamw8bit", "device": "cpu"}),
+]
+
+
 @pytest.mark.parametrize(
-    ("method", "options"),
+    ("model", "method", "options"),
     [
-        ("full", {"sequence": 64}),
-        ("full", {"sequence": 2048, "dtype": "float32", "device": "cpu"}),
-        ("lora", {"sequence": 512, "labelled": 16}),
-        ("lora", {"sequence": 1024, "checkpointing": True}),
-        ("qlora", {"sequence": 512, "checkpointing": True}),
-        ("lora", {"sequence": 256, "optimizer": "adamw8bit", "device": "cpu"}),
+        # among the units each step with one model, in turn
+        pytest.param(model, *step, marks=pytest.mark.slow if (i + k) % len(DEEP) == 0 else pytest.mark.long)
+        for i, model in enumerate(DEEP)
+        for k, step in enumerate(STEPS)
     ],
 )
 def test_extrapolated_equals_simulated_to_the_byte(model, method, options):
@@ -39,6 +47,7 @@ def test_extrapolated_equals_simulated_to_the_byte(model, method, options):
     assert few == all_layers
 
 
+@pytest.mark.slow
 def test_the_list_of_norms_is_a_few_blocks_off_on_a_gpu():
     """It alone grows with the depth, and blocks are no line in its length; the whole step's peak is not concerned."""
     few, all_layers = (simulate("smollm2-135m", optimizer="adamw8bit", every_layer=every) for every in (False, True))
@@ -46,6 +55,7 @@ def test_the_list_of_norms_is_a_few_blocks_off_on_a_gpu():
     assert abs(few.total("step") - all_layers.total("step")) <= 8 * 512
 
 
+@pytest.mark.slow
 def test_also_where_the_peak_changes_its_phase():
     """Few layers: the optimizer's temporaries decide, as large as the embedding. Many: what the forward pass keeps."""
     config, step = config_of("llama-3-8b"), {"sequence": 4096, "labelled": 16, "device": "cpu"}
@@ -54,7 +64,8 @@ def test_also_where_the_peak_changes_its_phase():
     assert simulate(config, "full", **step) == simulate(config, "full", **step, every_layer=True)
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@pytest.mark.slow
+@settings(max_examples=settings.default.max_examples // 10, derandomize=True)
 @given(
     st.integers(5, 9),
     st.sampled_from(["full", "lora"]),
@@ -152,6 +163,7 @@ def test_nothing_is_drawn_from_the_random_numbers():
     assert torch.get_rng_state().equal(before)
 
 
+@pytest.mark.slow
 def test_what_is_imported_during_a_simulation_is_as_good_as_ever():
     """bitsandbytes makes tables when it is imported: among tensors without numbers they would have none, for good."""
     program = (
@@ -168,7 +180,10 @@ def test_what_is_imported_during_a_simulation_is_as_good_as_ever():
 
 @pytest.mark.parametrize(
     ("options", "seconds_quiet", "at_least"),
-    [("every_layer=True", 15, 141e9), ("method='qlora', checkpointing=True", 15, 35e9)],
+    [
+        pytest.param("method='qlora', checkpointing=True", 15, 35e9, marks=pytest.mark.slow),
+        pytest.param("every_layer=True", 15, 141e9, marks=pytest.mark.long),
+    ],
 )
 def test_a_70b_step_needs_little_of_this_machine(options, seconds_quiet, at_least):
     program = (

@@ -8,7 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_notebook
@@ -27,7 +27,6 @@ def gaussian(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 1000), st.data())
-@settings(max_examples=60, deadline=None)
 def test_what_a_rank_keeps_is_what_numpy_finds_left(m, n, seed, data):
     matrix = gaussian(m, n, seed=seed)
     rank = data.draw(st.integers(1, min(m, n)))

@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_notebook
@@ -54,7 +54,6 @@ def nearest_by_hand(numbers: np.ndarray, quantizer: Quantizer) -> np.ndarray:
 
 
 @given(st.sampled_from([each for each in every_quantizer(32) if each.book != "NF4, double"]), st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
 def test_the_error_is_that_of_the_nearest_levels(quantizer, seed):
     sample = take_sample(gaussian(8, 64, seed=seed))
     numbers = sample.numbers.numpy()

@@ -62,7 +62,7 @@ def recipe() -> dict:
 
 def shipped_file(model: nn.Module, updates: dict[str, Tensor]) -> bytes:
     """The updates of the SHIPPED matrices as a safetensors file that says where they come from."""
-    metadata = {"recipe": json.dumps(recipe()), "base_fingerprint": model.base_fingerprint}
+    metadata = {"recipe": json.dumps(recipe()), "base_fingerprint": model.labkit.fingerprint}
     metadata |= {"about": json.dumps(about()), "made_by": "python benchmarks/full_update.py"}
     return save({name: updates[name].to(SHIPPED_DTYPE) for name in SHIPPED}, metadata=metadata)
 
@@ -141,7 +141,7 @@ def main() -> None:
     for cut in cut_study(model, before, lambda: what_is_left(model, tokenizer)):
         cuts.append(cut)
         print(cut, flush=True)
-    content = {"recipe": recipe(), **about(), "base_fingerprint": model.base_fingerprint, "test_rows": TEST_ROWS}
+    content = {"recipe": recipe(), **about(), "base_fingerprint": model.labkit.fingerprint, "test_rows": TEST_ROWS}
     content |= {"losses": losses, "spectra": spectra, "cuts": cuts}
     write_atomically(course_data_dir() / "results" / "full_update.json", json.dumps(content, indent=1) + "\n")
 

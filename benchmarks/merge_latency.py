@@ -77,7 +77,7 @@ def main() -> None:
     linear = sum(layer.in_features * layer.out_features for _, layer in lora_layers(models[APART]))
     trained = labkit.trainable_parameters(models[APART])[0]
     content = {
-        "lora": CONFIG.to_peft(models["base"].base_name),
+        "lora": CONFIG.to_peft(models["base"].labkit.base_name),
         "tokens": {"written": WRITTEN, "rows read": ROWS, "read in each": READ},
         "rounds": ROUNDS,
         "share of extra multiplications": trained / linear,

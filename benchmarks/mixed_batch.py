@@ -74,7 +74,7 @@ def main() -> None:
             "rows": ROWS,
             "adapters": ADAPTERS,
             "rounds": ROUNDS,
-            "lora": CONFIG.to_peft(model.base_name),
+            "lora": CONFIG.to_peft(model.labkit.base_name),
             "milliseconds": {name: 1e3 * median(taken) for name, taken in times.items()},
             "times faster": {f"{fast} : {slow}": ratio(times, slow, fast) for fast in OURS for slow in PEERS},
             "seconds relative to the base alone": {name: ratio(times, name, "base alone") for name in ways},

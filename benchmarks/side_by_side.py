@@ -14,8 +14,8 @@ from provenance import provenance
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
+from labkit.lora.adapter import keys_of
 from labkit.lora.config import LoraConfig
-from labkit.lora.files import keys_of
 from labkit.lora.inject import resolve_targets
 from labkit.storage.writing import write_atomically
 

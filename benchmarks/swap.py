@@ -108,7 +108,7 @@ def many() -> dict:
     grown = private_bytes() - before
     result = {
         "adapters": MANY,
-        "lora": SMALL.to_peft(bank.model.base_name),
+        "lora": SMALL.to_peft(bank.model.labkit.base_name),
         "bytes by the bank": bank.nbytes,
         "bytes by the operating system": grown,
         "memory relative to the numbers": grown / bank.nbytes,
@@ -127,7 +127,7 @@ def main() -> None:
     store(
         "swap",
         {
-            "lora": CONFIG.to_peft(model.base_name),
+            "lora": CONFIG.to_peft(model.labkit.base_name),
             **choosing(banks, states),
             "growth": growth(banks[-1]),
             "many": weighed,

@@ -170,7 +170,7 @@ def main() -> None:
         {
             "rows": TRAINING.batch_size,
             "rounds": ROUNDS,
-            "lora": LORA.to_peft(model.base_name),
+            "lora": LORA.to_peft(model.labkit.base_name),
             "tokens a step": {
                 "padded": mean(batch.input_ids.numel() for batch in batches),
                 "with a label": mean(len(batch.positions) for batch in batches),

@@ -51,6 +51,17 @@ def is_linear(module: nn.Module) -> bool:
     return module.weight.is_floating_point() and module.weight.shape == (module.out_features, module.in_features)
 
 
+def output_head(model: nn.Module) -> nn.Module | None:
+    """The layer that makes logits of hidden states; None in a model that is no language model."""
+    return model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+
+
+def linear_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Every linear layer of `model` but its output head, by name, in the model's order."""
+    head = output_head(model)
+    return {name: module for name, module in model.named_modules() if is_linear(module) and module is not head}
+
+
 def dense_weight(layer: nn.Module) -> Tensor:
     """The weight of `layer` as an ordinary tensor of shape (out_features, in_features)."""
     return layer.dense_weight() if isinstance(layer, BaseLinear) else layer.weight.detach()

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from labkit.base.converting import convert_gguf
-from labkit.base.identity import fingerprint, read_json
+from labkit.base.identity import fingerprint, read_model_json
 from labkit.errors import BaseModelError
 from labkit.storage.places import cache_dir
 from labkit.storage.writing import folder_written_aside
@@ -102,7 +102,7 @@ def verify_base(name: str = DEFAULT_BASE) -> Path:
     if not base.folder.is_dir():
         raise BaseModelError(f"{base.name} has not been fetched yet. Run: labkit fetch")
     try:
-        record = read_json(base.folder / _RECORD)
+        record = read_model_json(base.folder / _RECORD)
         for file, size in record["files"].items():
             if (found := (base.folder / file).stat().st_size) != size:
                 raise ValueError(f"{file} has {found:,} bytes instead of {size:,}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from labkit.errors import BaseModelError
+from labkit.storage.untrusted import read_json
 
 _SAMPLES = 16
 _SAMPLE_BYTES = 64 * 1024
@@ -44,19 +45,16 @@ def fingerprint(folder: Path | str) -> str:
     return digest.hexdigest()
 
 
-def read_json(path: Path) -> dict:
-    """The JSON object in `path`.
+def read_model_json(path: Path) -> dict:
+    """The JSON object in `path`, a file of a model's folder.
 
     Raises:
         BaseModelError: it is missing, or something else.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(value, dict):
-            raise ValueError("it holds no JSON object")
-    except (OSError, ValueError) as error:
-        raise BaseModelError(f"{path} cannot be used: {error}. Get a complete copy of the model") from error
-    return value
+        return read_json(path, BaseModelError)
+    except BaseModelError as error:
+        raise BaseModelError(f"{error}. Get a complete copy of the model") from None
 
 
 def _canonical(value: object) -> bytes:
@@ -64,7 +62,7 @@ def _canonical(value: object) -> bytes:
 
 
 def _architecture(folder: Path) -> dict:
-    config = read_json(folder / "config.json")
+    config = read_model_json(folder / "config.json")
     return {k: v for k, v in config.items() if k not in _VOLATILE and not k.startswith("_") and v is not None}
 
 
@@ -74,7 +72,7 @@ def _weight_files(folder: Path) -> list[Path]:
     if single.exists():
         return [single]
     if index.exists():
-        return [folder / shard for shard in sorted(set(read_json(index).get("weight_map", {}).values()))]
+        return [folder / shard for shard in sorted(set(read_model_json(index).get("weight_map", {}).values()))]
     # other weight formats can run code when they are opened
     raise BaseModelError(f"{folder} has no model.safetensors, the only form of weights labkit reads. Convert it first")
 

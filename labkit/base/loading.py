@@ -11,9 +11,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import cached_file
 
 from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, fetch_base, verify_base, wheel_base
-from labkit.base.identity import fingerprint, read_json
+from labkit.base.identity import fingerprint, read_model_json
 from labkit.base.quiet import forget_origin, quiet_transformers
 from labkit.errors import BaseModelError, ConfigError
+from labkit.model_state import note
 from labkit.quant.convert import quantize_model
 
 
@@ -43,8 +44,8 @@ def load_base(
         backend: "labkit" or "bitsandbytes": whose layers these are.
 
     Returns:
-        ``(model, tokenizer)``. ``model.base_name`` is the canonical name, never a path;
-        ``model.base_fingerprint`` is the :func:`labkit.base.fingerprint` of its folder.
+        ``(model, tokenizer)``. ``model.labkit`` says which base it is: its canonical name, never a path, and the
+        :func:`labkit.base.fingerprint` of its folder.
 
     Raises:
         ConfigError: `quantize` is something else, or `double` or `backend` are given without it.
@@ -76,9 +77,9 @@ def load_base(
         if missing := sorted(report["missing_keys"]):
             # transformers has filled them with random numbers and would only warn
             raise BaseModelError(f"{source} lacks {len(missing)} weights, {missing[0]} among them. Get a complete copy")
-        model.base_fingerprint = fingerprint(_folder_of(source))
-    # adapters and merged models take their base's name from here
-    model.base_name = model.name_or_path = model.config._name_or_path = base_name
+        # adapters and merged models take their base's name from here
+        note(model, base_name=base_name, fingerprint=fingerprint(_folder_of(source)))
+    model.name_or_path = model.config._name_or_path = base_name
     forget_origin(tokenizer, base_name)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -114,7 +115,7 @@ def _locate(name: str | Path) -> tuple[Path | str, str]:
     if str(name) not in _aliases():
         folder = Path(os.path.expanduser(name))
         if folder.is_dir():
-            recorded = read_json(folder / "config.json").get("_name_or_path")
+            recorded = read_model_json(folder / "config.json").get("_name_or_path")
             return folder, recorded if _is_hub_id(recorded) else folder.resolve().name
         if _is_hub_id(name):
             return name, name

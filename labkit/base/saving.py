@@ -8,10 +8,12 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from labkit.base.describing import end_of_turn
 from labkit.base.quiet import quiet_transformers
 from labkit.errors import ConfigError
 from labkit.lora.merging import merge_into_dense
-from labkit.storage.writing import folder_written_aside
+from labkit.model_state import state_of
+from labkit.storage.writing import folder_written_aside, refuse_occupied
 
 _CARD = """\
 # {base}, with an adapter merged in
@@ -63,8 +65,8 @@ def save_merged(
             (see :func:`labkit.merge`); an AdapterBank serves the model.
     """
     path = Path(path).resolve()
-    refuse_occupied(path)
-    held_in_four_bits = getattr(model, "quantization", None) is not None
+    refuse_occupied(path, ConfigError)
+    held_in_four_bits = state_of(model).quantization is not None
     merged = merge_into_dense(_twin(model), dtype)
     _end_with_the_turn(merged, tokenizer)
     with folder_written_aside(path) as folder, quiet_transformers():
@@ -73,14 +75,6 @@ def save_merged(
         card = _card(model, merged.dtype, held_in_four_bits, about or {})
         (folder / "README.md").write_text(card, encoding="utf-8")
     return path
-
-
-def refuse_occupied(path: Path | str) -> None:
-    """ConfigError where `path` is a file, or a folder with something in it."""
-    path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        what = "a folder with something in it" if path.is_dir() else "a file"
-        raise ConfigError(f"{path} is {what}, and it will not be overwritten. Choose a new folder")
 
 
 def _twin(model: nn.Module) -> nn.Module:
@@ -93,15 +87,15 @@ def _end_with_the_turn(model: PreTrainedModel, tokenizer) -> None:
     """Have generation stop at the token that ends a turn: training teaches it, and not every base's config has it."""
     config = model.generation_config
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-    if tokenizer.eos_token_id not in ends:
-        config.eos_token_id = [tokenizer.eos_token_id, *(end for end in ends if end is not None)]
+    if (end := end_of_turn(tokenizer)) not in ends:
+        config.eos_token_id = [end, *(other for other in ends if other is not None)]
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id
 
 
 def _card(model: nn.Module, dtype: torch.dtype, held_in_four_bits: bool, about: dict) -> str:
     return _CARD.format(
-        base=getattr(model, "base_name", None) or "the base",
+        base=state_of(model).base_name or "the base",
         dtype=str(dtype).removeprefix("torch."),
         held=_HELD if held_in_four_bits else "",
         asked=_ASKED.format(task=about.get("task")) if about.get("system") else "",

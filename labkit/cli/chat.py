@@ -4,11 +4,13 @@ Every question stands alone: what was said before is no part of the prompt, beca
 """
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import nn
 
+from labkit.base.describing import context_length
 from labkit.errors import AdapterError, ConfigError, LabkitError
 from labkit.lab.conversation.answering import ask
 from labkit.lab.conversation.showing import Answer, effort
@@ -49,7 +51,7 @@ class Chat:
     """
 
     def __init__(self, model: nn.Module, tokenizer, system: str = SYSTEM, max_new_tokens: int = 256):
-        context = model.config.max_position_embeddings
+        context = context_length(model.config) or sys.maxsize
         if not 1 <= max_new_tokens < context:
             raise ConfigError(f"an answer has 1 to {context - 1:,} new tokens with this model, got {max_new_tokens:,}")
         self.model, self.tokenizer, self.max_new_tokens = model, tokenizer, max_new_tokens

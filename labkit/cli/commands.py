@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from labkit.errors import ConfigError
+from labkit.errors import AdapterError, ConfigError
 
 
 def fetch(options: argparse.Namespace) -> None:
@@ -38,7 +38,8 @@ def train(options: argparse.Namespace) -> None:
 
     import labkit
     from labkit.lab.widgets import training_bar
-    from labkit.lora.files import refuse_to_overwrite
+    from labkit.lora.files import FILES
+    from labkit.storage.writing import refuse_occupied
     from labkit.training.checkpoints import newest
 
     task = _task(options, train=options.data, test=options.test)
@@ -50,7 +51,7 @@ def train(options: argparse.Namespace) -> None:
         if newest(checkpoints) and not options.resume:
             raise ConfigError(f"{checkpoints} is of an earlier run: go on from it with --resume, or say --overwrite")
     # what would fail at the end is refused at the beginning
-    refuse_to_overwrite(adapter)
+    refuse_occupied(adapter, AdapterError, besides=FILES)
     _refuse_no_place(out)
     if options.evaluate is not None:
         if options.evaluate < 1:
@@ -138,16 +139,16 @@ def merge(options: argparse.Namespace) -> None:
     import torch
 
     import labkit
-    from labkit.base.saving import refuse_occupied
     from labkit.lora.files import read_about, read_config
     from labkit.storage.untrusted import plain
+    from labkit.storage.writing import refuse_occupied
 
-    refuse_occupied(options.out)
+    refuse_occupied(options.out, ConfigError)
     read_config(options.adapter)  # refused before a base is loaded
     about = read_about(options.adapter)
     model, tokenizer = labkit.load_base(options.base, quantize=options.quantize, double=options.double)
     labkit.load_adapter(model, options.adapter)
-    held, now = (about.get("base") or {}).get("quantization"), getattr(model, "quantization", None)
+    held, now = (about.get("base") or {}).get("quantization"), model.labkit.quantization
     if held and str(held).partition(",")[2] != str(now).partition(",")[2]:  # whose kernels pack it makes no difference
         print(
             f"This adapter was trained on the base in four bits ({plain(held)}), and goes into another form of it: its "
@@ -157,7 +158,8 @@ def merge(options: argparse.Namespace) -> None:
         )
     folder = labkit.save_merged(model, tokenizer, options.out, getattr(torch, options.dtype), about)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    into = f"{model.base_name}, dequantized from NF4," if options.quantize else model.base_name
+    base_name = model.labkit.base_name
+    into = f"{base_name}, dequantized from NF4," if options.quantize else base_name
     print(f"{into} and its adapter are one model in {options.dtype} ({size / 1e6:.0f} MB), in {options.out}")
     print("Load it with transformers: AutoModelForCausalLM.from_pretrained. Its README.md shows how.")
 
@@ -215,7 +217,7 @@ def chat(options: argparse.Namespace) -> None:
     sys.stdin.reconfigure(errors="replace")  # bytes that are no text are a bad line, not the end
     model, tokenizer = labkit.load_base(options.base)
     partner = Chat(model, tokenizer, options.system or SYSTEM, options.max_new_tokens)
-    print(f"{model.base_name} listens. /help lists the commands, /quit leaves.")
+    print(f"{model.labkit.base_name} listens. /help lists the commands, /quit leaves.")
     partner.talk()
 
 
@@ -239,7 +241,7 @@ def demo(options: argparse.Namespace) -> None:
     task = labkit.load_task("tickets")
     model, tokenizer = labkit.load_base(options.base)
     rows = list(task.rows("test"))[:32]
-    print(f"The base, {model.base_name}, is asked to turn messages into tickets:", flush=True)
+    print(f"The base, {model.labkit.base_name}, is asked to turn messages into tickets:", flush=True)
     before = labkit.evaluate(model, tokenizer, task, rows)
     _show(before)
     torch.manual_seed(0)

@@ -8,7 +8,9 @@ from torch import nn
 from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
+from labkit.base.describing import end_of_turn
 from labkit.errors import ConfigError
+from labkit.model_state import state_of
 from labkit.step.batch import encode_prompt
 
 
@@ -52,7 +54,7 @@ def generate(
         raise ConfigError(f"{len(prompts)} prompts cannot go with {len(systems)} system prompts")
     if streamer is not None and len(prompts) != 1:
         raise ConfigError(f"a streamer follows the answer to one prompt, and there are {len(prompts)}")
-    bank = getattr(model, "adapter_bank", None)
+    bank = state_of(model).bank
     if adapters is not None and (bank is None or len(adapters) != len(prompts)):
         raise ConfigError("adapters needs a model with an AdapterBank, and one choice for each prompt")
     if bank is not None and bank.rows_open:
@@ -67,7 +69,7 @@ def generate(
         max_new_tokens=max_new_tokens,
         do_sample=False,
         pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,  # the end of turn that training teaches
+        eos_token_id=end_of_turn(tokenizer),
     )
     try:
         for start in range(0, len(order), batch_size):

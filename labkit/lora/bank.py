@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from labkit.errors import AdapterError, ConfigError
 from labkit.linear import device_of, is_linear
 from labkit.lora import routes
+from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base
 from labkit.lora.config import LoraConfig
-from labkit.lora.files import adapter_of, check_adapter, keys_of, read_adapter
-from labkit.lora.inject import lora_layers, refuse_bank, resolve_targets
+from labkit.lora.files import read_adapter
+from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.lora.routes import Route
+from labkit.model_state import note
 
 # what a row can ask for: an adapter, a blend of some by weight, or the base alone
 Choice = str | Mapping[str, float] | None
@@ -42,7 +44,7 @@ class AdapterBank:
         dtype: in which the adapters are held and computed, float32 by default. 16 bits halve them.
 
     Attributes:
-        model: the model given; it has the bank as ``model.adapter_bank``.
+        model: the model given; it has the bank as ``model.labkit.bank``.
 
     Raises:
         ConfigError: the model has LoRA layers or a bank already; `dtype` is none to compute in.
@@ -66,7 +68,7 @@ class AdapterBank:
         try:
             for name, layer in self._layers.items():
                 self._hooks.append(layer.register_forward_hook(partial(self._add_update, name)))
-            model.adapter_bank = self
+            note(model, bank=self)
         except BaseException:
             self.close()
             raise
@@ -104,29 +106,29 @@ class AdapterBank:
             raise ConfigError(f"the bank has an adapter called {name!r} already: remove it first, or choose another")
         if isinstance(source, Mapping) != isinstance(config, LoraConfig):
             raise ConfigError("tensors need a LoraConfig that says what they are; a folder or a model brings its own")
+        where = f"adapter {name!r}"
         if isinstance(source, Mapping):
-            state = check_adapter(self.model, config, source, where=f"adapter {name!r}")
+            adapter = fitted(self.model, config, source, where=where)
         elif isinstance(source, nn.Module):
-            config, state = adapter_of(source, self.model, where=f"adapter {name!r}")
+            theirs = adapter_of(source, where)
+            refuse_other_base(self.model, theirs.about, where)
+            adapter = fitted(self.model, theirs.config, theirs.state(), where=where)
         else:
-            config, state = read_adapter(self.model, source)
-        self._adapters[name] = Route(self._updates(name, config, state))
+            adapter = read_adapter(self.model, source)
+        self._adapters[name] = Route(self._updates(adapter, where))
 
-    def _updates(
-        self, adapter: str, config: LoraConfig, state: Mapping[str, Tensor]
-    ) -> dict[str, tuple[Tensor, Tensor]]:
+    def _updates(self, adapter: Adapter, where: str) -> dict[str, tuple[Tensor, Tensor]]:
         """Of each layer: scaling · A, shape (1, r, in_features), and Bᵀ, shape (1, r, out_features)."""
-        config, names = resolve_targets(self.model, config)
         updates = {}
-        for name in names:
+        for name, pair in adapter.weights.items():
             layer = self.model.get_submodule(name)
             if self._layers.get(name) is not layer:
                 raise ConfigError(f"{name} is not the layer it was when the bank was made, or the bank is closed")
-            A, B = (state[key].detach().to(device_of(layer), torch.float32) for key in keys_of(name))
-            A = (config.scaling_of(name) * A).to(self.dtype)[None]
+            A, B = (matrix.detach().to(device_of(layer), torch.float32) for matrix in pair)
+            A = (adapter.config.scaling_of(name) * A).to(self.dtype)[None]
             B = B.to(self.dtype).T.clone(memory_format=torch.contiguous_format)[None]
             if not (A.isfinite().all() and B.isfinite().all()):
-                raise AdapterError(f"adapter {adapter!r}: the update of {name} is too large for {self.dtype}")
+                raise AdapterError(f"{where}: the update of {name} is too large for {self.dtype}")
             updates[name] = (A, B)
         return updates
 
@@ -229,7 +231,7 @@ class AdapterBank:
             hook.remove()
         self._hooks.clear(), self._layers.clear(), self._adapters.clear()
         self._route, self._active = routes.BASE, None
-        self.model.__dict__.pop("adapter_bank", None)
+        note(self.model, bank=None)
 
     @property
     def active(self) -> Choice:

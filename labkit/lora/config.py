@@ -31,6 +31,11 @@ INERT = {
 }
 
 
+def scaling(lora_alpha: float, r: int, use_rslora: bool = False) -> float:
+    """The factor before B A: α/r, or α/√r with rsLoRA (arXiv 2312.03732)."""
+    return lora_alpha / (math.sqrt(r) if use_rslora else r)
+
+
 @dataclass(frozen=True)
 class LoraConfig:
     """The settings of one adapter.
@@ -142,9 +147,8 @@ class LoraConfig:
         return _by_pattern("alpha_pattern", self.alpha_pattern, name, self.lora_alpha)
 
     def scaling_of(self, name: str) -> float:
-        """The factor before B A in the layer called `name`: α/r, or α/√r with rsLoRA."""
-        r = self.rank_of(name)
-        return self.alpha_of(name) / (math.sqrt(r) if self.use_rslora else r)
+        """The factor before B A in the layer called `name`."""
+        return scaling(self.alpha_of(name), self.rank_of(name), self.use_rslora)
 
     def repeating_patterns(self) -> list[str]:
         """The regular expressions given that repeat something, as they are matched with the names of layers."""

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from labkit.errors import ConfigError
-from labkit.linear import BaseLinear, is_linear
+from labkit.linear import BaseLinear, is_linear, linear_layers, output_head
 from labkit.lora.config import DEFAULT_TARGETS, LoraConfig
 from labkit.lora.layer import LoraLinear
+from labkit.model_state import note, state_of
 
 
 def inject_lora(model: nn.Module, config: LoraConfig, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -24,7 +25,7 @@ def inject_lora(model: nn.Module, config: LoraConfig, dtype: torch.dtype = torch
         dtype: of the adapter's weights.
 
     Returns:
-        The same model. ``model.lora_config`` holds the config, with ``"all-linear"`` spelled out.
+        The same model. ``model.labkit.adapter`` holds the config, with ``"all-linear"`` spelled out.
 
     Raises:
         ConfigError: a named target matches no layer, or a layer that is not linear; the model already
@@ -49,7 +50,7 @@ def inject_lora(model: nn.Module, config: LoraConfig, dtype: torch.dtype = torch
     for name, layer in layers.items():
         model.set_submodule(name, layer.train(model.training))
     mark_only_lora_as_trainable(model)
-    model.lora_config = config
+    note(model, adapter=config)
     return model
 
 
@@ -71,11 +72,10 @@ def resolve_targets(model: nn.Module, config: LoraConfig) -> tuple[LoraConfig, l
 
 def _all_linear_names(model: nn.Module) -> list[str]:
     """Every linear layer but the output head, as the shortest names that say so."""
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    full = [name for name, module in model.named_modules() if is_linear(module) and module is not head]
-    head_names = {name.split(".")[-1] for name, module in model.named_modules() if head is not None and module is head}
+    full, head = linear_layers(model), output_head(model)
     short = {name.split(".")[-1] for name in full}
-    return sorted(full if short & head_names else short)
+    heads = {name.split(".")[-1] for name, module in model.named_modules() if head is not None and module is head}
+    return sorted(full if short & heads else short)
 
 
 def _check_targets(model: nn.Module, config: LoraConfig, names: list[str]) -> None:
@@ -101,10 +101,10 @@ def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLinear]]:
 
 def refuse_bank(model: nn.Module) -> None:
     """ConfigError where `model` is served by a :class:`labkit.AdapterBank`, whose adapters are no part of it."""
-    if getattr(model, "adapter_bank", None) is not None:
+    if state_of(model).bank is not None:
         raise ConfigError(
             "this model is served by an AdapterBank, which keeps its adapters apart: work on a fresh base, or call "
-            "model.adapter_bank.close() first"
+            "model.labkit.bank.close() first"
         )
 
 
@@ -138,7 +138,7 @@ def disable_adapter(model: nn.Module) -> Iterator[nn.Module]:
         for layer in layers:
             layer.enabled = False
             layer.unmerge()
-        bank = getattr(model, "adapter_bank", None)
+        bank = state_of(model).bank
         with bank.disabled() if bank is not None else nullcontext():
             yield model
     finally:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from labkit.errors import ConfigError
 from labkit.linear import dense_weight, device_of, replace_weight, restore_weight, stored_weight
+from labkit.lora.config import scaling
 
 
 class LoraLinear(nn.Module):
@@ -60,7 +61,7 @@ class LoraLinear(nn.Module):
         self.base_layer = base_layer
         self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
         self.r, self.lora_alpha = r, lora_alpha
-        self.scaling = lora_alpha / (math.sqrt(r) if use_rslora else r)
+        self.scaling = scaling(lora_alpha, r, use_rslora)
         self.lora_dropout = nn.Dropout(lora_dropout) if lora_dropout else nn.Identity()
         self.lora_A = nn.Linear(self.in_features, r, bias=False, device=device, dtype=dtype)
         self.lora_B = nn.Linear(r, self.out_features, bias=False, device=device, dtype=dtype)
@@ -84,17 +85,12 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x of shape (..., in_features) → (..., out_features), in the dtype of the base's answer."""
-        result = self.base_layer(x)
-        if not self.enabled or self.merged:
-            return result
-        low = self.lora_A(self.lora_dropout(x.to(self.lora_A.weight.dtype)))  # (..., r)
-        # scaling the r numbers of `low` is the same as scaling the out_features numbers of B(low), and cheaper
-        low = self.scaling * low
-        if low.dtype != result.dtype:
-            return result + self.lora_B(low).to(result.dtype)
-        B = self.lora_B.weight.to(low.dtype)
-        total = _PlusLowRank.apply(result.reshape(-1, self.out_features), low.reshape(-1, self.r), B)
-        return total.view(result.shape)
+        y = self.base_layer(x)
+        if self.enabled and not self.merged:
+            # scaling these r numbers is the same as scaling the out_features numbers that B makes of them, and cheaper
+            low = self.scaling * self.lora_A(self.lora_dropout(x.to(self.lora_A.weight.dtype)))  # (..., r)
+            y = _plus(y, low, self.lora_B)
+        return y
 
     def delta_weight(self) -> Tensor:
         """ΔW = scaling · B A, shape (out_features, in_features), float32. Dropout has no part in it."""
@@ -127,6 +123,14 @@ class LoraLinear(nn.Module):
 
     def extra_repr(self) -> str:
         return f"r={self.r}, scaling={self.scaling:g}, merged={self.merged}"
+
+
+def _plus(y: Tensor, low: Tensor, B: nn.Linear) -> Tensor:
+    """y + B(low), in the dtype of y."""
+    if low.dtype != y.dtype:
+        return y + B(low).to(y.dtype)
+    rows = _PlusLowRank.apply(y.reshape(-1, y.shape[-1]), low.reshape(-1, low.shape[-1]), B.weight.to(low.dtype))
+    return rows.view(y.shape)
 
 
 class _PlusLowRank(torch.autograd.Function):

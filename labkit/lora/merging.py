@@ -11,6 +11,7 @@ from labkit.errors import ConfigError
 from labkit.linear import BaseLinear, dense_weight
 from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.lora.layer import LoraLinear
+from labkit.model_state import note, state_of
 
 
 def merge(model: nn.Module) -> nn.Module:
@@ -54,7 +55,6 @@ def merge_and_unload(model: nn.Module) -> nn.Module:
     merge(model)
     for name, layer in list(lora_layers(model)):
         model.set_submodule(name, layer.base_layer)
-    model.__dict__.pop("lora_config", None)  # absent where the layers were put in by hand
     say_merged(model)
     return model
 
@@ -95,8 +95,7 @@ def merge_into_dense(model: nn.Module, dtype: torch.dtype | None = None) -> nn.M
             model.set_submodule(name, _plain(layer, weight.to(dtype or weight.dtype)))
     if adapted:
         say_merged(model)
-    for said in ("lora_config", "quantization"):
-        model.__dict__.pop(said, None)
+    note(model, quantization=None)
     return model if dtype is None else _cast(model, dtype)
 
 
@@ -122,8 +121,8 @@ def _cast(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 def say_merged(model: nn.Module) -> None:
     """Let `model` be known as another base than it was, so that the old one's other adapters are refused on it."""
-    if getattr(model, "base_fingerprint", None):
-        model.base_fingerprint += ", merged"
+    fingerprint = state_of(model).fingerprint
+    note(model, adapter=None, fingerprint=fingerprint and f"{fingerprint}, merged")
 
 
 def refuse_tied(model: nn.Module) -> None:

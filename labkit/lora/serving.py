@@ -14,6 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from labkit.errors import AdapterError, ConfigError
+from labkit.lora.config import scaling
 from labkit.lora.files import CONFIG_FILE, WEIGHTS_FILE, read_config
 from labkit.storage.untrusted import plain, read_weights, try_patterns
 
@@ -34,13 +35,13 @@ def serving_problems(path: Path | str) -> dict[str, list[str]]:
     """
     config, ranks = read_config(path), ranks_of(path)
     try_patterns(config.repeating_patterns(), list(ranks), Path(path) / CONFIG_FILE)
-    read_by_all = config.lora_alpha / (math.sqrt(config.r) if config.use_rslora else config.r)
+    read_by_all = scaling(config.lora_alpha, config.r, config.use_rslora)
     try:
         alphas = {name: config.alpha_of(name) for name in ranks}
     except ConfigError as error:
         raise AdapterError(f"{Path(path) / CONFIG_FILE}: {plain(error, 400)}") from None
-    scaled = {name: alphas[name] / (math.sqrt(r) if config.use_rslora else r) for name, r in ranks.items()}
-    others = [name for name, scaling in scaled.items() if not math.isclose(scaling, read_by_all)]
+    scaled = {name: scaling(alphas[name], r, config.use_rslora) for name, r in ranks.items()}
+    others = [name for name, factor in scaled.items() if not math.isclose(factor, read_by_all)]
     common = []
     if others:
         common.append(

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from labkit.errors import ConfigError
-from labkit.linear import BaseLinear, is_linear
+from labkit.linear import BaseLinear, is_linear, linear_layers
+from labkit.model_state import note, state_of
 from labkit.quant.blockwise import refuse_unquantizable
 from labkit.quant.linear4bit import NF4Linear
 
@@ -31,7 +32,7 @@ def quantize_model(
         device: where the quantized layers go, one by one; None means where they are.
 
     Returns:
-        The same model. ``model.quantization`` says what was done, in words.
+        The same model. ``model.labkit.quantization`` says what was done, in words.
 
     Raises:
         ConfigError: an unknown backend, or bitsandbytes asked for and not there; a model that is quantized already,
@@ -45,7 +46,7 @@ def quantize_model(
         dense = model.get_submodule(name)
         layer = make(dense, block_size=block_size, double=double, device=device)
         model.set_submodule(name, layer.train(dense.training))
-    model.quantization = f"nf4 by {backend}, blocks of {block_size}{', double' if double else ''}"
+    note(model, quantization=f"nf4 by {backend}, blocks of {block_size}{', double' if double else ''}")
     return model
 
 
@@ -60,16 +61,14 @@ def _layer_of(backend: str) -> type[nn.Module]:
 
 
 def _names_to_quantize(model: nn.Module) -> list[str]:
-    if getattr(model, "adapter_bank", None) is not None:
+    if state_of(model).bank is not None:
         raise ConfigError("this model is served by an AdapterBank: quantize the base first, then make the bank on it")
-    modules = dict(model.named_modules())
-    for name, module in modules.items():
+    for name, module in model.named_modules():
         if hasattr(module, "lora_A"):
             raise ConfigError(f"{name} has LoRA on it: quantize the base first, then inject_lora")
         if isinstance(module, BaseLinear) or isinstance(module, nn.Linear) and not is_linear(module):
             raise ConfigError(f"this model is quantized already ({name} is a {type(module).__name__})")
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    names = [name for name, module in modules.items() if is_linear(module) and module is not head]
+    names = list(linear_layers(model))
     if not names:
         raise ConfigError("there is nothing to quantize: the model has no linear layers besides its output head")
     return names

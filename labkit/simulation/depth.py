@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from labkit.base.describing import set_layers
 from labkit.simulation.tally import Section
 from labkit.simulation.tracing import decoder_layers
 
@@ -62,9 +63,7 @@ def repeat_layer(model: nn.Module, depth: int) -> nn.Module:
     """`model`, of one layer without numbers, with copies of it: quicker than to build, quantize and adapt each."""
     layers = decoder_layers(model)
     layers.extend(empty_copy(layers[0], {}) for _ in range(depth - 1))
-    model.config.num_hidden_layers = depth
-    if getattr(model.config, "layer_types", None):
-        model.config.layer_types = model.config.layer_types[:1] * depth
+    set_layers(model.config, depth)
     return model
 
 
@@ -118,5 +117,6 @@ def _by_place(sections: list[Section], depth: int) -> dict[tuple[str, str | int]
 
 
 def _drop_last_layer(model: nn.Module) -> None:
-    del decoder_layers(model)[-1]
-    model.config.num_hidden_layers -= 1
+    layers = decoder_layers(model)
+    del layers[-1]
+    set_layers(model.config, len(layers))

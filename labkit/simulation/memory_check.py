@@ -9,6 +9,7 @@ import psutil
 import torch
 from torch import nn
 
+from labkit.base.describing import layer_count, set_layers
 from labkit.errors import ConfigError
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers
@@ -159,7 +160,7 @@ def _simulated(model: nn.Module, batch: Batch, way: Way, device: str) -> dict[st
         if way.checkpointing:
             checkpoint_layers(like)
         rows = Batch(*map(empty, (rows.input_ids, rows.labels, rows.positions)))
-        depth = model.config.num_hidden_layers
+        depth = layer_count(model.config)
         phases, _ = by_phase(trace_without_numbers(like.train(), rows, way.optimizer, device, depth).sections)
     highest = max(phases.values(), key=lambda kinds: sum(kinds.values()))
     held = {} if way.lora else phases["loaded"]
@@ -174,7 +175,7 @@ def _without_numbers(model: nn.Module) -> nn.Module:
     memo = {}
     memo[id(layers)] = nn.ModuleList(empty_copy(layer, memo) for layer in list(layers)[:depth])
     like = empty_copy(model, memo)
-    like.config.num_hidden_layers = depth
+    set_layers(like.config, depth)
     return like
 
 

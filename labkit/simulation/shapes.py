@@ -1,6 +1,6 @@
 """The models whose step can be simulated: a preset, a ``config.json``, or a hub id. Only their shapes are needed."""
 
-import json
+import copy
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,9 @@ from pathlib import Path
 from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from labkit.base.describing import layer_kinds, set_layers
 from labkit.errors import ConfigError
+from labkit.storage.untrusted import read_json
 
 
 @dataclass(frozen=True)
@@ -97,20 +99,19 @@ def config_of(model: str | Path | PretrainedConfig) -> PretrainedConfig:
 
 def with_layers(config: PretrainedConfig, layers: int) -> PretrainedConfig:
     """The same model with so many layers."""
-    entries = config.to_dict() | {"num_hidden_layers": layers}
-    if entries.get("layer_types"):
-        entries["layer_types"] = entries["layer_types"][:layers]
-    return type(config).from_dict(entries)
+    like = copy.deepcopy(config)
+    set_layers(like, layers)
+    return like
 
 
 def layers_are_alike(config: PretrainedConfig) -> bool:
     """Whether each layer costs what the others do."""
-    return config.model_type in ALIKE and len(set(getattr(config, "layer_types", None) or [""])) == 1
+    return config.model_type in ALIKE and len(set(layer_kinds(config) or [""])) == 1
 
 
 def _read(path: Path) -> PretrainedConfig:
+    entries = read_json(path, ConfigError)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
         model_type = entries["model_type"]
         if model_type in CONFIG_MAPPING:
             return CONFIG_MAPPING[model_type].from_dict(entries)

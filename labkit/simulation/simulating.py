@@ -18,8 +18,9 @@ from torch._subclasses.fake_tensor import (
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM, PretrainedConfig
 from transformers.initialization import no_init_weights
 
+from labkit.base.describing import context_length, layer_count
 from labkit.errors import ConfigError
-from labkit.linear import is_linear
+from labkit.linear import linear_layers
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, trainable_parameters
 from labkit.quant.bnb import find_bitsandbytes
@@ -97,7 +98,7 @@ def simulate(
         device=device,
     )
     config = config_of(model)
-    context = getattr(config, "max_position_embeddings", None)
+    context = context_length(config)
     if context is not None and sequence > context:
         raise ConfigError(f"a sequence of {sequence:,} tokens is longer than the model's context of {context:,}")
     trace = _simulated(type(config), config.to_json_string(use_diff=False), options, every_layer)
@@ -120,7 +121,7 @@ def _simulated(kind: type[PretrainedConfig], entries: str, options: StepOptions,
     if MODEL_FOR_CAUSAL_LM_MAPPING.get(kind, None) is None:
         raise ConfigError(f"{kind.model_type!r} is not a causal language model of transformers")
     config = kind.from_dict(json.loads(entries))
-    depth = config.num_hidden_layers
+    depth = layer_count(config)
     try:
         with no_numbers():
             if depth > DEEP and layers_are_alike(config) and not every_layer:
@@ -168,8 +169,7 @@ def _build(config: PretrainedConfig, options: StepOptions) -> nn.Module:
         model = AutoModelForCausalLM.from_config(config, dtype=DTYPES[options.dtype], trust_remote_code=False)
     model.tie_weights()  # left out together with the drawing of numbers
     if options.method != "full":
-        head = model.get_output_embeddings()
-        if not any(is_linear(module) for module in model.modules() if module is not head):
+        if not linear_layers(model):
             raise ConfigError(f"{config.model_type!r} has no linear layers that LoRA could adapt")
         if options.method == "qlora":
             quantize_model(model, double=options.double)
@@ -190,7 +190,7 @@ def empty_batch(batch_size: int, sequence: int, labelled: float | int) -> Batch:
 def _assumptions(config: PretrainedConfig, options: StepOptions, trained: int) -> list[str]:
     counted = counted_tokens(options.labelled, options.sequence)
     lines = [
-        f"{config.model_type} with {config.num_hidden_layers} layers; the base's weights in {options.dtype}"
+        f"{config.model_type} with {layer_count(config)} layers; the base's weights in {options.dtype}"
         + (
             f", its linear layers in NF4 with {'double-quantized ' if options.double else ''}scales"
             if options.method == "qlora"

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from labkit.base.describing import layer_count
 from labkit.errors import ConfigError
 from labkit.lora.inject import lora_layers
 from labkit.simulation.idle_optimizers import make_optimizer, prime
@@ -47,7 +48,7 @@ def trace_step(
 
 def decoder_layers(model: nn.Module) -> nn.ModuleList:
     """The list of the model's layers. ConfigError where there is none."""
-    depth = model.config.num_hidden_layers
+    depth = layer_count(model.config)
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth:
             return module

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from labkit.base.describing import end_of_turn
 from labkit.errors import DataError
 
 IGNORED = -100  # the label of a token that the loss does not count
@@ -80,7 +81,7 @@ def encode(tokenizer, row: Mapping, system: str, max_length: int | None = None) 
         DataError: the row is longer than `max_length` tokens; nothing is ever cut off silently.
     """
     prompt = encode_prompt(tokenizer, row["prompt"], row.get("system") or system)
-    completion = tokenizer(row["completion"], add_special_tokens=False, **_QUIET).input_ids + [tokenizer.eos_token_id]
+    completion = tokenizer(row["completion"], add_special_tokens=False, **_QUIET).input_ids + [end_of_turn(tokenizer)]
     if max_length is not None and len(prompt) + len(completion) > max_length:
         raise DataError(
             f"the row has {len(prompt) + len(completion):,} tokens, but the model's context ends at {max_length:,}",

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from labkit.base.describing import has_window, layer_kinds
 from labkit.errors import ConfigError
 from labkit.step.batch import Batch
 
@@ -110,16 +111,14 @@ def refuse_unless_exact(model: nn.Module, *, drops: bool, checkpoints: bool) -> 
         checkpoints: whether it computes its layers again on the way back.
     """
     config = model.config
-    kinds = {"full_attention", *(getattr(config, "layer_types", None) or ())}
+    kinds = {"full_attention", *(layer_kinds(config) or ())}
     plain = config._attn_implementation == "sdpa" and kinds == {"full_attention"}
     reason = None
     if drops:
         reason = "dropout would fall on the prefix of each row differently. Set lora_dropout and all other dropout to 0"
     elif checkpoints:
         reason = "gradient checkpointing would compute the layers again without it. Choose one of the two"
-    elif (
-        not plain or getattr(config, "sliding_window", None) or not getattr(model, "_supports_attention_backend", False)
-    ):
+    elif not plain or has_window(config) or not getattr(model, "_supports_attention_backend", False):
         reason = (
             'it is made for plain causal attention in transformers\' "sdpa" implementation, and that of this '
             f"{config.model_type!r} is not such. Train without it"

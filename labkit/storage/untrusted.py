@@ -1,7 +1,7 @@
 """Reading what a stranger wrote: files that may be anything, and regular expressions that may never end.
 
-Whatever is wrong, the answer is one :class:`labkit.AdapterError` that names the file and the cause, in one line that a
-terminal can print.
+Whatever is wrong, the answer is one error that names the file and the cause, in one line that a terminal can print: a
+:class:`labkit.AdapterError`, or of the kind that the caller asks for.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from labkit.errors import AdapterError
+from labkit.errors import AdapterError, LabkitError
 
 JSON_BYTES = 10_000_000  # a config with every layer of a large model by name stays far below
 PATTERN_SECONDS = 5.0  # an honest pattern takes milliseconds
@@ -29,13 +29,14 @@ for pattern in patterns:
 """
 
 
-def read_json(file: Path) -> dict:
+def read_json(file: Path, kind: type[LabkitError] = AdapterError) -> dict:
     """The JSON object in `file`.
 
     Raises:
-        AdapterError: the file is missing, is none to read, is too large, is no JSON object, or names a field twice.
+        AdapterError: (or `kind`) the file is missing, is none to read, is too large, is no JSON object, or names a
+            field twice.
     """
-    _refuse_special(file)
+    _refuse_special(file, kind)
     try:
         with open(file, "rb") as opened:
             content = opened.read(JSON_BYTES + 1)
@@ -43,9 +44,9 @@ def read_json(file: Path) -> dict:
             raise ValueError(f"more than {JSON_BYTES:,} bytes")
         found = json.loads(content.decode("utf-8"), object_pairs_hook=_without_doubles)
     except (OSError, ValueError, RecursionError) as error:
-        raise AdapterError(f"{file}: not readable as JSON ({plain(error)})") from None
+        raise kind(f"{file}: not readable as JSON ({plain(error)})") from None
     if not isinstance(found, dict):
-        raise AdapterError(f"{file}: expected a JSON object, found {type(found).__name__}")
+        raise kind(f"{file}: expected a JSON object, found {type(found).__name__}")
     return found
 
 
@@ -108,17 +109,17 @@ def plain(text: object, longest: int = 200) -> str:
     return line if len(line) <= longest else f"{line[:longest]} …"
 
 
-def _refuse_special(file: Path) -> None:
-    """AdapterError unless `file` is an ordinary file, or a link to one: reading a pipe waits, a device never ends."""
+def _refuse_special(file: Path, kind: type[LabkitError] = AdapterError) -> None:
+    """An error unless `file` is an ordinary file, or a link to one: reading a pipe waits, a device never ends."""
     try:
         mode = os.stat(file).st_mode
     except FileNotFoundError:
         why = "it is a link to nowhere" if os.path.lexists(file) else "the file is missing"
-        raise AdapterError(f"{file}: {why}") from None
+        raise kind(f"{file}: {why}") from None
     except (OSError, ValueError) as error:
-        raise AdapterError(f"{file}: not readable ({plain(error)})") from None
+        raise kind(f"{file}: not readable ({plain(error)})") from None
     if not stat.S_ISREG(mode):
-        raise AdapterError(f"{file}: not readable, it is not an ordinary file")
+        raise kind(f"{file}: not readable, it is not an ordinary file")
 
 
 def _without_doubles(pairs: list[tuple[str, object]]) -> dict:

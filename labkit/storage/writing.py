@@ -3,9 +3,11 @@
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from labkit.errors import LabkitError
 
 
 def write_atomically(path: Path | str, content: str | bytes) -> None:
@@ -21,6 +23,16 @@ def write_atomically(path: Path | str, content: str | bytes) -> None:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def refuse_occupied(path: Path, kind: type[LabkitError], besides: Collection[str] = ()) -> None:
+    """An error of this `kind` where `path` is a file, or a folder that holds more than files named in `besides`."""
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise kind(f"{path}: this is a file, and it will not be overwritten. Choose a new folder")
+    if others := sorted({entry.name for entry in path.iterdir()} - {*besides}):
+        raise kind(f"{path}: this folder holds {others[0]}, and it will not be overwritten. Choose a new folder")
 
 
 @contextmanager

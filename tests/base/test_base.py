@@ -271,8 +271,8 @@ def test_load_is_silent_and_equals_transformers(tiny, fetched, copy, capfd):
     model, tokenizer = load_base("tiny-llama", device="cpu")
     assert capfd.readouterr() == ("", "")
     assert not model.training and model.dtype == torch.float32
-    assert model.base_name == model.config._name_or_path == model.name_or_path == NAME
-    assert model.base_fingerprint == fingerprint(fetched)
+    assert model.labkit.base_name == model.config._name_or_path == model.name_or_path == NAME
+    assert model.labkit.fingerprint == fingerprint(fetched)
     tokens = torch.arange(20)[None]
     with torch.no_grad():
         assert torch.equal(model(tokens).logits, AutoModelForCausalLM.from_pretrained(fetched)(tokens).logits)
@@ -285,7 +285,7 @@ def test_dtype(copy):
 
 def test_environment_names_the_base(copy, monkeypatch):
     monkeypatch.setenv("LABKIT_BASE", str(copy))
-    assert load_base()[0].base_name == NAME
+    assert load_base()[0].labkit.base_name == NAME
 
 
 def test_saved_again_it_keeps_no_path(copy, tmp_path):
@@ -295,14 +295,14 @@ def test_saved_again_it_keeps_no_path(copy, tmp_path):
     for file in (tmp_path / "again").glob("*.json"):
         assert str(tmp_path) not in file.read_text() and "local_files_only" not in file.read_text()
     again, _ = load_base(tmp_path / "again", device="cpu")
-    assert again.base_fingerprint == model.base_fingerprint
-    assert again.base_name == "again"  # transformers saves no name, so the folder's is used
+    assert again.labkit.fingerprint == model.labkit.fingerprint
+    assert again.labkit.base_name == "again"  # transformers saves no name, so the folder's is used
 
 
 @pytest.mark.parametrize("recorded", [None, "/home/ada/models/x", "./x", "a/b/c"])
 def test_a_path_is_no_name(copy, recorded):
     edit(copy / "config.json", _name_or_path=recorded)
-    assert load_base(copy, device="cpu")[0].base_name == "my-model"
+    assert load_base(copy, device="cpu")[0].labkit.base_name == "my-model"
 
 
 def test_pad_token_is_eos_where_there_is_none(copy):
@@ -345,7 +345,7 @@ def test_broken_folder(copy, file, content):
 
 
 def test_no_model_folder(tmp_path):
-    with pytest.raises(BaseModelError, match="config.json cannot be used"):
+    with pytest.raises(BaseModelError, match="config.json: the file is missing"):
         load_base(tmp_path)
     with pytest.raises(BaseModelError, match="is known"):
         load_base(tmp_path / "nothing")
@@ -366,7 +366,7 @@ HUB = """
 from labkit import load_base
 from labkit.errors import BaseModelError
 model, _ = load_base("ada/tiny", device="cpu")
-print(model.base_name, model.base_fingerprint)
+print(model.labkit.base_name, model.labkit.fingerprint)
 try:
     load_base("ada/elsewhere")
 except BaseModelError as error:
@@ -463,7 +463,7 @@ def real():
 def test_real_base(real):
     model, tokenizer, seconds = real
     assert sum(p.numel() for p in model.parameters()) == 134_515_008
-    assert model.base_name == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert model.labkit.base_name == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert tokenizer.model_max_length == 8192
     assert tokenizer.tokenize("a  7 in 2024") == ["a", "ĠĠ", "7", "Ġin", "Ġ", "2", "0", "2", "4"]
     assert seconds < 10

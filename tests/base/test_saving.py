@@ -138,8 +138,8 @@ def test_the_merged_model_is_another_base_and_refuses_the_adapter(tiny_base, tmp
     save_adapter(model, tmp_path / "adapter")
     save_merged(model, tokenizer, tmp_path / "tiny-merged")
     merged, _ = load_base(tmp_path / "tiny-merged", device="cpu")
-    assert merged.base_name == "tiny-merged"
-    with pytest.raises(AdapterError, match=f"{model.base_fingerprint}, but .*{merged.base_fingerprint}"):
+    assert merged.labkit.base_name == "tiny-merged"
+    with pytest.raises(AdapterError, match=f"{model.labkit.fingerprint}, but .*{merged.labkit.fingerprint}"):
         load_adapter(merged, tmp_path / "adapter")  # it would be applied twice
 
 
@@ -247,7 +247,7 @@ def test_the_command_refuses_in_a_sentence(tiny_base, tmp_path, capsys):
     make_tiny_tokenizer().save_pretrained(tmp_path / "another")
     other, _ = load_base(tmp_path / "another", device="cpu")
     adapter, out, base = tmp_path / "adapter", tmp_path / "out", ("--base", tiny_base)
-    both = f"trained on another base: .*{model.base_fingerprint}, but .*{other.base_fingerprint}"
+    both = f"trained on another base: .*{model.labkit.fingerprint}, but .*{other.labkit.fingerprint}"
     cases = {
         (adapter, out, "--base", tmp_path / "another"): both,
         (adapter, adapter, *base): "will not be overwritten",

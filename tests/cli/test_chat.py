@@ -23,6 +23,7 @@ from labkit import (
 from labkit.cli import chat as chat_module
 from labkit.cli import main
 from labkit.cli.chat import SYSTEM, Chat, shipped_adapters
+from labkit.model_state import note
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -155,12 +156,12 @@ def test_a_line_that_cannot_be_followed_is_answered_and_changes_nothing(chat, ca
 def test_a_damaged_adapter_and_one_of_another_base_are_refused_with_the_reason(chat, course, capsys, tmp_path):
     cut, foreign = tmp_path / "cut", tmp_path / "foreign"
     model = load_adapter(make_model(), course / "adapters" / "sql")
-    model.base_name, model.base_fingerprint = "another", "f00"
+    note(model, base_name="another", fingerprint="f00")
     for folder in (cut, foreign):
         save_adapter(model, folder)
     weights = cut / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    chat.model.base_fingerprint = "ba5e"
+    note(chat.model, fingerprint="ba5e")
     (cut / "labkit.json").unlink()
     *both, answer = heard(chat, capsys, f"/use {cut}", f"/use {foreign}", QUESTION)
     assert "not a whole safetensors file" in both[0] and "trained on another base: another" in both[1]

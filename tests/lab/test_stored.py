@@ -28,7 +28,7 @@ def test_it_fits_the_base_and_says_where_it_comes_from(base):
         assert 1e-4 < update.norm() / weight.norm() < 0.01
     with safe_open(SHIPPED, "pt") as file:
         about = file.metadata()
-    assert about["base_fingerprint"] == model.base_fingerprint == STUDY["base_fingerprint"]
+    assert about["base_fingerprint"] == model.labkit.fingerprint == STUDY["base_fingerprint"]
     assert json.loads(about["recipe"]) == STUDY["recipe"] and "full_update.py" in about["made_by"]
 
 

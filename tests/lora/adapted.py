@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers
+from labkit.model_state import state_of
 
 ATOL = 1e-5  # of the design: how far labkit and PEFT may be apart in float32
 TOKENS = torch.tensor([[1, 5, 9, 33, 2], [7, 8, 60, 4, 11]])
@@ -72,7 +73,7 @@ def portrait(model: nn.Module) -> dict:
         "mode": {name: module.training for name, module in model.named_modules()},
         "hooks": {name: len(m._forward_hooks) + len(m._forward_pre_hooks) for name, m in model.named_modules()},
         "lora": {name: (layer.enabled, layer.merged) for name, layer in lora_layers(model)},
-        "config": getattr(model, "lora_config", None),
+        "config": state_of(model).adapter,
     }
 
 

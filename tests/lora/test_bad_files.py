@@ -18,13 +18,14 @@ from labkit.errors import AdapterError
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, load_adapter, read_about, save_adapter
 from labkit.lora.inject import lora_layers
+from labkit.model_state import note
 
 KEY = "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight"
 
 
 def adapter() -> torch.nn.Module:
     model = adapted(LoraConfig(target_modules=["q_proj", "v_proj"]))
-    model.base_name, model.base_fingerprint = "someone/model", "f00d"
+    note(model, base_name="someone/model", fingerprint="f00d")
     return model
 
 
@@ -227,9 +228,9 @@ def test_a_rank_that_is_not_that_of_the_weights(folder, r):
 
 def test_another_base_is_refused_with_both_fingerprints(folder):
     model = make_tiny_llama()
-    model.base_name, model.base_fingerprint = "other/model", "beef"
+    note(model, base_name="other/model", fingerprint="beef")
     refused(folder, ABOUT_FILE, "trained on another base: someone/model .* f00d, .* other/model .* beef", model)
-    model.base_fingerprint = "f00d"
+    note(model, fingerprint="f00d")
     assert torch.equal(logits(load_adapter(model, folder)), logits(adapter()))
 
 

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from labkit.errors import ConfigError
 from labkit.evaluation.generation import generate
+from labkit.lora.adapter import adapter_state
 from labkit.lora.bank import AdapterBank
 from labkit.lora.config import LoraConfig
-from labkit.lora.files import adapter_state, load_adapter, save_adapter
+from labkit.lora.files import load_adapter, save_adapter
 from labkit.lora.inject import disable_adapter, inject_lora, lora_layers
 from labkit.lora.merging import merge
 from labkit.quant.convert import quantize_model
@@ -300,9 +301,9 @@ def test_a_copied_model_has_a_bank_of_its_own():
     bank.activate("wide")
     twin = copy.deepcopy(bank.model)
     bank.deactivate()
-    assert twin.adapter_bank is not bank and twin.adapter_bank.active == "wide"
+    assert twin.labkit.bank is not bank and twin.labkit.bank.active == "wide"
     assert_close(logits(twin), logits(ALONE["wide"]))
-    twin.adapter_bank.close()
+    twin.labkit.bank.close()
     assert torch.equal(logits(twin), logits(bank.model))
 
 

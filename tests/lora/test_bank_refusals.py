@@ -8,11 +8,13 @@ from conftest import make_tiny_llama
 from torch import nn
 
 from labkit.errors import AdapterError, ConfigError
+from labkit.lora.adapter import adapter_state
 from labkit.lora.bank import AdapterBank
 from labkit.lora.config import LoraConfig
-from labkit.lora.files import WEIGHTS_FILE, adapter_state, load_adapter, save_adapter
+from labkit.lora.files import WEIGHTS_FILE, load_adapter, save_adapter
 from labkit.lora.inject import inject_lora
 from labkit.lora.merging import merge, merge_and_unload
+from labkit.model_state import note, state_of
 from labkit.quant.convert import quantize_model
 
 
@@ -124,13 +126,13 @@ def test_a_refusal_changes_nothing(act, message):
 def test_bad_folders_are_refused_and_the_bank_goes_on(tmp_path):
     """What else may be wrong with a folder is seen in test_bad_files: both read it with the same function."""
     bank = make_bank()
-    bank.model.base_name, bank.model.base_fingerprint = "someone/model", "f00d"
+    note(bank.model, base_name="someone/model", fingerprint="f00d")
     bank.activate("wide")
     answer = logits(bank.model)
     cut = save_adapter(ALONE["thin"], tmp_path / "cut") / WEIGHTS_FILE
     cut.write_bytes(cut.read_bytes()[:-1])
     other = adapted(CONFIGS["thin"])
-    other.base_name, other.base_fingerprint = "someone/else", "beef"
+    note(other, base_name="someone/else", fingerprint="beef")
     save_adapter(other, tmp_path / "other base")
     save_adapter(adapted(LoraConfig(), hidden_size=64), tmp_path / "wider")
     for name, cause in {
@@ -162,7 +164,7 @@ def test_bad_tensors_are_refused(change, cause):
     change(state)
     with untouched(BANK.model), pytest.raises(AdapterError, match=f"adapter 'new': .*{cause}"):
         BANK.add("new", state, config)
-    with pytest.raises(AdapterError, match="adapter 'new': the model given has no LoRA layer"):
+    with pytest.raises(AdapterError, match="adapter 'new': there is no adapter, the model given has no LoRA layer"):
         BANK.add("new", make_tiny_llama())
     assert "new" not in BANK
 
@@ -190,7 +192,7 @@ def test_closing_leaves_the_model_as_it_was():
         bank.activate("wide")
         bank.close()
         model.train()
-    assert not hasattr(model, "adapter_bank")
+    assert state_of(model).bank is None
     assert torch.equal(logits(model.eval()), logits(make_tiny_llama()))
     with pytest.raises(ConfigError, match="no adapter called 'wide'; it has none"):
         bank.activate("wide")

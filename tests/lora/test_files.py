@@ -14,6 +14,7 @@ from labkit.lora.config import LoraConfig
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, load_adapter, read_about, save_adapter
 from labkit.lora.inject import inject_lora, lora_layers
 from labkit.lora.merging import merge, merge_and_unload
+from labkit.model_state import note
 
 
 def test_there_and_back_to_the_bit(tmp_path):
@@ -21,7 +22,7 @@ def test_there_and_back_to_the_bit(tmp_path):
     assert save_adapter(model, tmp_path / "new" / "adapter") == tmp_path / "new" / "adapter"
     fresh = make_tiny_llama()
     assert load_adapter(fresh, tmp_path / "new" / "adapter") is fresh
-    assert fresh.lora_config == model.lora_config
+    assert fresh.labkit.adapter == model.labkit.adapter
     assert torch.equal(logits(fresh), logits(model))
     assert {name for name, p in fresh.named_parameters() if p.requires_grad} == {
         f"{name}.{part}.weight" for name, _ in lora_layers(model) for part in ("lora_A", "lora_B")
@@ -30,7 +31,7 @@ def test_there_and_back_to_the_bit(tmp_path):
 
 def test_what_is_in_the_folder(tmp_path):
     model = adapted(LoraConfig(target_modules=["v_proj", "q_proj"])).to(torch.bfloat16)
-    model.base_name, model.base_fingerprint = "someone/model", "abc"
+    note(model, base_name="someone/model", fingerprint="abc")
     save_adapter(model, tmp_path / "a", about={"task": "tickets", "system_prompt": "Ça va ✔"})
     assert sorted(os.listdir(tmp_path / "a")) == sorted([CONFIG_FILE, WEIGHTS_FILE, ABOUT_FILE])
     with safe_open(tmp_path / "a" / WEIGHTS_FILE, framework="pt") as weights:
@@ -125,7 +126,7 @@ def test_a_link_to_a_folder_stays_a_link(tmp_path):
 def test_what_is_not_an_adapter_is_not_overwritten(tmp_path, contents):
     for name in contents:
         (tmp_path / name).write_text("years of work")
-    with pytest.raises(AdapterError, match=f"besides an adapter this folder holds {contents[-1]}"):
+    with pytest.raises(AdapterError, match=f"this folder holds {contents[-1]}"):
         save_adapter(adapted(), tmp_path)
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == dict.fromkeys(contents, "years of work")
 
@@ -145,6 +146,6 @@ def test_an_empty_folder_is_filled(tmp_path):
 @pytest.mark.parametrize("unloaded", [False, True])
 def test_there_must_be_an_adapter_to_save(tmp_path, unloaded):
     model = merge_and_unload(adapted()) if unloaded else make_tiny_llama()
-    with pytest.raises(AdapterError, match="there is no adapter to save"):
+    with pytest.raises(AdapterError, match="there is no adapter, the model given has no LoRA layer"):
         save_adapter(model, tmp_path / "a")
     assert os.listdir(tmp_path) == []

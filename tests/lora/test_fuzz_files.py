@@ -26,6 +26,7 @@ from labkit.lora.bank import AdapterBank
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, load_adapter, save_adapter
 from labkit.lora.inject import lora_layers
+from labkit.model_state import note
 from labkit.storage import untrusted
 
 FIELDS = {"target_modules": ["q_proj", "v_proj"], "r": 4, "lora_alpha": 6, "rank_pattern": {"v_proj": 2}}
@@ -305,7 +306,7 @@ def scalings(folder: Path, model: torch.nn.Module) -> dict[str, float]:
 def pristine(tmp_path_factory) -> dict[str, Path]:
     path = tmp_path_factory.mktemp("pristine")
     ours = adapted(LoraConfig(**FIELDS))
-    ours.base_name, ours.base_fingerprint = "someone/model", "f00d"
+    note(ours, base_name="someone/model", fingerprint="f00d")
     theirs = peft.get_peft_model(make_tiny_llama(), peft.LoraConfig(**FIELDS))
     randomise(theirs)
     theirs.save_pretrained(path / "peft")
@@ -315,7 +316,7 @@ def pristine(tmp_path_factory) -> dict[str, Path]:
 
 def fresh_base() -> torch.nn.Module:
     model = make_tiny_llama().train()
-    model.base_fingerprint = "f00d"
+    note(model, fingerprint="f00d")
     model.lm_head.requires_grad_(False)  # so that there are both kinds to be left alone
     return model
 

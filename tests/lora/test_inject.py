@@ -102,7 +102,7 @@ def test_all_linear_leaves_out_the_head_and_is_spelled_out():
     for tied in (True, False):
         model = adapted(tie_word_embeddings=tied)
         assert type(model.lm_head) is nn.Linear
-        assert model.lora_config.target_modules == sorted(ATTENTION + MLP)
+        assert model.labkit.adapter.target_modules == sorted(ATTENTION + MLP)
         assert len(list(lora_layers(model))) == 2 * 7
 
 

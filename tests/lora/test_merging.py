@@ -13,6 +13,7 @@ from labkit.lora.files import load_adapter, save_adapter
 from labkit.lora.inject import inject_lora, lora_layers
 from labkit.lora.layer import LoraLinear
 from labkit.lora.merging import merge, merge_and_unload, unmerge
+from labkit.model_state import note, state_of
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
@@ -141,7 +142,7 @@ def test_unloaded_it_is_an_ordinary_model(tmp_path, merged_before):
     ]
     assert model.state_dict().keys() == fresh.state_dict().keys()
     assert model.lm_head.weight is model.get_input_embeddings().weight
-    assert not hasattr(model, "lora_config")
+    assert state_of(model).adapter is None
     torch.testing.assert_close(logits(model), answer, atol=1e-5, rtol=0)
 
     model.save_pretrained(tmp_path)
@@ -162,7 +163,9 @@ def test_layers_put_in_by_hand_can_be_unloaded():
 def test_an_adapter_that_is_too_large_is_refused_and_nothing_is_merged(quantize):
     model = adapted()
     if quantize:
-        model = inject_lora(quantize_model(make_tiny_llama(hidden_size=64, intermediate_size=128)), model.lora_config)
+        model = inject_lora(
+            quantize_model(make_tiny_llama(hidden_size=64, intermediate_size=128)), model.labkit.adapter
+        )
     *_, (_, last) = lora_layers(model)
     with torch.no_grad():
         last.lora_A.weight.fill_(1e30)
@@ -174,7 +177,7 @@ def test_an_adapter_that_is_too_large_is_refused_and_nothing_is_merged(quantize)
 
 def test_a_merged_model_is_another_base(tmp_path):
     model = adapted()
-    model.base_name, model.base_fingerprint = "tiny", "abc"
+    note(model, base_name="tiny", fingerprint="abc")
     save_adapter(model, tmp_path / "adapter")
     merge_and_unload(model)
     with pytest.raises(AdapterError, match="trained on another base.*abc, merged"):

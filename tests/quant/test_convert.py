@@ -43,7 +43,7 @@ def test_linear_layers_are_replaced_and_nothing_else(backend, double):
         assert bits(layer.quantized.packed) == bits(expected.packed)
     assert all(model.get_parameter(name) is p for name, p in others.items())
     assert type(model.lm_head) is nn.Linear and model.lm_head.weight is model.get_input_embeddings().weight
-    assert model.quantization == f"nf4 by {backend}, blocks of 64{', double' if double else ''}"
+    assert model.labkit.quantization == f"nf4 by {backend}, blocks of 64{', double' if double else ''}"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -164,7 +164,7 @@ def test_a_base_is_loaded_in_four_bits(folder, backend, double, dtype):
             assert bits(model.get_submodule(name).stored_weight()) == bits(layer.stored_weight())
     assert model.get_input_embeddings().weight.dtype == model.dtype == dtype and not model.training
     dense, _ = load_base(folder, device="cpu", dtype=dtype)
-    assert model.base_fingerprint == dense.base_fingerprint
+    assert model.labkit.fingerprint == dense.labkit.fingerprint
     assert bits(model.model.rotary_emb.inv_freq) == bits(dense.model.rotary_emb.inv_freq)
     with torch.no_grad():
         assert model(TOKENS).logits.dtype == dtype

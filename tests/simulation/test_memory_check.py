@@ -126,7 +126,7 @@ def test_train_asks_first_and_can_be_forced(tiny_tokenizer, monkeypatch):
 def test_the_batch_that_train_asks_about_is_the_longest(tiny_tokenizer, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "labkit.training.loop.refuse_what_cannot_fit", lambda model, batch, *_, **__: asked.append(batch)
+        "labkit.training.refusals.refuse_what_cannot_fit", lambda model, batch, *_, **__: asked.append(batch)
     )
     model = prepared(make_tiny_llama(max_position_embeddings=256), "lora", False)
     rows = [*ROWS, {"prompt": "Add 1 to one hundred and twenty-three.", "completion": "one hundred and twenty-four"}]
@@ -140,7 +140,7 @@ def test_the_batch_that_train_asks_about_is_the_longest(tiny_tokenizer, monkeypa
 def test_with_a_shared_prefix_no_checkpointing_is_recommended_and_a_row_alone_counts_whole(tiny_tokenizer, monkeypatch):
     model = prepared(make_tiny_llama(max_position_embeddings=256), "lora", False)
     asked = []
-    ask = "labkit.training.loop.refuse_what_cannot_fit"
+    ask = "labkit.training.refusals.refuse_what_cannot_fit"
     monkeypatch.setattr(ask, lambda model, batch, *_, **more: asked.append((batch, more)))
     train(model, tiny_tokenizer, TASK, TrainConfig(steps=1, batch_size=1, share_prefix=True), rows=ROWS[:1])
     train(model, tiny_tokenizer, TASK, TrainConfig(steps=1, batch_size=1), rows=ROWS[:1])

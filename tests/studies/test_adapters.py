@@ -13,6 +13,7 @@ from peft import PeftModel
 import labkit
 from labkit.errors import AdapterError
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, read_about, read_config
+from labkit.model_state import note
 from labkit.storage.places import course_data_dir
 from labkit.tasks import TASKS
 
@@ -68,7 +69,7 @@ def test_ranks_and_targets_differ():
 
 def test_another_base_is_refused(name):
     model = make_tiny_llama()
-    model.base_name, model.base_fingerprint = "tiny", "0" * 64
+    note(model, base_name="tiny", fingerprint="0" * 64)
     with pytest.raises(AdapterError, match=f"{name}.*trained on another base.*SmolLM2-135M-Instruct.*tiny"):
         labkit.load_adapter(model, ADAPTERS / name)
 

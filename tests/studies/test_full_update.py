@@ -9,6 +9,7 @@ from safetensors.torch import load
 
 from labkit import load_update
 from labkit.errors import DataError
+from labkit.model_state import note
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_the_spectrum_of_a_known_matrix():
 
 def test_what_the_recipe_writes_the_loader_reads(tuned, tmp_path):
     model, _ = tuned
-    model.base_fingerprint = "0" * 64
+    note(model, fingerprint="0" * 64)
     updates = {name: torch.randn(6, 4) for name in recipe.SHIPPED}
     (tmp_path / "made.safetensors").write_bytes(recipe.shipped_file(model, updates))
     loaded = load_update(tmp_path / "made.safetensors")
@@ -82,7 +83,7 @@ def test_what_the_recipe_writes_the_loader_reads(tuned, tmp_path):
 
 def test_an_update_that_went_wrong_is_not_read_back(tuned, tmp_path):
     model, _ = tuned
-    model.base_fingerprint = "0" * 64
+    note(model, fingerprint="0" * 64)
     updates = {name: torch.full((6, 4), torch.inf) for name in recipe.SHIPPED}
     (tmp_path / "made.safetensors").write_bytes(recipe.shipped_file(model, updates))
     with pytest.raises(DataError, match="no matrix of finite numbers"):

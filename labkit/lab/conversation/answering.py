@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from labkit.base.describing import context_length, end_of_turn
 from labkit.errors import ConfigError, LabkitError
 from labkit.evaluation.generation import generate
 from labkit.evaluation.streaming import AnswerStreamer
@@ -40,7 +41,8 @@ def ask(
     if not question.strip():
         raise ConfigError("Type a sentence first, then press Enter or Answer.")
     tokens = len(encode_prompt(tokenizer, question, system))
-    room = model.config.max_position_embeddings - max_new_tokens
+    context = context_length(model.config)
+    room = tokens if context is None else context - max_new_tokens
     if tokens > room:
         raise ConfigError(f"That is {tokens:,} tokens, and the model reads up to {room:,}. Type something shorter.")
 
@@ -63,7 +65,7 @@ def _one_answer(
     began = time.perf_counter()
 
     def so_far(streamer: AnswerStreamer) -> Answer:
-        cut = len(streamer.ids) >= max_new_tokens and streamer.ids[-1] != tokenizer.eos_token_id
+        cut = len(streamer.ids) >= max_new_tokens and streamer.ids[-1] != end_of_turn(tokenizer)
         return Answer(who, streamer.text, len(streamer.ids), time.perf_counter() - began, cut)
 
     streamer = AnswerStreamer(tokenizer, lambda streamer: show(so_far(streamer)))

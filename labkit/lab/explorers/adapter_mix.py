@@ -11,6 +11,7 @@ from labkit.lab.conversation.playground_box import AskingBox
 from labkit.lab.conversation.showing import Conversation, conversation_png, conversation_text
 from labkit.lab.widgets import in_notebook, show_widget
 from labkit.lora.bank import Choice
+from labkit.model_state import state_of
 
 LOWEST, HIGHEST, STEP = -1.0, 2.0, 0.1  # of a weight; beyond 0 and 1 to see what too much of a thing does
 
@@ -48,7 +49,7 @@ def adapter_mixer(
         ConfigError: the model has no bank, or an empty one; no rows; a weight for an adapter that is not there, or
             one the sliders do not reach; `max_new_tokens` is less than 1.
     """
-    bank, weights = getattr(model, "adapter_bank", None), dict(weights or {})
+    bank, weights = state_of(model).bank, dict(weights or {})
     if not bank or not rows or max_new_tokens < 1:
         raise ConfigError("adapter_mixer needs a model whose bank has adapters, rows to ask, and one token or more")
     for name, weight in weights.items():

@@ -64,7 +64,7 @@ def mixer(monkeypatch, model, tiny_tokenizer):
 
 def wanted(model, tokenizer, row: str, choice, prompt: str | None = None) -> str:
     """The oracle: the bank's own blend, made active, and nothing of the mixer's."""
-    bank = model.adapter_bank
+    bank = model.labkit.bank
     bank.blend(choice) if choice else bank.deactivate()
     [answer] = generate(model, tokenizer, [prompt or ROWS[row]["prompt"]], ROWS[row]["system"], LIMIT)
     bank.deactivate()
@@ -110,7 +110,7 @@ def test_a_row_brings_prompt_and_system_prompt_and_the_prompt_can_be_changed(mix
 
 
 def test_the_bank_is_afterwards_as_it_was(mixer, model):
-    bank = model.adapter_bank
+    bank = model.labkit.bank
     for choose in (bank.deactivate, lambda: bank.activate("voice"), lambda: bank.blend({"sql": 2.0})):
         choose()
         before = bank.active
@@ -125,7 +125,7 @@ def test_an_error_on_the_way_is_told_and_the_bank_is_as_it_was(mixer, model):
     mixer.button.click()
     model.lm_head.weight.data = head
     assert "The model could not answer (RuntimeError" in mixer.output.value
-    assert model.adapter_bank.active is None and not model.adapter_bank.rows_open
+    assert model.labkit.bank.active is None and not model.labkit.bank.rows_open
     mixer.button.click()
     assert "could not" not in mixer.output.value
 

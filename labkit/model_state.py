@@ -1,0 +1,35 @@
+"""What labkit knows of a model that it loaded or changed: one object on the model, ``model.labkit``."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """What is known of a model. A new one takes its place whenever something changes (:func:`note`).
+
+    Attributes:
+        base_name: the canonical name of its base, never a path; None where labkit did not load it.
+        fingerprint: of that base (:func:`labkit.base.fingerprint`); another one once an adapter is merged in for good.
+        quantization: how its linear layers are held, in words; None where they are dense.
+        adapter: the :class:`labkit.LoraConfig` of the LoRA layers on it, ``"all-linear"`` spelled out.
+        bank: the :class:`labkit.AdapterBank` that serves it.
+    """
+
+    base_name: str | None = None
+    fingerprint: str | None = None
+    quantization: str | None = None
+    adapter: Any = None
+    bank: Any = None
+
+
+def state_of(model: nn.Module) -> ModelState:
+    """What is known of `model`: nothing, where labkit has not met it."""
+    return getattr(model, "labkit", ModelState())
+
+
+def note(model: nn.Module, **changes) -> None:
+    """Have `model` known by what :func:`state_of` said of it, with `changes`."""
+    model.labkit = replace(state_of(model), **changes)

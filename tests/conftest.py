@@ -78,7 +78,7 @@ def room_to_train(request, monkeypatch):
     The tests of that, marked ``memory_check``, have it as it is.
     """
     if "memory_check" not in request.keywords:
-        monkeypatch.setattr("labkit.training.loop.refuse_what_cannot_fit", lambda *_, **__: None)
+        monkeypatch.setattr("labkit.training.refusals.refuse_what_cannot_fit", lambda *_, **__: None)
 
 
 _CHAT_TEMPLATE = """\

@@ -100,7 +100,7 @@ test-browser: setup
 
 # pytest leaves with 5 when it finds no test to run
 test-gpu: setup
-	$(SANDBOXED) $(UNITS) -m gpu -rs || { \
+	$(SANDBOXED) $(UNITS) -n 0 -m gpu -rs || { \
 		[ $$? -eq 5 ] && echo "No test is marked gpu, so there was nothing to run."; }
 
 demo: setup

@@ -13,7 +13,8 @@ BROWSER = ROOT / "tests" / "browser"  # in a lane of its own, `make test-browser
 def targets() -> dict[str, str]:
     """Target -> what its recipe hands to pytest with -m."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return dict(re.findall(r'^([\w-]+): setup\n\t.*\$\(UNITS\) -m "?([^"\n]*?)"?(?: -.*)?$', text, re.MULTILINE))
+    recipe = r'^([\w-]+): setup\n\t.*\$\(UNITS\)(?: -n 0)? -m "?([^"\n]*?)"?(?: -.*)?$'
+    return dict(re.findall(recipe, text, re.MULTILINE))
 
 
 def runs(target: str, marks: set[str]) -> bool:

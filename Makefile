@@ -79,7 +79,7 @@ lab: setup
 test: test-units test-notebooks
 
 check: setup
-	$(SANDBOXED) $(UNITS) -m "not slow and not long and not gpu"
+	$(SANDBOXED) $(UNITS) -m "not slow and not long and not gpu" --durations=5 --durations-min=2
 
 test-units: setup
 	$(SANDBOXED) $(UNITS) -m "not long"

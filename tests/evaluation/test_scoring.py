@@ -270,6 +270,7 @@ def test_windows_that_cannot_be_are_refused(model, tiny_tokenizer):
 # ---- what a notebook would show
 
 
+@pytest.mark.slow
 def test_nothing_is_printed(tmp_path):
     """Notebooks compare stdout and stderr: training, evaluating and perplexity say nothing there."""
     code = """

@@ -369,6 +369,7 @@ def test_settings_that_make_no_sense_are_refused(setting, message):
 # ---- other processes
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one(tmp_path):
     (tmp_path / "one").mkdir()
     several(tmp_path / "one")

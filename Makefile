@@ -31,7 +31,8 @@ NBVAL = $(PY) -m pytest -p tests.notebooks.budgets --nbval --nbval-current-env -
 SAME_UNDER_AVX2 := 02 07
 NUMBERS := $(foreach name,$(notdir $(wildcard notebooks/*.ipynb)),$(firstword $(subst _, ,$(name))))
 
-.PHONY: help setup lab check test test-units test-notebooks test-avx2 test-long test-browser test-gpu demo adapters refresh constraints clean
+.PHONY: help setup lab check test test-units test-notebooks test-avx2 test-long test-browser test-gpu demo adapters refresh hooks \
+	constraints clean
 
 help:
 	@echo "make lab             set up, then open JupyterLab on $(START)"
@@ -46,6 +47,7 @@ help:
 	@echo "make test-gpu        the tests for a machine with a CUDA GPU, notebook 08 among them"
 	@echo "make adapters        train the four shipped adapters anew, with controls, and score them, in about an hour"
 	@echo "make refresh NB=04   run a notebook, store its outputs, say what changed (NB='03 04', NB=all)"
+	@echo "make hooks           have git check each commit: style, notebooks, floors (for contributors)"
 	@echo "make constraints     choose new exact versions for constraints.txt"
 	@echo "make clean           remove .venv and what was built (the base model stays in its cache)"
 	@echo
@@ -112,6 +114,11 @@ adapters: setup
 refresh: setup
 	@test -n "$(NB)" || { echo "Say which notebook: make refresh NB=04 (or NB='03 04', or NB=all)."; exit 1; }
 	$(PY) -m labkit.lab.refresh $(NB)
+
+# Outside the test extra: a learner who commits nothing needs no pre-commit
+hooks: $(VENV)/.installed
+	$(PY) -m pip install $(PIP_ARGS) -c constraints.txt 'pre-commit>=4'
+	$(VENV)/bin/pre-commit install
 
 # From an empty environment, so that only what labkit needs is in it. What exists on one platform only is left
 # out, and so is a local version such as torch's +cpu: every platform then finds its own build.

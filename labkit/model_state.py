@@ -1,9 +1,11 @@
 """What labkit knows of a model that it loaded or changed: one object on the model, ``model.labkit``."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
+
+Model = TypeVar("Model", bound=nn.Module)  # what is given a model and gives the same one back keeps its type
 
 
 @dataclass(frozen=True)

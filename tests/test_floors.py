@@ -108,6 +108,22 @@ def test_a_wrong_import_is_found(module, source):
     assert len(wrong_imports(module, source)) == 1
 
 
+def imports_by_name(source: str) -> bool:
+    """Whether `source` imports what only its run decides; `imported` cannot see that."""
+    calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return any(call.split(".")[-1] in ("import_module", "__import__") for call in calls)
+
+
+def test_what_is_imported_late_is_known():
+    """One import runs up the house: the engine of the notebooks finds the course's content by its number."""
+    late = {module for module, path in SOURCES.items() if imports_by_name(path.read_text(encoding="utf-8"))}
+    assert late == {"labkit", "labkit.lab.content", "labkit.tasks"}
+    assert set(re.findall(r'"(labkit[\w.]*)"', SOURCES["labkit.lab.content"].read_text(encoding="utf-8"))) == {
+        "labkit.course"
+    }
+    assert imports_by_name("import importlib as i\ni.import_module('labkit.cli')")
+
+
 @pytest.mark.parametrize(
     "module, source",
     [

@@ -1,19 +1,19 @@
-"""What each command of ``labkit`` does. Options come from :mod:`labkit.cli.parser`; errors are LabkitErrors.
+"""What the commands of ``labkit`` do; training and scoring are in :mod:`labkit.cli.training`.
 
+Options come from :mod:`labkit.cli.parser`; errors are LabkitErrors.
 torch and transformers take seconds to import, so each command imports what it needs: ``--help`` answers at once.
 """
 
 import argparse
 import json
-import os
-import shutil
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
-from labkit.errors import AdapterError, ConfigError
+from labkit.cli.training import targets
+from labkit.errors import ConfigError
 
 
 def fetch(options: argparse.Namespace) -> None:
@@ -30,108 +30,6 @@ def doctor(options: argparse.Namespace) -> int:
     findings = examine()
     print(report(findings, as_json=options.json))
     return exit_status(findings)
-
-
-def train(options: argparse.Namespace) -> None:
-    """Train an adapter, score it if asked, and save it; checkpoints go once it is saved."""
-    import torch
-
-    import labkit
-    from labkit.lab.widgets import training_bar
-    from labkit.lora.files import FILES
-    from labkit.storage.writing import refuse_occupied
-    from labkit.training.checkpoints import newest
-
-    task = _task(options, train=options.data, test=options.test)
-    out = Path(options.out or Path("runs") / task.name)
-    adapter, checkpoints = out / "adapter", out / "checkpoints"
-    if not options.overwrite:
-        if adapter.exists():
-            raise ConfigError(f"{adapter} holds an adapter already. Choose another --out, or say --overwrite")
-        if newest(checkpoints) and not options.resume:
-            raise ConfigError(f"{checkpoints} is of an earlier run: go on from it with --resume, or say --overwrite")
-    # what would fail at the end is refused at the beginning
-    refuse_occupied(adapter, AdapterError, besides=FILES)
-    _refuse_no_place(out)
-    if options.evaluate is not None:
-        if options.evaluate < 1:
-            raise ConfigError(f"--evaluate takes a number of rows, at least 1, got {options.evaluate}")
-        task.rows("test")
-    config = labkit.TrainConfig(
-        steps=options.steps,
-        batch_size=options.batch_size,
-        learning_rate=options.lr,
-        seed=options.seed,
-        checkpoint_every=options.checkpoint_every or None,
-        optimizer=options.optimizer,
-        gradient_accumulation=options.gradient_accumulation,
-        gradient_checkpointing=options.gradient_checkpointing,
-        share_prefix=options.share_prefix,
-    )
-    lora = labkit.LoraConfig(
-        r=options.rank,
-        lora_alpha=2 * options.rank if options.alpha is None else options.alpha,
-        lora_dropout=options.dropout,
-        target_modules=_targets(options),
-        use_rslora=options.rslora,
-    )
-    model, tokenizer = labkit.load_base(options.base)
-    torch.manual_seed(options.seed)
-    labkit.inject_lora(model, lora)
-    trained, total = labkit.trainable_parameters(model)
-    main = os.environ.get("RANK", "0") == "0"  # of several processes, started by accelerate launch, all train
-    if main:
-        print(f"Training {trained:,} of {total:,} parameters ({trained / total:.2%}) on {task.name}", flush=True)
-    if not options.resume:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    result = labkit.train(
-        model,
-        tokenizer,
-        task,
-        config,
-        output_dir=checkpoints,
-        resume=options.resume,
-        on_step=training_bar(),
-        force=options.force,
-    )
-    if not main:  # ... and one reports and writes
-        return
-    about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
-    if options.data:
-        about["data"] = options.data.name
-    labkit.save_adapter(model, adapter, about)
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    if options.evaluate:
-        evaluation = labkit.evaluate(model, tokenizer, task, limit=options.evaluate)
-        about["scores"] = {name: asdict(score) for name, score in evaluation.scores.items()}
-        _print_scores(evaluation)
-        labkit.save_adapter(model, adapter, about)
-    size = sum(file.stat().st_size for file in adapter.iterdir())
-    print(f"Trained in {result.seconds:.0f} s. The adapter is in {adapter} ({size / 1e6:.1f} MB)")
-
-
-def evaluate(options: argparse.Namespace) -> None:
-    """Score a base, or a base with an adapter, on test rows."""
-    import labkit
-    from labkit.lora.files import read_about
-
-    about = read_about(options.adapter) if options.adapter else {}
-    if options.data is None and options.task is None:
-        if "data" in about:  # its file may have the name of one of the course's tasks
-            raise ConfigError(f"this adapter was trained on rows of your own ({about['data']}): say --data and a file")
-        options.task = about.get("task")
-    options.system = options.system or about.get("system")
-    task = _task(options, test=options.data)
-    rows = task.rows("test")
-    model, tokenizer = labkit.load_base(options.base)
-    if options.adapter:
-        labkit.load_adapter(model, options.adapter)
-    evaluation = labkit.evaluate(model, tokenizer, task, rows, limit=options.limit)
-    if options.json:
-        scores = {name: asdict(score) for name, score in evaluation.scores.items()}
-        print(json.dumps({"task": task.name, "rows": len(evaluation.rows), "scores": scores}, indent=2))
-    else:
-        _print_scores(evaluation)
 
 
 def merge(options: argparse.Namespace) -> None:
@@ -175,7 +73,7 @@ def plan(options: argparse.Namespace) -> None:
         options.model,
         options.method,
         r=options.rank,
-        target_modules=_targets(options),
+        target_modules=targets(options),
         batch_size=options.batch_size,
         sequence=options.seq,
         labelled=options.labelled,
@@ -268,33 +166,3 @@ def _show(evaluation, examples: int = 3) -> None:
         print(f"  {row['prompt']}\n    {mark} {' '.join(answer.split())[:110]}")
     exact = sum(scores["exact"] for scores in evaluation.row_scores)
     print(f"  right to the letter: {exact:.0f} of {len(evaluation.rows)} messages it has never seen")
-
-
-def _print_scores(evaluation) -> None:
-    print(f"On {len(evaluation.rows)} rows, with 95 % intervals:")
-    for name, score in evaluation.scores.items():
-        print(f"  {name:<12} {score}")
-
-
-def _refuse_no_place(folder: Path) -> None:
-    """ConfigError where `folder` could not be made, or not be written to."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise ConfigError(f"{folder} cannot be written: {there} is a file, or not yours to write to")
-
-
-def _targets(options: argparse.Namespace) -> str | list[str]:
-    return options.targets if options.targets == "all-linear" else options.targets.split(",")
-
-
-def _task(options: argparse.Namespace, **files):
-    """The course's task, or one from the learner's own files."""
-    from labkit.tasks import load_task, task_from_files
-
-    given = {split: path for split, path in files.items() if path}
-    if bool(options.task) == bool(given):
-        raise ConfigError("say either --task (one of the course's) or --data (your own JSONL)")
-    if options.task:
-        task = load_task(options.task)
-        return replace(task, system=options.system) if options.system else task
-    return task_from_files(given, options.system)

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from labkit.cli import commands
+from labkit.cli import commands, training
 from labkit.errors import LabkitError
 
 
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(commands.fetch, "fetch the base model, once")
     sub.add_argument("base", nargs="?", default=None, help="which base (the course's own when left out)")
 
-    sub = command(commands.train, "train an adapter on a task of the course or on your own JSONL")
+    sub = command(training.train, "train an adapter on a task of the course or on your own JSONL")
     _data_options(sub, "train on this JSONL file, one {prompt, completion} a line")
     sub.add_argument("--test", type=Path, help="test rows, for --evaluate with --data")
     sub.add_argument("--out", type=Path, help="folder for the adapter and its checkpoints (runs/<task>)")
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--evaluate", type=int, metavar="N", help="score the first N test rows afterwards")
     sub.add_argument("--force", action="store_true", help="begin even where a step does not seem to fit into memory")
 
-    sub = command(commands.evaluate, "score a base, or a base with an adapter, on test rows")
+    sub = command(training.evaluate, "score a base, or a base with an adapter, on test rows")
     _data_options(sub, "score on this JSONL file by exact match")
     sub.add_argument("--adapter", type=Path, help="an adapter's folder; its task and system prompt are used")
     sub.add_argument("--limit", type=int, help="only the first so many rows")

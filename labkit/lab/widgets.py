@@ -6,28 +6,11 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
+
+from labkit.training.reports import StepReport
 
 
-class Report(Protocol):
-    """What training says after each step.
-
-    Attributes:
-        step: steps done, from 1.
-        steps: steps in all.
-        loss: of this step, in nats per token.
-        tokens_per_second: pace.
-        seconds_left: estimated.
-    """
-
-    step: int
-    steps: int
-    loss: float
-    tokens_per_second: float
-    seconds_left: float
-
-
-def progress_text(report: Report) -> str:
+def progress_text(report: StepReport) -> str:
     """``step 12 of 60 · loss 0.412 · 530 tokens/s · 48 s left``."""
     parts = [f"step {report.step} of {report.steps}", f"loss {report.loss:.3f}"]
     parts.append(f"{report.tokens_per_second:,.0f} tokens/s")
@@ -44,7 +27,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def training_bar(title: str = "training") -> Callable[[Report], None]:
+def training_bar(title: str = "training") -> Callable[[StepReport], None]:
     """A callable for ``labkit.train(..., on_step=training_bar())`` that shows how far training has come.
 
     In Jupyter it is a widget, displayed once and then moved by messages of its own: a display that is
@@ -110,7 +93,7 @@ class _WidgetBar:
     def __init__(self, title: str):
         self.title, self.bar, self.due = title, None, 0.0
 
-    def __call__(self, report: Report) -> None:
+    def __call__(self, report: StepReport) -> None:
         if self.bar is None:
             self._display(report.steps)
         finished = report.step >= report.steps
@@ -132,7 +115,7 @@ class _RewrittenLine:
     def __init__(self, title: str):
         self.title = title
 
-    def __call__(self, report: Report) -> None:
+    def __call__(self, report: StepReport) -> None:
         end = "\n" if report.step >= report.steps else ""
         sys.stderr.write(f"\r{self.title}: {progress_text(report)}\x1b[K{end}")
         sys.stderr.flush()
@@ -142,7 +125,7 @@ class _LineEveryTenth:
     def __init__(self, title: str):
         self.title, self.tenths = title, 0
 
-    def __call__(self, report: Report) -> None:
+    def __call__(self, report: StepReport) -> None:
         tenths = 10 * report.step // report.steps
         if tenths > self.tenths:
             self.tenths = tenths

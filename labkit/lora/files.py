@@ -20,6 +20,7 @@ from labkit.errors import AdapterError, ConfigError
 from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import lora_layers, refuse_bank
+from labkit.model_state import Model
 from labkit.storage.untrusted import digest_of, plain, read_json, read_weights, try_patterns
 from labkit.storage.writing import folder_written_aside, refuse_occupied
 
@@ -56,7 +57,7 @@ def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) 
     return path
 
 
-def load_adapter(model: nn.Module, path: Path | str) -> nn.Module:
+def load_adapter(model: Model, path: Path | str) -> Model:
     """Put the adapter in the folder `path` onto `model`, in place.
 
     Everything is read and checked before the model is touched: after an error it is as it was.

@@ -11,10 +11,10 @@ from labkit.errors import ConfigError
 from labkit.linear import BaseLinear, is_linear, linear_layers, output_head
 from labkit.lora.config import DEFAULT_TARGETS, LoraConfig
 from labkit.lora.layer import LoraLinear
-from labkit.model_state import note, state_of
+from labkit.model_state import Model, note, state_of
 
 
-def inject_lora(model: nn.Module, config: LoraConfig, dtype: torch.dtype = torch.float32) -> nn.Module:
+def inject_lora(model: Model, config: LoraConfig, dtype: torch.dtype = torch.float32) -> Model:
     """Wrap the layers that `config` names in :class:`LoraLinear`, in place, and freeze everything else.
 
     Nothing is changed unless everything can be.
@@ -127,7 +127,7 @@ def trainable_parameters(model: nn.Module) -> tuple[int, int]:
 
 
 @contextmanager
-def disable_adapter(model: nn.Module) -> Iterator[nn.Module]:
+def disable_adapter(model: Model) -> Iterator[Model]:
     """Inside the ``with`` block, the model answers as its base does. Merged layers and a bank answer so too.
 
     Whatever happens inside, everything is afterwards as it was.

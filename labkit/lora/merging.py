@@ -11,10 +11,10 @@ from labkit.errors import ConfigError
 from labkit.linear import BaseLinear, dense_weight
 from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.lora.layer import LoraLinear
-from labkit.model_state import note, state_of
+from labkit.model_state import Model, note, state_of
 
 
-def merge(model: nn.Module) -> nn.Module:
+def merge(model: Model) -> Model:
     """Merge every LoRA layer of `model`, in place. The unmerged weights are kept, for :func:`unmerge`.
 
     Raises:
@@ -39,14 +39,14 @@ def merge(model: nn.Module) -> nn.Module:
     return model
 
 
-def unmerge(model: nn.Module) -> nn.Module:
+def unmerge(model: Model) -> Model:
     """Undo :func:`merge`: every base weight is again what it was, bit for bit."""
     for _, layer in lora_layers(model):
         layer.unmerge()
     return model
 
 
-def merge_and_unload(model: nn.Module) -> nn.Module:
+def merge_and_unload(model: Model) -> Model:
     """Merge, then take the LoRA layers out: what remains is an ordinary model, changed in place.
 
     Raises:
@@ -59,7 +59,7 @@ def merge_and_unload(model: nn.Module) -> nn.Module:
     return model
 
 
-def merge_into_dense(model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
+def merge_into_dense(model: Model, dtype: torch.dtype | None = None) -> Model:
     """Make an ordinary model of `model` and its adapter, in place: plain ``nn.Linear``, no LoRA, nothing packed.
 
         W' = cast(W + ΔW),    summed in float32, with W dequantized first where it is held in four bits

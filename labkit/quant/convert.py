@@ -5,19 +5,19 @@ from torch import nn
 
 from labkit.errors import ConfigError
 from labkit.linear import BaseLinear, is_linear, linear_layers
-from labkit.model_state import note, state_of
+from labkit.model_state import Model, note, state_of
 from labkit.quant.blockwise import refuse_unquantizable
 from labkit.quant.linear4bit import NF4Linear
 
 
 def quantize_model(
-    model: nn.Module,
+    model: Model,
     backend: str = "labkit",
     *,
     block_size: int = 64,
     double: bool = False,
     device: torch.device | str | None = None,
-) -> nn.Module:
+) -> Model:
     """Replace the linear layers of `model` by layers in NF4, in place.
 
     One layer is quantized and its dense weight let go before the next is touched, so the most that is in memory

@@ -11,7 +11,7 @@ from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers
 from labkit.model_state import state_of
 
-ATOL = 1e-5  # of the design: how far labkit and PEFT may be apart in float32
+ATOL = 1e-5  # how far labkit and PEFT may be apart in float32
 TOKENS = torch.tensor([[1, 5, 9, 33, 2], [7, 8, 60, 4, 11]])
 
 

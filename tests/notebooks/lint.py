@@ -9,9 +9,12 @@ import contextlib
 import copy
 import io
 import re
+import sys
 import tokenize
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import nbformat
 import prose
 from nbformat import NotebookNode
 
@@ -323,3 +326,9 @@ def numbers_measured(notebook, number):
             for stated, unit in dict.fromkeys(prose.numbers_stated(cell.source, sections, ids)):
                 if not prose.is_shown(stated, unit, shown):
                     yield f"{cell.id} says {f'{stated} {unit}'.strip()!r}, which no cell shows and no source backs"
+
+
+if __name__ == "__main__":  # for the git hook: the notebooks to look at
+    paths = [Path(name) for name in sys.argv[1:]]
+    found = [f"{path.name}: {one}" for path in paths for one in problems(nbformat.read(path, 4), path.name[:2])]
+    sys.exit("\n".join(found) or 0)

@@ -2,6 +2,8 @@
 
 import base64
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import lint
@@ -224,6 +226,19 @@ def test_a_range_has_one_unit_for_both_numbers():
 
 def test_every_rule_has_a_planted_violation():
     assert {name for name, _, _ in PLANTED} == set(lint.RULES)
+
+
+def test_run_as_a_program_it_names_what_it_refuses(tmp_path, monkeypatch):
+    def status(*paths):
+        monkeypatch.setattr(sys, "argv", ["lint.py", *map(str, paths)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(lint.__file__, run_name="__main__")
+        return ended.value.code
+
+    bad = tmp_path / "04_planted.ipynb"
+    nbformat.write(new_notebook(cells=[new_markdown_cell(TITLE)]), bad)
+    assert status(NOTEBOOKS[0]) == 0
+    assert "04_planted.ipynb: skeleton: " in status(NOTEBOOKS[0], bad)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

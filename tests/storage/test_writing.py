@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from labkit.errors import AdapterError, ConfigError
 from labkit.storage import places, writing
 
 
@@ -88,3 +89,18 @@ def test_a_folder_may_hold_folders(tmp_path):
         (folder / "more").mkdir()
         (folder / "more" / "file").write_text("x")
     assert (tmp_path / "a" / "more" / "file").read_text() == "x"
+
+
+def test_what_is_there_is_not_overwritten(tmp_path):
+    full, file = tmp_path / "full", tmp_path / "file"
+    full.mkdir()
+    file.touch()
+    for free in (tmp_path / "new", full):
+        writing.refuse_occupied(free, ConfigError)
+    for name in ("a", "b"):
+        (full / name).touch()
+    writing.refuse_occupied(full, ConfigError, besides=("a", "b", "c"))
+    with pytest.raises(ConfigError, match="full: this folder holds b, and it will not be overwritten"):
+        writing.refuse_occupied(full, ConfigError, besides=("a",))
+    with pytest.raises(AdapterError, match="file: this is a file"):
+        writing.refuse_occupied(file, AdapterError, besides=("file",))

@@ -105,6 +105,7 @@ def test_answers_in_batches_are_those_one_by_one_in_order(model, tiny_tokenizer,
     assert generate(model, tiny_tokenizer, PROMPTS, "Be kind", 12, batch_size) == wanted
 
 
+@pytest.mark.slow
 def test_real_base_answers_in_batches_as_one_by_one(base):
     model, tokenizer = base
     prompts = ["Name a colour.", "What is the capital of France? Answer in one word.", "Count from one to three."]

@@ -75,6 +75,7 @@ def test_bytes_of_4_bit_linear_layers(name):
     assert -1e-4 * linear < packed - bytes_per_parameter("qlora") * linear < books + 1e-4 * linear
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "checkpointing", "least", "most"),
     [("full", False, 0.99, 1.01), ("lora", False, 0.98, 1.0), ("full", True, 1.0, 1.07), ("lora", True, 0.98, 1.05)],

@@ -32,6 +32,7 @@ METHODS = pytest.mark.parametrize("method", ["full", "lora", "qlora"])
 CHECKPOINTING = pytest.mark.parametrize("checkpointing", [False, True])
 
 
+@pytest.mark.slow
 @METHODS
 @CHECKPOINTING
 @pytest.mark.parametrize(("rows", "tokens", "labelled"), [(1, 8, 3), (2, 64, 1.0), (3, 200, 0.25), (1, 800, 10)])

@@ -68,6 +68,7 @@ def message(model, batch, free, **step) -> str:
     return str(refusal.value)
 
 
+@pytest.mark.slow
 def test_what_it_names_does_fit_and_is_tried_in_order():
     model, batch = make_tiny_llama(num_hidden_layers=6, hidden_size=64), empty_batch(8, 64, 32)
     ways = (Way(8, False, "adamw"), Way(8, True, "adamw"))

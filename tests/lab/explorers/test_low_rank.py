@@ -131,6 +131,7 @@ def test_a_plain_run_prints_the_line(capsys):
 CELL = "import torch, labkit\ntorch.manual_seed(0)\nlabkit.rank_slider({'mine': torch.randn(30, 20)}, rank=3)"
 
 
+@pytest.mark.slow
 def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
     (cell,) = run(new_notebook(cells=[new_code_cell(CELL)]), tmp_path).cells
     (output,) = cell.outputs

@@ -202,6 +202,7 @@ def test_a_plain_run_prints_the_line(capsys):
 CELL = "import torch, labkit\ntorch.manual_seed(0)\nlabkit.error_explorer({'mine': torch.randn(64, 64)})"
 
 
+@pytest.mark.slow
 def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
     (cell,) = run(new_notebook(cells=[new_code_cell(CELL)]), tmp_path).cells
     (output,) = cell.outputs

@@ -87,6 +87,7 @@ def test_flops_as_close_as_stated(method, checkpointing, least, most, sequence):
     assert least < formed / cost.total_flops < most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "dtype", "adapter_dtype"),
     [

@@ -30,7 +30,7 @@ def taken(model, batch) -> int:
 
 @pytest.mark.parametrize("method", ["full", "lora", "qlora"])
 @pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize("layers", [2, 7])
+@pytest.mark.parametrize("layers", [2, pytest.param(7, marks=pytest.mark.slow)])
 def test_what_a_live_model_will_take_is_what_it_takes(method, checkpointing, layers):
     model, batch = prepared(make_tiny_llama(num_hidden_layers=layers), method, False), empty_batch(3, 40, 20)
     foreseen = memory_check._needed(model, batch, Way(3, checkpointing, "adamw"))

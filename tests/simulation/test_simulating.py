@@ -82,6 +82,7 @@ def test_any_depth_is_extrapolated(depth, method, checkpointing, optimizer, devi
     assert simulate(config, **step) == simulate(config, **step, every_layer=True)
 
 
+@pytest.mark.slow
 def test_layers_that_differ_are_all_simulated():
     shape = {**TINY_SHAPE, "num_hidden_layers": 6, "sliding_window": 8, "use_sliding_window": True}
     config = Qwen2Config(**shape, max_window_layers=3)
@@ -102,6 +103,7 @@ def test_flops_equal_torchs_counter():
     assert simulated.flops["forward"] == counter.get_total_flops()
 
 
+@pytest.mark.slow
 def test_checkpointing_costs_one_more_forward_of_the_layers():
     plain, checkpointed = (simulate("smollm2-135m", sequence=512, labelled=1, checkpointing=c) for c in (False, True))
     again = checkpointed.flops["backward"] - plain.flops["backward"]
@@ -111,12 +113,14 @@ def test_checkpointing_costs_one_more_forward_of_the_layers():
     assert checkpointed.peak < plain.peak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_has_as_many_parameters_as_the_published_model(name):
     assert simulate(name, "full", sequence=8, optimizer="sgd").parameters == PRESETS[name].parameters
     assert config_of(PRESETS[name].hub_id).to_dict() == config_of(name).to_dict()
 
 
+@pytest.mark.slow
 def test_what_is_saved_and_trained():
     lora, full = simulate("smollm2-135m", "lora", r=8, sequence=32), simulate("smollm2-135m", "full", sequence=32)
     assert (lora.trained, lora.saved_bytes) == (2_442_240, 4 * 2_442_240)
@@ -148,6 +152,7 @@ def test_known_kinds_have_known_sizes():
     assert cost.phases["loaded"]["optimizer"] == 0
 
 
+@pytest.mark.slow
 def test_a_gpu_is_a_cpu_with_differences_that_have_names():
     gpu, cpu = (simulate("llama-3-8b", sequence=1024, device=device) for device in ("cuda", "cpu"))
     for kind in ("weights", "adapters", "optimizer"):
@@ -245,6 +250,7 @@ def test_a_broken_config_is_refused(tmp_path, content):
 # ---- on the command line
 
 
+@pytest.mark.slow
 def test_plan_prints_the_table_and_the_time(capsys):
     assert main(["plan", "llama-3-8b", "--seq", "128", "--card", "A100, 80", "--price", "2"]) == 0
     printed = capsys.readouterr().out

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_slow_machine_stretches_the_budgets_and_a_fast_one_does_not_shrink_them():
     assert slowdown([REFERENCE_SECONDS / 3]) == 1
-    assert slowdown([REFERENCE_SECONDS, 2 * REFERENCE_SECONDS]) == pytest.approx(2)
+    assert slowdown([2 * REFERENCE_SECONDS]) == pytest.approx(2)
     assert over_budget({"a": 15, "b": 25}, {"a": 10, "b": 10}, factor=2) == ["b"]
 
 

@@ -18,8 +18,26 @@ from labkit.base import load_base
 
 # To explain a failing example hypothesis traces every line that runs, which is slow in a process with torch. (With a
 # thousand tests behind it, one failure had not been reported after ten minutes.) The example alone is enough.
-settings.register_profile("labkit", phases=[phase for phase in Phase if phase is not Phase.explain])
+_PHASES = [phase for phase in Phase if phase is not Phase.explain]
+settings.register_profile("labkit", phases=_PHASES, deadline=None, max_examples=60)
+settings.register_profile("thorough", settings.get_profile("labkit"), max_examples=1000)
 settings.load_profile("labkit")
+
+# What `make check`, `make test-units`, `make test-long` and `make test-gpu` tell tests apart by; most have none.
+LANES = {"slow", "long", "gpu"}
+EVERY_TEST = pytest.StashKey[dict[str, set[str]]]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m takes any away
+def pytest_collection_modifyitems(config, items):
+    config.stash[EVERY_TEST] = {item.nodeid: {mark.name for mark in item.iter_markers()} & LANES for item in items}
+
+
+def sampled(values, *marks) -> list:
+    """Parameters: the first for the units (with `marks`), the rest for `make test-long`."""
+    first, *rest = values
+    return [pytest.param(first, marks=marks), *(pytest.param(value, marks=pytest.mark.long) for value in rest)]
+
 
 TINY_SHAPE = {
     "vocab_size": 96,
@@ -51,6 +69,16 @@ def tiny_llama() -> LlamaForCausalLM:
 def throw_away_learner(tmp_path, monkeypatch):
     """No test reads or writes the progress of whoever runs it."""
     monkeypatch.setenv("LABKIT_DATA", str(tmp_path / "learner"))
+
+
+@pytest.fixture(autouse=True)
+def room_to_train(request, monkeypatch):
+    """`train` simulates a step first, to see whether it fits: longer than a tiny model takes to train.
+
+    The tests of that, marked ``memory_check``, have it as it is.
+    """
+    if "memory_check" not in request.keywords:
+        monkeypatch.setattr("labkit.training.refusals.refuse_what_cannot_fit", lambda *_, **__: None)
 
 
 _CHAT_TEMPLATE = """\

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import ConfigError
@@ -44,7 +44,6 @@ def orthogonal(n: int) -> torch.Tensor:
 
 
 @given(MATRICES, st.data())
-@settings(max_examples=50, deadline=None)
 def test_truncated_svd_is_numpys(matrix, data):
     rank = data.draw(st.integers(1, min(matrix.shape)))
     U, S, Vh = truncated_svd(torch.from_numpy(matrix), rank)
@@ -58,7 +57,6 @@ def test_truncated_svd_is_numpys(matrix, data):
 
 
 @given(MATRICES, st.data())
-@settings(max_examples=100, deadline=None)
 def test_no_matrix_of_that_rank_is_closer(matrix, data):
     rank = data.draw(st.integers(1, min(matrix.shape)))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
@@ -88,7 +86,6 @@ def test_energy_of_a_diagonal_matrix(rank, share):
 
 
 @given(MATRICES, st.floats(1e-6, 1))
-@settings(max_examples=100, deadline=None)
 def test_rank_for_energy_is_the_smallest_that_reaches_it(matrix, share):
     matrix = torch.from_numpy(matrix)
     rank = rank_for_energy(matrix, share)
@@ -106,7 +103,6 @@ def test_effective_rank_has_the_closed_forms():
 
 
 @given(MATRICES)
-@settings(max_examples=100, deadline=None)
 def test_stable_rank_is_at_most_the_rank(matrix):
     frobenius, spectral = np.linalg.norm(matrix), np.linalg.norm(matrix, 2)
     ours = stable_rank(torch.from_numpy(matrix))

@@ -1,7 +1,7 @@
 """A small run with dropout, in a process of its own: to be killed, or started on several processes at once.
 
-python training_run.py kill OUT     train with resume=True in forked processes, killing them, until one finishes
-python training_run.py several OUT  train twice, as one of several processes
+python training_run.py kill OUT SEED  train with resume=True in forked processes, killing them, until one finishes
+python training_run.py several OUT    train twice, as one of several processes
 """
 
 import atexit
@@ -58,9 +58,9 @@ def die_while_writing(nth_file: int) -> None:
     checkpoints.save_file = save_half
 
 
-def kill(out: Path) -> None:
+def kill(out: Path, seed: str) -> None:
     torch.set_num_threads(1)
-    draw, kills = random.Random(0), 0
+    draw, kills = random.Random(int(seed)), 0
     while True:
         nth_file = draw.choice([1, 2, 3, 6]) if kills < 4 else None
         child = os.fork()
@@ -102,4 +102,4 @@ def several(out: Path) -> None:
 if __name__ == "__main__":
     what, out = {"kill": kill, "several": several}[sys.argv[1]], Path(sys.argv[2])
     atexit.register(tell_threads, out)  # before training begins, so it is called after what training registers
-    what(out)
+    what(out, *sys.argv[3:])

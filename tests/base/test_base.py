@@ -174,6 +174,7 @@ def test_the_folder_is_plain_and_tells_nothing_of_this_machine(fetched):
     assert (fetched / "model.safetensors").stat().st_mode == (fetched / "config.json").stat().st_mode
 
 
+@pytest.mark.slow
 def test_parallel_callers_fetch_once(tiny, wheelhouse, tmp_path):
     code = (
         "import sys\nfrom labkit import base\n"
@@ -373,6 +374,7 @@ except BaseModelError as error:
 """
 
 
+@pytest.mark.slow
 def test_hub_id_from_the_hub_cache(fetched, tmp_path):
     snapshot = tmp_path / "hub" / "models--ada--tiny" / "snapshots" / ("0" * 40)
     shutil.copytree(fetched, snapshot)

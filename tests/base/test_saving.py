@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -29,16 +30,19 @@ import json, sys
 sys.modules["labkit"] = None  # importing it would fail
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-folder, prompts, system = json.loads(sys.argv[1])
-tokenizer = AutoTokenizer.from_pretrained(folder)
-model = AutoModelForCausalLM.from_pretrained(folder)
-answers = []
-for prompt in prompts:
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
-    inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
-    output = model.generate(**inputs, max_new_tokens=24)
-    answers.append(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
-print(json.dumps({"dtype": str(model.dtype), "answers": answers}))
+folders, prompts, system = json.loads(sys.argv[1])
+for folder in folders:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    answers = []
+    for prompt in prompts:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
+        inputs = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+        )
+        output = model.generate(**inputs, max_new_tokens=24)
+        answers.append(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+    print(json.dumps({"dtype": str(model.dtype), "answers": answers}))
 """
 
 
@@ -63,25 +67,27 @@ def adapted(folder: Path, **options) -> tuple[nn.Module, object]:
     return model, tokenizer
 
 
-def in_plain_transformers(folder: Path) -> dict:
-    given = json.dumps([str(folder), PROMPTS, SYSTEM])
+def in_plain_transformers(folders: list[Path]) -> list[dict]:
+    given = json.dumps([list(map(str, folders)), PROMPTS, SYSTEM])
     done = subprocess.run([sys.executable, "-c", PLAIN, given], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("kind", BASES)
-def test_plain_transformers_answers_as_the_adapter_does(kind, tiny_base, tmp_path):
-    if kind == "bitsandbytes":
-        pytest.importorskip("bitsandbytes")
-    model, tokenizer = adapted(tiny_base, **BASES[kind])
-    expected = labkit.generate(model, tokenizer, PROMPTS, SYSTEM, max_new_tokens=24)
-    with labkit.disable_adapter(model):
-        base_answers = labkit.generate(model, tokenizer, PROMPTS, SYSTEM, max_new_tokens=24)
-    assert len(set(expected)) == 3 and not set(expected) & set(base_answers), "the adapter has its say"
-    save_merged(model, tokenizer, tmp_path / "merged")
-    assert in_plain_transformers(tmp_path / "merged") == {"dtype": "torch.float32", "answers": expected}
-    assert labkit.generate(model, tokenizer, PROMPTS, SYSTEM, max_new_tokens=24) == expected, "still adapted"
+@pytest.mark.slow
+def test_plain_transformers_answers_as_the_adapter_does(tiny_base, tmp_path):
+    """One process for all kinds of bases: it takes seconds to begin."""
+    wanted = {}
+    for kind in set(BASES) - {None if find_spec("bitsandbytes") else "bitsandbytes"}:
+        model, tokenizer = adapted(tiny_base, **BASES[kind])
+        expected = labkit.generate(model, tokenizer, PROMPTS, SYSTEM, max_new_tokens=24)
+        with labkit.disable_adapter(model):
+            base_answers = labkit.generate(model, tokenizer, PROMPTS, SYSTEM, max_new_tokens=24)
+        assert len(set(expected)) == 3 and not set(expected) & set(base_answers), f"{kind}: the adapter has its say"
+        save_merged(model, tokenizer, tmp_path / kind)
+        assert labkit.generate(model, tokenizer, PROMPTS, SYSTEM, max_new_tokens=24) == expected, "still adapted"
+        wanted[kind] = {"dtype": "torch.float32", "answers": expected}
+    assert dict(zip(wanted, in_plain_transformers([tmp_path / kind for kind in wanted]))) == wanted
 
 
 def test_in_bfloat16_each_number_of_the_file_is_rounded_once(tiny_base, tmp_path):
@@ -146,6 +152,7 @@ def test_generation_ends_where_training_ends_a_turn(tiny_base, tmp_path):
     assert model.generation_config.eos_token_id == 0
 
 
+@pytest.mark.slow
 def test_the_card_says_what_was_written_and_how_to_ask(tiny_base, tmp_path):
     model, tokenizer = adapted(tiny_base, quantize="nf4")
     about = {"task": "tickets", "system": 'Ticket as "JSON".'}

@@ -1,3 +1,4 @@
+import io
 import re
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from labkit import (
     save_adapter,
 )
 from labkit.cli import chat as chat_module
+from labkit.cli import main
 from labkit.cli.chat import SYSTEM, Chat, shipped_adapters
 from labkit.model_facts import note
 
@@ -193,7 +195,7 @@ def test_a_model_that_is_served_already_is_refused(chat, tiny_tokenizer):
         Chat(chat.model, tiny_tokenizer)
 
 
-# ---- the command, in a process of its own
+# ---- the command
 
 
 def run(course, text: str, *options) -> str:
@@ -203,6 +205,7 @@ def run(course, text: str, *options) -> str:
     return done.stdout.decode()
 
 
+@pytest.mark.slow
 def test_a_whole_chat_through_a_pipe(course, tiny_tokenizer):
     folder = course / "adapters" / "voice"
     text = f"{QUESTION}\n/use nobody\n/use {folder}\n{QUESTION}\n/base\n{QUESTION}\n/quit\nnot this\n"
@@ -216,14 +219,17 @@ def test_a_whole_chat_through_a_pipe(course, tiny_tokenizer):
     ), said
 
 
-def test_the_input_ends_without_quit_and_bytes_that_are_no_text_are_a_question_like_any_other(course):
-    said = run(course, "", "--max-new-tokens", 3)
-    assert said.endswith("base> \n")
-    command = [sys.executable, "-m", "labkit.cli", "chat", "--base", str(course / "base"), "--max-new-tokens", "3"]
-    done = subprocess.run(command, input=b"caf\xe9\nHi\n", capture_output=True, timeout=300)
-    assert done.returncode == 0 and done.stdout.count(b"tokens/s") == 2 and done.stderr == b""
+@pytest.mark.parametrize(("typed", "answers"), [(b"", 0), (b"caf\xe9\nHi\n", 2)])
+def test_the_input_ends_without_quit_and_bytes_that_are_no_text_are_a_question_like_any_other(
+    typed, answers, course, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed), encoding="utf-8"))
+    assert main(["chat", "--base", str(course / "base"), "--max-new-tokens", "3"]) == 0
+    printed, errors = capsys.readouterr()
+    assert printed.count("tokens/s") == answers and printed.endswith("base> \n") and errors == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
 def test_ctrl_c_stops_an_answer_and_not_the_chat(course):
     command = [sys.executable, "-m", "labkit.cli", "chat", "--base", str(course / "base"), "--max-new-tokens", "15000"]

@@ -23,6 +23,7 @@ def findings():
     return examine()
 
 
+@pytest.mark.slow
 def test_this_machine_is_ready(findings):
     names = {check.__name__.removeprefix("check_") for check in doctor.CHECKS}
     assert {f.name for f in findings} == names and len(names) == 12
@@ -32,12 +33,14 @@ def test_this_machine_is_ready(findings):
     assert any(f.name == "base" and DEFAULT_BASE in f.detail for f in findings)
 
 
+@pytest.mark.slow
 def test_examining_is_silent():
     code = "from labkit.cli.doctor import examine; examine()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_json_round_trip(findings):
     data = json.loads(report(findings, as_json=True))
     assert [Finding(**entry) for entry in data["findings"]] == findings

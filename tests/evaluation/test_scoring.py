@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import make_tiny_llama
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit import ConfigError, Task, TrainConfig, bootstrap_interval, evaluate, generate, perplexity, train
@@ -63,7 +63,6 @@ def test_a_known_bound():
     assert bootstrap_interval([0] * 100)[1] == pytest.approx(0.0362, abs=5e-5)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_interval_is_within_the_values_and_repeatable(values):
     low, high = bootstrap_interval(values, resamples=200)
@@ -106,6 +105,7 @@ def test_answers_in_batches_are_those_one_by_one_in_order(model, tiny_tokenizer,
     assert generate(model, tiny_tokenizer, PROMPTS, "Be kind", 12, batch_size) == wanted
 
 
+@pytest.mark.slow
 def test_real_base_answers_in_batches_as_one_by_one(base):
     model, tokenizer = base
     prompts = ["Name a colour.", "What is the capital of France? Answer in one word.", "Count from one to three."]
@@ -271,6 +271,7 @@ def test_windows_that_cannot_be_are_refused(model, tiny_tokenizer):
 # ---- what a notebook would show
 
 
+@pytest.mark.slow
 def test_nothing_is_printed(tmp_path):
     """Notebooks compare stdout and stderr: training, evaluating and perplexity say nothing there."""
     code = """

@@ -69,6 +69,7 @@ def test_a_figure_without_labels_is_refused(labels):
         axes(*labels)
 
 
+@pytest.mark.slow
 def test_the_first_figure_ever_is_quiet(tmp_path):
     """In a fresh environment, on a machine slow enough for matplotlib to say that it builds its font cache."""
     code = (

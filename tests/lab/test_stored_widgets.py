@@ -30,6 +30,7 @@ def stored(tmp_path_factory):
     return folder / "asked.ipynb"
 
 
+@pytest.mark.slow
 def test_question_options_and_answers_can_be_read_without_a_kernel(stored):
     _, asked, revealed, quiz, *_ = nbformat.read(stored, as_version=4).cells
     assert asked.outputs[0].data == {"text/plain": "Your prediction: Will it grow?\n  ○ yes\n  ○ no"}
@@ -38,6 +39,7 @@ def test_question_options_and_answers_can_be_read_without_a_kernel(stored):
     assert quiz.outputs[0].data["text/html"].count("<details>") == 5
 
 
+@pytest.mark.slow
 def test_nbval_finds_them_unchanged_and_nothing_is_recorded(stored, tmp_path):
     learner = tmp_path / "plain-run"
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "-p", "no:cacheprovider"]

@@ -8,7 +8,7 @@ import torch
 from adapted import ATOL, TOKENS, adapted, logits, randomise, untouched
 from banked import ALONE, BANK, CONFIGS, MIX, assert_close, loop, make_bank, some_tokens, summed
 from conftest import make_tiny_llama
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -36,7 +36,6 @@ def test_one_adapter_for_all_rows():
     assert torch.equal(logits(bank.model), base)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     choices=st.lists(st.sampled_from([*CONFIGS, None]), min_size=1, max_size=7),
     length=st.integers(1, 9),

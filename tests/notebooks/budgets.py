@@ -4,7 +4,7 @@
 
 A notebook states its seconds on two ordinary cores in ``metadata.labkit.budget_seconds``. Other machines are
 slower, and shared ones are slow at times, so a fixed piece of work is timed again and again during the run, and the
-budgets are stretched by how much longer it takes here than it did where they were stated.
+budgets are stretched by how much longer it usually takes here than it did where they were stated.
 """
 
 import statistics
@@ -36,8 +36,11 @@ def calibrate() -> float:
 
 
 def slowdown(calibrations: list[float]) -> float:
-    """How many times slower than the reference this machine was at its slowest; never below 1."""
-    return max(1.0, max(calibrations) / REFERENCE_SECONDS)
+    """How many times slower than the reference this machine usually was; never below 1.
+
+    The median: one bad moment in a run of minutes excuses no notebook.
+    """
+    return max(1.0, statistics.median(calibrations) / REFERENCE_SECONDS)
 
 
 def over_budget(seconds: dict[str, float], budgets: dict[str, float], factor: float) -> list[str]:

@@ -126,6 +126,7 @@ def test_what_cannot_be_quantized_is_refused_and_left_alone(model, settings, mes
     assert [type(module) for module in model.modules()] == modules and state(model) == before
 
 
+@pytest.mark.slow
 def test_bitsandbytes_that_is_not_there():
     code = (
         "import sys; sys.modules['bitsandbytes'] = None\n"
@@ -210,6 +211,7 @@ print(json.dumps({"peak": peak[0] - before, "linear": sum(t.nbytes for t in line
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory map")
 def test_the_real_base_never_stands_in_memory_whole(base):
     """Memory of the process's own, over what torch and the libraries take; mapped pages of the file are shared."""

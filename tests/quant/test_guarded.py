@@ -129,16 +129,19 @@ def said_while(code: str) -> str:
     return subprocess.run(run, capture_output=True, text=True, check=True, env=os.environ, timeout=120).stderr
 
 
+@pytest.mark.slow
 @on_trap_cpu
 @pytest.mark.skipif(bool(KERNELS_THERE), reason="the package that bitsandbytes misses is installed here")
 def test_unguarded_the_import_says_something():
     assert "pip install kernels" in said_while("import bitsandbytes")
 
 
+@pytest.mark.slow
 def test_guarded_the_import_says_nothing():
     assert said_while("import labkit.quant.guarded") == ""
 
 
+@pytest.mark.slow
 def test_other_messages_still_come_through():
     code = (
         "import logging, labkit.quant.bnb; "

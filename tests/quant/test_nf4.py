@@ -4,7 +4,7 @@ from statistics import NormalDist
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from quantized import bits, bnb, weights
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -86,7 +86,6 @@ def test_the_fast_way_gives_the_same_bits(double):
                 assert slow.shape == fast.shape == weight.shape and slow.dtype == fast.dtype == (dtype or weight.dtype)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=3), st.integers(1, 100), st.integers(0, 10**6))
 def test_each_number_goes_to_the_nearest_entry(shape, block_size, seed):
     """Written as the definition reads, in float64; a tie's two neighbours are equally near."""

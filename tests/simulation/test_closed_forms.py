@@ -15,7 +15,16 @@ from labkit.simulation.closed_forms import (
 )
 from labkit.simulation.shapes import config_of, with_layers
 
-LLAMAS = pytest.mark.parametrize("name", ["smollm2-135m", "llama-2-7b", "llama-3-8b", "llama-3-70b"])
+# grouped queries and tied embeddings; neither; and, larger, the first without the second
+LLAMAS = pytest.mark.parametrize(
+    "name",
+    [
+        "smollm2-135m",
+        pytest.param("llama-2-7b", marks=pytest.mark.slow),
+        pytest.param("llama-3-8b", marks=pytest.mark.long),
+        pytest.param("llama-3-70b", marks=pytest.mark.long),
+    ],
+)
 
 
 @LLAMAS
@@ -66,6 +75,7 @@ def test_bytes_of_4_bit_linear_layers(name):
     assert -1e-4 * linear < packed - bytes_per_parameter("qlora") * linear < books + 1e-4 * linear
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "checkpointing", "least", "most"),
     [("full", False, 0.99, 1.01), ("lora", False, 0.98, 1.0), ("full", True, 1.0, 1.07), ("lora", True, 0.98, 1.05)],
@@ -77,6 +87,7 @@ def test_flops_as_close_as_stated(method, checkpointing, least, most, sequence):
     assert least < formed / cost.total_flops < most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "dtype", "adapter_dtype"),
     [

@@ -32,6 +32,7 @@ METHODS = pytest.mark.parametrize("method", ["full", "lora", "qlora"])
 CHECKPOINTING = pytest.mark.parametrize("checkpointing", [False, True])
 
 
+@pytest.mark.slow
 @METHODS
 @CHECKPOINTING
 @pytest.mark.parametrize(("rows", "tokens", "labelled"), [(1, 8, 3), (2, 64, 1.0), (3, 200, 0.25), (1, 800, 10)])
@@ -47,16 +48,15 @@ def test_a_tiny_step_equals_torchs_own_allocator(method, checkpointing, rows, to
     assert abs(simulated.peak - allocator_peak(model, empty_batch(rows, tokens, labelled))) <= CLOSE
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "rows", "tokens", "checkpointing"),
     [
-        ("full", 2, 64, False),
-        ("lora", 2, 64, False),
-        ("lora", 1, 256, True),
-        ("lora", 4, 128, False),
-        ("qlora", 2, 64, False),
-        ("qlora", 2, 64, True),
+        pytest.param("full", 2, 64, False, marks=pytest.mark.slow),
+        pytest.param("lora", 1, 256, True, marks=pytest.mark.slow),
+        pytest.param("qlora", 2, 64, False, marks=pytest.mark.slow),
+        pytest.param("lora", 2, 64, False, marks=pytest.mark.long),
+        pytest.param("lora", 4, 128, False, marks=pytest.mark.long),
+        pytest.param("qlora", 2, 64, True, marks=pytest.mark.long),
     ],
 )
 def test_a_step_of_the_real_base_equals_torchs_own_allocator(base, method, rows, tokens, checkpointing):
@@ -91,7 +91,8 @@ def steps(draw):
     return shape, method, options, {"r": draw(st.integers(1, 9)), "targets": targets}, draw(st.booleans())
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@pytest.mark.slow
+@settings(max_examples=settings.default.max_examples // 4, derandomize=True)
 @given(steps())
 def test_any_small_step_equals_torchs_own_allocator(case):
     shape, method, options, lora, checkpointing = case

@@ -22,16 +22,24 @@ from labkit.simulation.simulating import empty_batch
 # ---- a few layers and a line through them
 
 
-@pytest.mark.parametrize("model", ["smollm2-135m", "smollm2-1.7b", "llama-3-8b"])
+DEEP = ["smollm2-135m", "smollm2-1.7b", "llama-3-8b"]
+STEPS = [
+    ("full", {"sequence": 64}),
+    ("full", {"sequence": 2048, "dtype": "float32", "device": "cpu"}),
+    ("lora", {"sequence": 512, "labelled": 16}),
+    ("lora", {"sequence": 1024, "checkpointing": True}),
+    ("qlora", {"sequence": 512, "checkpointing": True}),
+    ("lora", {"sequence": 256, "optimizer": "adamw8bit", "device": "cpu"}),
+]
+
+
 @pytest.mark.parametrize(
-    ("method", "options"),
+    ("model", "method", "options"),
     [
-        ("full", {"sequence": 64}),
-        ("full", {"sequence": 2048, "dtype": "float32", "device": "cpu"}),
-        ("lora", {"sequence": 512, "labelled": 16}),
-        ("lora", {"sequence": 1024, "checkpointing": True}),
-        ("qlora", {"sequence": 512, "checkpointing": True}),
-        ("lora", {"sequence": 256, "optimizer": "adamw8bit", "device": "cpu"}),
+        # among the units each step with one model, in turn
+        pytest.param(model, *step, marks=pytest.mark.slow if (i + k) % len(DEEP) == 0 else pytest.mark.long)
+        for i, model in enumerate(DEEP)
+        for k, step in enumerate(STEPS)
     ],
 )
 def test_extrapolated_equals_simulated_to_the_byte(model, method, options):
@@ -39,6 +47,7 @@ def test_extrapolated_equals_simulated_to_the_byte(model, method, options):
     assert few == all_layers
 
 
+@pytest.mark.slow
 def test_the_list_of_norms_is_a_few_blocks_off_on_a_gpu():
     """It alone grows with the depth, and blocks are no line in its length; the whole step's peak is not concerned."""
     few, all_layers = (simulate("smollm2-135m", optimizer="adamw8bit", every_layer=every) for every in (False, True))
@@ -46,6 +55,7 @@ def test_the_list_of_norms_is_a_few_blocks_off_on_a_gpu():
     assert abs(few.total("step") - all_layers.total("step")) <= 8 * 512
 
 
+@pytest.mark.slow
 def test_also_where_the_peak_changes_its_phase():
     """Few layers: the optimizer's temporaries decide, as large as the embedding. Many: what the forward pass keeps."""
     config, step = config_of("llama-3-8b"), {"sequence": 4096, "labelled": 16, "device": "cpu"}
@@ -54,7 +64,8 @@ def test_also_where_the_peak_changes_its_phase():
     assert simulate(config, "full", **step) == simulate(config, "full", **step, every_layer=True)
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@pytest.mark.slow
+@settings(max_examples=settings.default.max_examples // 10, derandomize=True)
 @given(
     st.integers(5, 9),
     st.sampled_from(["full", "lora"]),
@@ -71,6 +82,7 @@ def test_any_depth_is_extrapolated(depth, method, checkpointing, optimizer, devi
     assert simulate(config, **step) == simulate(config, **step, every_layer=True)
 
 
+@pytest.mark.slow
 def test_layers_that_differ_are_all_simulated():
     shape = {**TINY_SHAPE, "num_hidden_layers": 6, "sliding_window": 8, "use_sliding_window": True}
     config = Qwen2Config(**shape, max_window_layers=3)
@@ -91,6 +103,7 @@ def test_flops_equal_torchs_counter():
     assert simulated.flops["forward"] == counter.get_total_flops()
 
 
+@pytest.mark.slow
 def test_checkpointing_costs_one_more_forward_of_the_layers():
     plain, checkpointed = (simulate("smollm2-135m", sequence=512, labelled=1, checkpointing=c) for c in (False, True))
     again = checkpointed.flops["backward"] - plain.flops["backward"]
@@ -100,12 +113,14 @@ def test_checkpointing_costs_one_more_forward_of_the_layers():
     assert checkpointed.peak < plain.peak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_has_as_many_parameters_as_the_published_model(name):
     assert simulate(name, "full", sequence=8, optimizer="sgd").parameters == PRESETS[name].parameters
     assert config_of(PRESETS[name].hub_id).to_dict() == config_of(name).to_dict()
 
 
+@pytest.mark.slow
 def test_what_is_saved_and_trained():
     lora, full = simulate("smollm2-135m", "lora", r=8, sequence=32), simulate("smollm2-135m", "full", sequence=32)
     assert (lora.trained, lora.saved_bytes) == (2_442_240, 4 * 2_442_240)
@@ -137,6 +152,7 @@ def test_known_kinds_have_known_sizes():
     assert cost.phases["loaded"]["optimizer"] == 0
 
 
+@pytest.mark.slow
 def test_a_gpu_is_a_cpu_with_differences_that_have_names():
     gpu, cpu = (simulate("llama-3-8b", sequence=1024, device=device) for device in ("cuda", "cpu"))
     for kind in ("weights", "adapters", "optimizer"):
@@ -152,6 +168,7 @@ def test_nothing_is_drawn_from_the_random_numbers():
     assert torch.get_rng_state().equal(before)
 
 
+@pytest.mark.slow
 def test_what_is_imported_during_a_simulation_is_as_good_as_ever():
     """bitsandbytes makes tables when it is imported: among tensors without numbers they would have none, for good."""
     program = (
@@ -168,7 +185,10 @@ def test_what_is_imported_during_a_simulation_is_as_good_as_ever():
 
 @pytest.mark.parametrize(
     ("options", "seconds_quiet", "at_least"),
-    [("every_layer=True", 15, 141e9), ("method='qlora', checkpointing=True", 15, 35e9)],
+    [
+        pytest.param("method='qlora', checkpointing=True", 15, 35e9, marks=pytest.mark.slow),
+        pytest.param("every_layer=True", 15, 141e9, marks=pytest.mark.long),
+    ],
 )
 def test_a_70b_step_needs_little_of_this_machine(options, seconds_quiet, at_least):
     program = (
@@ -230,6 +250,7 @@ def test_a_broken_config_is_refused(tmp_path, content):
 # ---- on the command line
 
 
+@pytest.mark.slow
 def test_plan_prints_the_table_and_the_time(capsys):
     assert main(["plan", "llama-3-8b", "--seq", "128", "--card", "A100, 80", "--price", "2"]) == 0
     printed = capsys.readouterr().out

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit import DataError, encode, render_masked
@@ -60,7 +60,6 @@ def test_labels_by_position_also_where_the_prompt_holds_the_padding_id(tiny_toke
 texts = st.text("ab {}87,\n", min_size=1)
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(st.fixed_dictionaries({"prompt": texts, "completion": texts}), min_size=1, max_size=4))
 def test_round_trip(tiny_tokenizer, rows):
     examples = [encode(tiny_tokenizer, row, "Be kind") for row in rows]

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import TINY_SHAPE, make_tiny_llama
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from training_run import ROWS, TASK, make_model, weights_of
 from transformers import (
@@ -121,7 +121,6 @@ def test_full_fine_tuning_too():
 tokens = st.lists(st.integers(3, 5), min_size=1, max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(tokens, tokens), min_size=2, max_size=4))
 def test_any_batch(rows):
     batch = rows_of(*rows)

@@ -78,6 +78,7 @@ def test_another_base_is_refused(name):
 # ---- what they answer
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_peft_reads_it_and_gives_the_same_logits(name):
     """PEFT is the oracle; and the base's own logits show that there was something to compare."""
@@ -92,6 +93,7 @@ def test_peft_reads_it_and_gives_the_same_logits(name):
     assert (ours - plain).abs().max() > 1
 
 
+@pytest.mark.slow
 def test_saved_again_it_is_the_same_to_the_bit(name, tmp_path):
     model = labkit.load_adapter(labkit.load_base(device="cpu")[0], ADAPTERS / name)
     again = labkit.save_adapter(model, tmp_path / name)

@@ -2,7 +2,7 @@ import json
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit import DataError, read_rows
@@ -54,7 +54,6 @@ text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.
 awkward = st.sampled_from(["a\u2028b", "\u2029", "a\x85b", "a\rb", "a\r\nb", "\ufeffa", "\0a", "\u001c a", "𝄞"])
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(
         st.fixed_dictionaries(

@@ -234,6 +234,7 @@ for name, sql in attempts.items():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no resource module to measure with")
 def test_every_attempt_ends_soon_in_little_memory_and_without_a_file(tmp_path):
     """In a process of its own: what it costs is measured, and a crash would be seen."""

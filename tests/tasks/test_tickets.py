@@ -96,6 +96,7 @@ def test_the_card_says_what_the_data_is():
         assert f"{product} {code}" in card
 
 
+@pytest.mark.slow
 def test_generator_writes_the_same_files_from_the_command_line(tmp_path):
     """Run on a copy, so that the stored files cannot be touched."""
     code = (

@@ -48,6 +48,7 @@ def two(tmp_path_factory) -> list[dict]:
     ]
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_losses_and_weights_of_one(one, two):
     assert one["processes"] == 1
     for told in two:
@@ -57,6 +58,7 @@ def test_two_processes_have_the_losses_and_weights_of_one(one, two):
             torch.testing.assert_close(weight, one["weights"][name], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_loss_is_no_mean_of_means(one, two):
     """The rows are dealt out so that the mistake would show: it is far from the mean over all tokens."""
     assert accelerate_run.mean_of_means(1) == pytest.approx(one["losses"][0], rel=1e-5)
@@ -64,10 +66,12 @@ def test_the_loss_is_no_mean_of_means(one, two):
     assert abs(mistaken - two[0]["losses"][0]) > 1e-3
 
 
+@pytest.mark.slow
 def test_one_process_reports(two):
     assert [told["reports"] for told in two] == [accelerate_run.CONFIG.steps, 0]
 
 
+@pytest.mark.slow
 def test_each_process_drops_other_numbers(two):
     """All rows are alike here, so that the processes differ in nothing but their chance."""
     first, second = (told["dropped"] for told in two)
@@ -75,6 +79,7 @@ def test_each_process_drops_other_numbers(two):
     assert all(a != b for a, b in zip(first, second))
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_both_and_one_of_them_writes(tmp_path):
     model = make_tiny_llama(max_position_embeddings=256)
     model.save_pretrained(tmp_path / "base")

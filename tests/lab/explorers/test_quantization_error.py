@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_notebook
@@ -54,7 +54,6 @@ def nearest_by_hand(numbers: np.ndarray, quantizer: Quantizer) -> np.ndarray:
 
 
 @given(st.sampled_from([each for each in every_quantizer(32) if each.book != "NF4, double"]), st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
 def test_the_error_is_that_of_the_nearest_levels(quantizer, seed):
     sample = take_sample(gaussian(8, 64, seed=seed))
     numbers = sample.numbers.numpy()
@@ -203,6 +202,7 @@ def test_a_plain_run_prints_the_line(capsys):
 CELL = "import torch, labkit\ntorch.manual_seed(0)\nlabkit.error_explorer({'mine': torch.randn(64, 64)})"
 
 
+@pytest.mark.slow
 def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
     (cell,) = run(new_notebook(cells=[new_code_cell(CELL)]), tmp_path).cells
     (output,) = cell.outputs

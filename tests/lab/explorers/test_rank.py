@@ -8,7 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_notebook
@@ -27,7 +27,6 @@ def gaussian(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 1000), st.data())
-@settings(max_examples=60, deadline=None)
 def test_what_a_rank_keeps_is_what_numpy_finds_left(m, n, seed, data):
     matrix = gaussian(m, n, seed=seed)
     rank = data.draw(st.integers(1, min(m, n)))
@@ -132,6 +131,7 @@ def test_a_plain_run_prints_the_line(capsys):
 CELL = "import torch, labkit\ntorch.manual_seed(0)\nlabkit.rank_slider({'mine': torch.randn(30, 20)}, rank=3)"
 
 
+@pytest.mark.slow
 def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
     (cell,) = run(new_notebook(cells=[new_code_cell(CELL)]), tmp_path).cells
     (output,) = cell.outputs

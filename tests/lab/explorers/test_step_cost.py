@@ -67,6 +67,7 @@ def test_a_price_changes_the_money_only():
     assert rows.size and rows.min() > 330
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["full", "lora", "qlora"])
 def test_a_move_is_answered_before_the_learner_notices(method):
     """Under a second on a quiet machine, and there are others that run tests."""
@@ -79,6 +80,7 @@ def test_a_move_is_answered_before_the_learner_notices(method):
     assert min(seconds) < 1.5
 
 
+@pytest.mark.slow
 def test_moving_the_controls_changes_line_and_picture():
     box = step_cost._explorer_box(SMALL, Run())
     model, method, rank, targets, sequence, batch, checkpointing, price, line, image = box.children
@@ -111,6 +113,7 @@ def test_a_plain_run_prints_the_line(capsys):
 CELL = "import labkit\nlabkit.cost_explorer('smollm2-135m', 'lora')"
 
 
+@pytest.mark.slow
 def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
     (cell,) = run(new_notebook(cells=[new_code_cell(CELL)]), tmp_path).cells
     (output,) = cell.outputs

@@ -131,10 +131,14 @@ def within_time(seconds: float, function: Callable):
                 stop.put(True)
                 while not ended:
                     time.sleep(0.0002)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(caller, None)  # one that is still on its way
-                break
-            except TimeLimit:  # it arrived right here, when the learner's code had ended
-                pass
+                # One may be still on its way: another takes its place, and is met here. Taken back instead, it would
+                # leave Python 3.11 believing that something is pending, and hang it at the next call under a tracer.
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(caller, ctypes.py_object(TimeLimit))
+                while True:
+                    time.sleep(0)
+            except TimeLimit:  # or it arrived right here, when the learner's code had ended
+                if ended:
+                    break
 
 
 class CappedOutput(io.TextIOBase):

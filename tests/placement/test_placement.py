@@ -24,6 +24,7 @@ def run(*command: str) -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_everything_works_on_a_device_that_is_not_the_cpu():
     run("-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "on_second_device.py"))
 

@@ -16,15 +16,13 @@ from labkit.simulation.closed_forms import (
 from labkit.simulation.shapes import config_of, with_layers
 
 # grouped queries and tied embeddings; neither; and, larger, the first without the second
-LLAMAS = pytest.mark.parametrize(
-    "name",
-    [
-        "smollm2-135m",
-        pytest.param("llama-2-7b", marks=pytest.mark.slow),
-        pytest.param("llama-3-8b", marks=pytest.mark.long),
-        pytest.param("llama-3-70b", marks=pytest.mark.long),
-    ],
-)
+LARGER = [
+    pytest.param("llama-2-7b", marks=pytest.mark.slow),
+    pytest.param("llama-3-8b", marks=pytest.mark.long),
+    pytest.param("llama-3-70b", marks=pytest.mark.long),
+]
+LLAMAS = pytest.mark.parametrize("name", ["smollm2-135m", *LARGER])
+LLAMAS_SLOWLY = pytest.mark.parametrize("name", [pytest.param("smollm2-135m", marks=pytest.mark.slow), *LARGER])
 
 
 @LLAMAS
@@ -87,7 +85,6 @@ def test_flops_as_close_as_stated(method, checkpointing, least, most, sequence):
     assert least < formed / cost.total_flops < most
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "dtype", "adapter_dtype"),
     [
@@ -97,7 +94,7 @@ def test_flops_as_close_as_stated(method, checkpointing, least, most, sequence):
         ("lora", "float32", "float32"),
     ],
 )
-@LLAMAS
+@LLAMAS_SLOWLY
 def test_activations_are_exact(name, method, dtype, adapter_dtype):
     """The layers between the first, which has less to keep where the embedding is frozen, and the last."""
     config, size = config_of(name), {"float32": 4, "bfloat16": 2}

@@ -110,6 +110,7 @@ def test_however_often_it_is_killed_the_result_is_that_of_one_that_ran_through(d
 
 
 @posix
+@pytest.mark.slow
 def test_killed_three_times_and_resumed_a_real_study_equals_one_that_ran_through(tmp_path):
     server = get_context("forkserver")
     server.set_forkserver_preload(["transformers", "datasets", "bitsandbytes", "labkit.training.loop", "labkit.base"])

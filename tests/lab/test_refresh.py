@@ -81,6 +81,7 @@ def test_the_learners_progress_is_not_touched(tmp_path, monkeypatch):
     assert not (tmp_path / "mine").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source, cause",
     [

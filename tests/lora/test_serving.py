@@ -14,6 +14,7 @@ from labkit.lora.config import LoraConfig
 from labkit.lora.files import CONFIG_FILE, WEIGHTS_FILE, load_adapter, save_adapter
 from labkit.lora.inject import lora_layers
 from labkit.lora.serving import MAX_LORA_RANKS, max_lora_rank, ranks_of, serving_problems
+from labkit.storage import untrusted
 
 GOOD = [
     {},
@@ -108,7 +109,8 @@ def test_a_head_is_no_block_and_chosen_layers_are_too_few_for_lorax(tmp_path):
         (lambda fields, state: state.update({next(iter(state)): torch.tensor(1.0)}), "which is no A"),
     ],
 )
-def test_a_strangers_folder_ends_in_one_error(change, message, tmp_path):
+def test_a_strangers_folder_ends_in_one_error(change, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(untrusted, "PATTERN_SECONDS", 1.0)
     save_adapter(adapted(), tmp_path)
     fields, state = json.loads((tmp_path / CONFIG_FILE).read_text()), load_file(tmp_path / WEIGHTS_FILE)
     change(fields, state)

@@ -10,6 +10,7 @@ from labkit.errors import BaseModelError
 from labkit.storage.untrusted import read_json
 
 _SAMPLES = 16
+_INDEX_BYTES = 200_000_000  # a weight map has a line for each tensor of each expert
 _SAMPLE_BYTES = 64 * 1024
 # a library upgrade may add, drop or rewrite these
 _VOLATILE = {"architectures", "dtype", "pretraining_tp", "torch_dtype", "transformers_version", "use_cache"}
@@ -52,7 +53,7 @@ def read_model_json(path: Path) -> dict:
         BaseModelError: it is missing, or something else.
     """
     try:
-        return read_json(path, BaseModelError)
+        return read_json(path, BaseModelError, _INDEX_BYTES)
     except BaseModelError as error:
         raise BaseModelError(f"{error}. Get a complete copy of the model") from None
 

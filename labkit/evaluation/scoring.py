@@ -1,4 +1,4 @@
-"""How good is it: generated answers scored with intervals, and perplexity on general text."""
+"""How good is it: answers scored, with intervals."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence

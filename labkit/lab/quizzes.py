@@ -103,7 +103,8 @@ def quiz_html(questions: list[Question]) -> str:
 
 def _questions(id: str) -> list[Question]:
     """The questions of the course's notebook `id`."""
-    if re.fullmatch(r"\d\d", str(id)):
+    id = str(id)
+    if re.fullmatch(r"\d\d", id):
         content.load(id)
     if id not in _REGISTRY:
         raise ConfigError(f'there is no quiz {id!r}. Write the number of a notebook in two digits, as in quiz("03")')

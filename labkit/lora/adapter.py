@@ -22,7 +22,7 @@ class Adapter:
     """The settings and the numbers of an adapter.
 
     Attributes:
-        config: its settings, as they were given.
+        config: its settings.
         weights: for each layer's name, A of shape (r, in_features) and B of shape (out_features, r).
         about: what ``labkit.json`` says of it: base, task, system prompt, recipe, scores.
     """
@@ -58,7 +58,7 @@ def adapter_of(model: nn.Module, where: Path | str) -> Adapter:
     """
     known, weights = facts_of(model), _weights_of(model)
     if not weights or known.adapter is None:
-        raise AdapterError(f"{where}: there is no adapter, the model given has no LoRA layer from inject_lora")
+        raise AdapterError(f"{where}: there is no adapter, because the model has no LoRA layer from inject_lora")
     base = {"name": known.base_name, "fingerprint": known.fingerprint}
     if known.quantization:
         base["quantization"] = known.quantization

@@ -120,7 +120,7 @@ def _cast(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def say_merged(model: nn.Module) -> None:
-    """Let `model` be known as another base than it was, so that the old one's other adapters are refused on it."""
+    """Let `model` be known as another base, with no adapter on it: the old base's other adapters are refused."""
     fingerprint = facts_of(model).fingerprint
     note(model, adapter=None, fingerprint=fingerprint and f"{fingerprint}, merged")
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from labkit.errors import AdapterError, LabkitError
 
-JSON_BYTES = 10_000_000  # a config with every layer of a large model by name stays far below
+JSON_BYTES = 10_000_000  # an adapter's config with every layer of a large model by name stays far below
 PATTERN_SECONDS = 5.0  # an honest pattern takes milliseconds
 
 _TRY_PATTERNS = """\
@@ -29,19 +29,20 @@ for pattern in patterns:
 """
 
 
-def read_json(file: Path, kind: type[LabkitError] = AdapterError) -> dict:
-    """The JSON object in `file`.
+def read_json(file: Path, kind: type[LabkitError] = AdapterError, longest: int | None = None) -> dict:
+    """The JSON object in `file`, of at most `longest` bytes, :data:`JSON_BYTES` if nothing else is said.
 
     Raises:
         AdapterError: (or `kind`) the file is missing, is none to read, is too large, is no JSON object, or names a
             field twice.
     """
     _refuse_special(file, kind)
+    longest = longest or JSON_BYTES
     try:
         with open(file, "rb") as opened:
-            content = opened.read(JSON_BYTES + 1)
-        if len(content) > JSON_BYTES:
-            raise ValueError(f"more than {JSON_BYTES:,} bytes")
+            content = opened.read(longest + 1)
+        if len(content) > longest:
+            raise ValueError(f"more than {longest:,} bytes")
         found = json.loads(content.decode("utf-8"), object_pairs_hook=_without_doubles)
     except (OSError, ValueError, RecursionError) as error:
         raise kind(f"{file}: not readable as JSON ({plain(error)})") from None

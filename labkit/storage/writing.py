@@ -30,9 +30,9 @@ def refuse_occupied(path: Path, kind: type[LabkitError], besides: Collection[str
     if not path.exists():
         return
     if not path.is_dir():
-        raise kind(f"{path}: this is a file, and it will not be overwritten. Choose a new folder")
+        raise kind(f"{path}: this is a file, and it will not be overwritten. Choose another folder")
     if others := sorted({entry.name for entry in path.iterdir()} - {*besides}):
-        raise kind(f"{path}: this folder holds {others[0]}, and it will not be overwritten. Choose a new folder")
+        raise kind(f"{path}: this folder holds {others[0]}, and it will not be overwritten. Choose another folder")
 
 
 @contextmanager

@@ -62,6 +62,13 @@ def test_a_quiz_of_the_course_can_be_asked_whole(id, capsys):
     assert len({question.right for question in questions}) > 1, "the right answer does not always stand in one place"
 
 
+def test_a_number_of_two_digits_will_do(capsys):
+    quiz("10")
+    asked = capsys.readouterr().out
+    quiz(10)
+    assert capsys.readouterr().out == asked
+
+
 @pytest.mark.parametrize(
     "text, options, right, message",
     [

@@ -164,7 +164,7 @@ def test_bad_tensors_are_refused(change, cause):
     change(state)
     with untouched(BANK.model), pytest.raises(AdapterError, match=f"adapter 'new': .*{cause}"):
         BANK.add("new", state, config)
-    with pytest.raises(AdapterError, match="adapter 'new': there is no adapter, the model given has no LoRA layer"):
+    with pytest.raises(AdapterError, match="adapter 'new': there is no adapter, because the model has no LoRA layer"):
         BANK.add("new", make_tiny_llama())
     assert "new" not in BANK
 

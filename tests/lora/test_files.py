@@ -146,6 +146,6 @@ def test_an_empty_folder_is_filled(tmp_path):
 @pytest.mark.parametrize("unloaded", [False, True])
 def test_there_must_be_an_adapter_to_save(tmp_path, unloaded):
     model = merge_and_unload(adapted()) if unloaded else make_tiny_llama()
-    with pytest.raises(AdapterError, match="there is no adapter, the model given has no LoRA layer"):
+    with pytest.raises(AdapterError, match="there is no adapter, because the model has no LoRA layer"):
         save_adapter(model, tmp_path / "a")
     assert os.listdir(tmp_path) == []

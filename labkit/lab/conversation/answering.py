@@ -31,7 +31,7 @@ def ask(
     """The model's greedy answer to `question`; with LoRA layers, the base's answer and the adapter's.
 
     Args:
-        model: as :func:`playground`; its mode, settings and adapter are afterwards as before.
+        model: as :func:`labkit.playground`; its mode, settings and adapter are afterwards as before.
         show: called with the answers so far after each token. What it raises ends it all.
         chosen: who answers, as it is to be shown, and what that is to the model's :class:`labkit.AdapterBank`.
 

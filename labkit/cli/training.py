@@ -126,6 +126,7 @@ def _refuse_no_place(folder: Path) -> None:
 
 
 def targets(options: argparse.Namespace) -> str | list[str]:
+    """What ``--targets`` names, as :class:`labkit.LoraConfig` takes it: ``"all-linear"``, or a list of names."""
     return options.targets if options.targets == "all-linear" else options.targets.split(",")
 
 

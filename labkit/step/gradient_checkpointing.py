@@ -54,6 +54,7 @@ def _switch(model: nn.Module, what: str) -> Callable:
 
 
 def is_checkpointed(model: nn.Module) -> bool:
+    """Whether `model` computes its layers again on the way back, whatever name transformers has for that."""
     return getattr(model, f"is_{_kind(model)}_checkpointing", False)
 
 

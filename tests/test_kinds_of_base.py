@@ -1,0 +1,167 @@
+"""Every kind of base, all the way through; and the table of bases in README, made of what was found.
+
+What labkit does on a kind must equal what transformers, PEFT and a plain model with the same weights do. What it
+refuses, it refuses in one sentence, and that sentence stands below README's table.
+
+``python tests/test_kinds_of_base.py`` writes the table anew.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import peft
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import make_tiny_tokenizer
+from kinds_of_base import KINDS, config_of, make
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM
+
+from labkit import (
+    AdapterBank,
+    LoraConfig,
+    inject_lora,
+    load_adapter,
+    measure,
+    merge_into_dense,
+    quantize_model,
+    save_adapter,
+    save_merged,
+    simulate,
+)
+from labkit.errors import ConfigError
+from labkit.lora.inject import lora_layers
+from labkit.step.batch import Example, collate
+from labkit.step.gradient_checkpointing import checkpointed
+from labkit.step.loss import CompletionLoss
+
+README = Path(__file__).parents[1] / "README.md"
+TOLERANCE = 1e-6  # of the largest number compared
+
+# rows that begin alike, and go on longer than the windows and chunks of the models that have them
+EXAMPLES = [Example([3, 4, 5, 6] * 4 + [7 + row] * (3 + row), 16) for row in range(3)]
+BATCH = collate(EXAMPLES, pad_token_id=2)
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def logits(model: nn.Module) -> Tensor:
+    with torch.no_grad():
+        return model(input_ids=BATCH.input_ids, use_cache=False).logits
+
+
+def adapted(kind: str, model: nn.Module | None = None) -> nn.Module:
+    """A model of this kind with an adapter on every linear layer, whose B is not zero."""
+    model = inject_lora(model or make(kind), LoraConfig(r=2, target_modules="all-linear"))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for _, layer in lora_layers(model):
+            layer.lora_A.weight.normal_(0, 0.05, generator=generator)
+            layer.lora_B.weight.normal_(0, 0.05, generator=generator)
+    return model
+
+
+def gradients(model: nn.Module, loss: Tensor) -> dict[str, Tensor]:
+    model.zero_grad()
+    loss.backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.requires_grad and p.grad is not None}
+
+
+def mean(loss: CompletionLoss) -> Tensor:
+    summed, counted = loss(BATCH)
+    return summed / counted
+
+
+def assert_same(ours: Tensor, theirs: Tensor) -> None:
+    ours, theirs = ours.detach(), theirs.detach()
+    apart = float((ours - theirs).abs().max() / max(1, theirs.abs().max()))
+    assert apart <= TOLERANCE, f"{apart:.1e} apart"
+
+
+def assert_same_gradients(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    assert ours.keys() == theirs.keys() != set()
+    for name in ours:
+        assert_same(ours[name], theirs[name])
+
+
+def trains(kind: str) -> None:
+    """The loss and the gradients are those of transformers' own forward; a batch's are those of its rows."""
+    model = adapted(kind)
+    loss, counted = mean(CompletionLoss(model)), len(BATCH.positions)
+    whole = model(input_ids=BATCH.input_ids, use_cache=False).logits[:, :-1].float()
+    theirs = F.cross_entropy(whole.flatten(0, 1), BATCH.labels[:, 1:].flatten(), ignore_index=-100, reduction="sum")
+    assert_same(loss, theirs / counted)
+    ours = gradients(model, loss)
+    assert_same_gradients(ours, gradients(model, theirs / counted))
+    alone = sum(CompletionLoss(model)(collate([example], 2))[0] for example in EXAMPLES)
+    assert_same_gradients(ours, gradients(model, alone / counted))
+    with checkpointed(model.train()):
+        assert_same_gradients(ours, gradients(model, mean(CompletionLoss(model))))
+
+
+def merges(kind: str) -> None:
+    """Layer = bank = merged and loaded by transformers = PEFT; and the base is not what any of them answer."""
+    with TemporaryDirectory() as folder:
+        model, base = adapted(kind), make(kind)
+        save_adapter(model, f"{folder}/adapter")
+        wanted = logits(peft.PeftModel.from_pretrained(make(kind), f"{folder}/adapter").eval())
+        assert (wanted - logits(base)).abs().max() > 100 * TOLERANCE
+        assert_same(logits(model), wanted)
+        assert_same(logits(load_adapter(make(kind), f"{folder}/adapter")), wanted)
+        bank = AdapterBank(make(kind))
+        bank.add("mine", f"{folder}/adapter")
+        with bank.rows(["mine", None, "mine"]):
+            rows = logits(bank.model)
+        assert_same(rows[::2], wanted[::2])
+        assert_same(rows[1], logits(base)[1])
+        save_merged(model, make_tiny_tokenizer(), f"{folder}/merged")
+        assert_same(logits(AutoModelForCausalLM.from_pretrained(f"{folder}/merged").eval()), wanted)
+
+
+def shares_prefix(kind: str) -> None:
+    model = adapted(kind).train()
+    shared = CompletionLoss(model, share_prefix=True)
+    assert_same_gradients(gradients(model, mean(shared)), gradients(model, mean(CompletionLoss(model))))
+
+
+def goes_to_four_bits(kind: str) -> None:
+    """The loss and the gradients are those of a plain model with the weights that the four bits stand for."""
+    packed = quantize_model(make(kind))
+    plain = merge_into_dense(quantize_model(make(kind)))
+    ours, theirs = adapted(kind, packed), adapted(kind, plain)
+    assert_same(logits(ours), logits(theirs))
+    mine = gradients(ours, mean(CompletionLoss(ours)))
+    assert_same_gradients(mine, gradients(theirs, mean(CompletionLoss(theirs))))
+
+
+def is_simulated(kind: str) -> None:
+    """Simulated = measured, to the byte, in every phase and by kind."""
+    model = inject_lora(make(kind), LoraConfig(r=2, target_modules="all-linear"))
+    step = {"batch_size": 2, "sequence": 24, "labelled": 5}
+    found = simulate(config_of(kind), r=2, dtype="float32", device="cpu", **step)
+    assert found.phases == measure(model, **step).phases
+
+
+COLUMNS = {
+    "train": trains,
+    "merge, bank, PEFT": merges,
+    "`share_prefix`": shares_prefix,
+    "four bits": goes_to_four_bits,
+    "`plan`": is_simulated,
+}
+
+
+def verdict(kind: str, probe) -> str | None:
+    """None where the result is right, or the sentence that refuses."""
+    try:
+        return probe(kind)
+    except ConfigError as error:
+        return str(error)
+
+
+@pytest.mark.slow
+@each_kind
+@pytest.mark.parametrize("column", COLUMNS)
+def test_right_or_one_sentence(kind, column):
+    sentence = verdict(kind, COLUMNS[column])
+    assert sentence is None or "\n" not in sentence

@@ -100,22 +100,30 @@ def trains(kind: str) -> None:
 
 
 def merges(kind: str) -> None:
-    """Layer = bank = merged and loaded by transformers = PEFT; and the base is not what any of them answer."""
+    """Kept apart = loaded from its folder = merged, written, and loaded by transformers alone; and not the base."""
+    model = adapted(kind)
+    wanted = logits(model)
+    assert (wanted - logits(make(kind))).abs().max() > 100 * TOLERANCE
     with TemporaryDirectory() as folder:
-        model, base = adapted(kind), make(kind)
-        save_adapter(model, f"{folder}/adapter")
-        wanted = logits(peft.PeftModel.from_pretrained(make(kind), f"{folder}/adapter").eval())
-        assert (wanted - logits(base)).abs().max() > 100 * TOLERANCE
-        assert_same(logits(model), wanted)
-        assert_same(logits(load_adapter(make(kind), f"{folder}/adapter")), wanted)
-        bank = AdapterBank(make(kind))
-        bank.add("mine", f"{folder}/adapter")
-        with bank.rows(["mine", None, "mine"]):
-            rows = logits(bank.model)
-        assert_same(rows[::2], wanted[::2])
-        assert_same(rows[1], logits(base)[1])
+        assert_same(logits(load_adapter(make(kind), save_adapter(model, f"{folder}/adapter"))), wanted)
         save_merged(model, make_tiny_tokenizer(), f"{folder}/merged")
         assert_same(logits(AutoModelForCausalLM.from_pretrained(f"{folder}/merged").eval()), wanted)
+
+
+def is_read_by_peft(kind: str) -> None:
+    model = adapted(kind)
+    with TemporaryDirectory() as folder:
+        twin = peft.PeftModel.from_pretrained(make(kind), save_adapter(model, f"{folder}/adapter"))
+    assert_same(logits(model), logits(twin.eval()))
+
+
+def serves_by_row(kind: str) -> None:
+    model, bank = adapted(kind), AdapterBank(make(kind))
+    bank.add("mine", model)
+    with bank.rows(["mine", None, "mine"]):
+        rows = logits(bank.model)
+    assert_same(rows[::2], logits(model)[::2])
+    assert_same(rows[1], logits(make(kind))[1])
 
 
 def shares_prefix(kind: str) -> None:
@@ -144,7 +152,9 @@ def is_simulated(kind: str) -> None:
 
 COLUMNS = {
     "train": trains,
-    "merge, bank, PEFT": merges,
+    "merge": merges,
+    "PEFT reads it": is_read_by_peft,
+    "an adapter per row": serves_by_row,
     "`share_prefix`": shares_prefix,
     "four bits": goes_to_four_bits,
     "`plan`": is_simulated,

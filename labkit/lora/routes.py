@@ -38,7 +38,7 @@ class Route:
 
         Args:
             name: of the layer.
-            x: what it was given, shape (..., in_features); (rows, tokens, in_features) where `rows` counts.
+            x: what it was given, shape (..., in_features); (rows, ..., in_features) where `rows` counts.
             result: what its base answered, shape (..., out_features).
 
         Returns:
@@ -47,15 +47,19 @@ class Route:
         Raises:
             ConfigError: the batch has not the rows that were announced.
         """
-        if self.rows is not None and (x.ndim != 3 or len(x) != self.rows):
+        if self.rows is not None and x.ndim < 3:
             raise ConfigError(
-                f"adapters were chosen for {self.rows} rows, but {name} was given an input of shape {tuple(x.shape)}; "
-                "expected (rows, tokens, features). If generate repeats rows (num_beams, num_return_sequences), say "
-                "so: rows(..., copies=4)"
+                f"{name} was given all tokens in one heap, so the bank can't tell the rows apart: this kind of model "
+                "takes one adapter at a time. Choose it with bank.activate(...)"
+            )
+        if self.rows is not None and len(x) != self.rows:
+            raise ConfigError(
+                f"adapters were chosen for {self.rows} rows, but {name} was given {len(x)}. If generate repeats rows "
+                "(num_beams, num_return_sequences), say so: rows(..., copies=4)"
             )
         A, Bt = self.updates[name]
         shape = result.shape
-        if self.rows != len(A):  # the rows of a group become one row of more tokens
+        if self.rows != len(A) or x.ndim > 3:  # the rows of a group become one row of more tokens
             x, result = (t.reshape(len(A), -1, t.shape[-1]) for t in (x, result))
         # A xᵀ and not x Aᵀ: with one token a row, reading A is what takes the time, and here it is read as it lies
         low = torch.bmm(A, x.mT.to(A.dtype)).mT  # (groups, tokens, r)

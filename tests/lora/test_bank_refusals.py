@@ -19,18 +19,17 @@ from labkit.quant.convert import quantize_model
 
 
 @pytest.mark.parametrize(
-    "shape, run",
+    "given, run",
     [
-        (r"\(4, 6, 32\)", lambda model, two: model.generate(two, max_new_tokens=2, num_beams=2)),
-        (r"\(6, 6, 32\)", lambda model, two: model.generate(two, num_return_sequences=3, do_sample=True)),
-        (r"\(1, 6, 32\)", lambda model, two: model(two[:1])),
+        ("was given 4", lambda model, two: model.generate(two, max_new_tokens=2, num_beams=2)),
+        ("was given 6", lambda model, two: model.generate(two, num_return_sequences=3, do_sample=True)),
+        ("was given 1", lambda model, two: model(two[:1])),
         # experts of a mixture see (tokens, features): as many tokens as rows would be taken for the rows
-        (r"\(2, 32\)", lambda model, two: model.model.layers[0].self_attn.q_proj(torch.ones(2, 32))),
+        ("can't tell the rows apart", lambda model, two: model.model.layers[0].self_attn.q_proj(torch.ones(2, 32))),
     ],
 )
-def test_a_batch_of_other_rows_is_refused(shape, run):
-    said = rf"for 2 rows, but .* shape {shape}; expected \(rows, tokens, features\).*copies="
-    with untouched(BANK.model), pytest.raises(ConfigError, match=said):
+def test_a_batch_of_other_rows_is_refused(given, run):
+    with untouched(BANK.model), pytest.raises(ConfigError, match=given):
         with BANK.rows(["wide", "thin"]) as model:
             run(model, some_tokens(2))
 

@@ -31,8 +31,8 @@ NBVAL = $(PY) -m pytest -p tests.notebooks.budgets --nbval --nbval-current-env -
 SAME_UNDER_AVX2 := 02 07
 NUMBERS := $(foreach name,$(notdir $(wildcard notebooks/*.ipynb)),$(firstword $(subst _, ,$(name))))
 
-.PHONY: help setup lab check test test-units test-notebooks test-avx2 test-long test-browser test-gpu demo adapters refresh hooks \
-	constraints clean
+.PHONY: help setup lab check test test-units test-notebooks test-avx2 test-long test-lowest test-browser test-gpu demo adapters \
+	refresh hooks constraints clean
 
 help:
 	@echo "make lab             set up, then open JupyterLab on $(START)"
@@ -43,6 +43,7 @@ help:
 	@echo "make test-notebooks  the notebooks only (NB=03: one of them)"
 	@echo "make test-avx2       the notebooks whose numbers may differ there, held to the instructions of an older laptop"
 	@echo "make test-long       what takes longer: all controls, all kills, all examples, all notebooks as on an older laptop"
+	@echo "make test-lowest     the quick tests, in an environment of its own with the oldest versions that are allowed"
 	@echo "make test-browser    the notebooks as a learner uses them, in Chromium (skipped, with the reason, without one)"
 	@echo "make test-gpu        the tests for a machine with a CUDA GPU, notebook 08 among them"
 	@echo "make adapters        train the four shipped adapters anew, with controls, and score them, in about an hour"
@@ -96,6 +97,13 @@ test-avx2: setup
 test-long: setup
 	$(SANDBOXED) $(UNITS) -m "long or hypothesis" --hypothesis-profile=thorough
 	$(MAKE) test-avx2 NB=all
+
+test-lowest: PY = .venv-lowest/bin/python
+test-lowest:
+	$(PYTHON) -m venv --clear .venv-lowest
+	$(PY) tests/lowest_versions.py > .venv-lowest/constraints.txt
+	$(PY) -m pip install $(PIP_ARGS) -c .venv-lowest/constraints.txt -e '.[test]'
+	$(SANDBOXED) $(UNITS) -m "not slow and not long and not gpu"
 
 test-browser: setup
 	$(SANDBOXED) $(PY) -m pytest -rs tests/browser

@@ -106,7 +106,7 @@ def approx(value, unit: str = "") -> str:
     if -5 <= magnitude < 10:
         decimals = max(0, (1 if magnitude < 1 else 2) - magnitude)
         return f"≈{rounded:,.{decimals}f}{_suffix(unit)}"
-    return f"≈{rounded:.1e}{_suffix(unit)}"
+    return f"≈{rounded:e}{_suffix(unit)}"
 
 
 def _suffix(unit: str) -> str:

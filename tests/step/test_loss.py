@@ -6,7 +6,7 @@ from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2Fo
 
 from labkit import CompletionLoss, ConfigError, LoraConfig, encode, inject_lora
 from labkit.step.batch import IGNORED, Batch, collate
-from labkit.step.gradient_checkpointing import checkpoint_layers, checkpointed, has_dropout
+from labkit.step.gradient_checkpointing import checkpoint_layers, checkpointed, has_dropout, is_checkpointed
 from labkit.step.loss import label_logits
 
 ROWS = [
@@ -146,12 +146,12 @@ def test_checkpointing_changes_no_bit(batch, dropout, in_attention):
 def test_inside_the_with_block_layers_are_checkpointed_and_after_it_as_before():
     model = llama()
     with checkpointed(model):
-        assert model.is_activation_checkpointing
-    assert not model.is_activation_checkpointing
+        assert is_checkpointed(model)
+    assert not is_checkpointed(model)
     checkpoint_layers(model)
     with pytest.raises(InterruptedError), checkpointed(model):
         raise InterruptedError
-    assert model.is_activation_checkpointing
+    assert is_checkpointed(model)
 
 
 def test_a_model_without_checkpointing_is_refused():

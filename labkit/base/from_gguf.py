@@ -33,8 +33,7 @@ def convert_gguf(gguf: Path, target: Path, name: str, context: int) -> None:
         tokenizer.model_max_length = context
         forget_origin(tokenizer, name)
         # the weights are plain float32 now: without this the folder would claim to be quantized
-        if hasattr(model.config, "quantization_config"):  # transformers 5.0 had not set it
-            del model.config.quantization_config
+        del model.config.quantization_config
         model.hf_quantizer = None
         del model.config._model_name_or_path
         eos = tokenizer.eos_token_id

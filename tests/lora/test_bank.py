@@ -5,7 +5,6 @@ import copy
 import peft
 import pytest
 import torch
-import transformers
 from adapted import ATOL, TOKENS, adapted, logits, randomise, untouched
 from banked import ALONE, BANK, CONFIGS, MIX, assert_close, loop, make_bank, some_tokens, summed
 from conftest import make_tiny_llama
@@ -99,11 +98,7 @@ def padded(lengths: list[int]) -> tuple[Tensor, Tensor]:
         ({"use_cache": False}, 1),
         ({"num_beams": 3}, 3),
         ({"num_beams": 4, "num_return_sequences": 2}, 4),
-        pytest.param(
-            {"prefill_chunk_size": 2},
-            1,
-            marks=pytest.mark.skipif(transformers.__version__.startswith("5.0."), reason="transformers 5.0 can't"),
-        ),
+        ({"prefill_chunk_size": 2}, 1),
     ],
 )
 def test_generate_with_left_padding_equals_each_row_alone(how, copies):

@@ -41,9 +41,7 @@ LLAMA_8B = {
 
 def on_meta(settings: dict) -> LlamaForCausalLM:
     with torch.device("meta"):
-        model = LlamaForCausalLM(LlamaConfig(**settings))
-    model.tie_weights()  # transformers 5.0 leaves it out here
-    return model
+        return LlamaForCausalLM(LlamaConfig(**settings))
 
 
 @pytest.mark.parametrize(

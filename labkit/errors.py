@@ -1,8 +1,20 @@
 """The errors labkit raises on purpose. Each message says what happened and what to do about it."""
 
 
+def printable(text: str, keep: str = "\n") -> str:
+    """`text` with an escape in the place of whatever doesn't show itself, except the characters in `keep`.
+
+    A stranger's text can move a terminal's cursor, write a line over another, turn the direction of reading (U+202E),
+    or hide a letter of no width in a name.
+    """
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
 class LabkitError(Exception):
-    """Base of every error labkit raises on purpose."""
+    """Base of every error labkit raises on purpose. Whatever its message quotes, a terminal can print it."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(LabkitError, ValueError):

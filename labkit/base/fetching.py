@@ -88,7 +88,7 @@ def wheel_base(name: str) -> WheelBase:
             return base
     names = ", ".join(base.name for base in WHEEL_BASES)
     raise BaseModelError(
-        f"no base model {name!r} is known. Known: {names}. load_base also takes a model's folder, or a hub id org/name"
+        f"no base model {name!r} is known. Known: {names}. Or give a model's folder, or a hub id org/name"
     )
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -10,9 +11,10 @@ from transformers import PreTrainedModel
 
 from labkit.base.describing import end_of_turn
 from labkit.base.quiet import quiet_transformers
-from labkit.errors import ConfigError
+from labkit.errors import ConfigError, printable
 from labkit.lora.merging import merge_into_dense
 from labkit.model_facts import facts_of
+from labkit.storage.untrusted import plain
 from labkit.storage.writing import folder_written_aside, refuse_occupied
 
 _CARD = """\
@@ -94,10 +96,13 @@ def _end_with_the_turn(model: PreTrainedModel, tokenizer) -> None:
 
 
 def _card(model: nn.Module, dtype: torch.dtype, held_in_four_bits: bool, about: dict) -> str:
+    """The model card. What the adapter's folder says may be a stranger's: it's no markup here, and no code."""
+    task = re.sub(r"([\\`*_~<>&|!#()\[\]])", r"\\\1", plain(about.get("task")))
     return _CARD.format(
-        base=facts_of(model).base_name or "the base",
+        base=plain(facts_of(model).base_name or "the base"),
         dtype=str(dtype).removeprefix("torch."),
         held=_HELD if held_in_four_bits else "",
-        asked=_ASKED.format(task=about.get("task")) if about.get("system") else "",
-        system=json.dumps(about.get("system") or "...", ensure_ascii=False),
+        asked=_ASKED.format(task=task) if about.get("system") else "",
+        # the escapes are those of Python as well
+        system=printable(json.dumps(about.get("system") or "...", ensure_ascii=False)),
     )

@@ -41,13 +41,15 @@ def merge(options: argparse.Namespace) -> None:
     from labkit.storage.untrusted import plain
     from labkit.storage.writing import refuse_occupied
 
+    if options.double and not options.quantize:
+        raise ConfigError("--double is about the scales of four bits: say --quantize nf4 as well")
     refuse_occupied(options.out, ConfigError)
     read_config(options.adapter)  # refused before a base is loaded
     about = read_about(options.adapter)
     model, tokenizer = labkit.load_base(options.base, quantize=options.quantize, double=options.double)
     labkit.load_adapter(model, options.adapter)
-    held, now = (about.get("base") or {}).get("quantization"), model.labkit.quantization
-    if held and str(held).partition(",")[2] != str(now).partition(",")[2]:  # whose kernels pack it makes no difference
+    held, now = (about.get("base") or {}).get("quantization"), model.labkit.quantization or ""
+    if held and held.partition(",")[2] != now.partition(",")[2]:  # whose kernels pack it makes no difference
         print(
             f"This adapter was trained on the base in four bits ({plain(held)}), and goes into another form of it: its "
             f"answers may change a little. --quantize nf4{' --double' * ('double' in held)} merges it into what it was "
@@ -112,7 +114,8 @@ def chat(options: argparse.Namespace) -> None:
 
     with suppress(ImportError):  # not on Windows
         import readline  # noqa: F401  it gives input() its arrow keys and its memory
-    sys.stdin.reconfigure(errors="replace")  # bytes that are no text are a bad line, not the end
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="replace")  # bytes that are no text are a bad line, not the end
     model, tokenizer = labkit.load_base(options.base)
     partner = Chat(model, tokenizer, options.system or SYSTEM, options.max_new_tokens)
     print(f"{model.labkit.base_name} listens. /help lists the commands, /quit leaves.")

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labkit.storage.paths import cache_dir, user_data_dir
+from labkit.storage.untrusted import plain
 from labkit.storage.writing import write_atomically
 
 # torch, transformers and jupyter are imported inside the checks: where they are missing, the doctor says so
@@ -39,7 +40,7 @@ class Finding:
     remedy: str = ""
 
     def __str__(self) -> str:
-        return f"[{self.status}] {self.name}: {self.detail}" + (f" → {self.remedy}" if self.remedy else "")
+        return plain(f"[{self.status}] {self.name}: {self.detail}" + (f" → {self.remedy}" if self.remedy else ""), 2000)
 
 
 def examine() -> list[Finding]:

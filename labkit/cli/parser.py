@@ -1,14 +1,19 @@
 """The command ``labkit``: what the notebooks do, without a notebook.
 
-Exit status: 0 done, 1 the doctor found a failure, 2 the command or its data were not as they should be.
+Exit status: 0 done, 1 the doctor found a failure, 2 the command or its data were not as they should be: then one line
+on stderr says what is wrong, in the words of the command line.
 """
 
 import argparse
 import os
+import re
 import sys
-from pathlib import Path
+import warnings
+from functools import partial
 
 from labkit.cli import commands, training
+from labkit.cli.messages import in_options, refused, settings_of, show_warning, system_error
+from labkit.cli.values import number, path, share_or_count, text, whole
 from labkit.errors import LabkitError
 
 
@@ -17,75 +22,108 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows no ✔ shows a ? in its place
-    options = _parser().parse_args(arguments)
     try:
-        return options.run(options) or 0
-    except BrokenPipeError:  # whoever read on has read enough
+        options, unknown = _parser().parse_known_args(arguments)
+        if unknown:
+            raise _WrongUsage(options.prog, f"unrecognized arguments: {' '.join(unknown)}")
+    except _WrongUsage as error:
+        return refused("", str(error))
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(show_warning, options, warnings.showwarning)
+            return options.run(options) or 0
+    except BrokenPipeError:  # the reader closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (LabkitError, OSError) as error:
-        print(f"labkit {options.command}: {error}", file=sys.stderr)
-        return 2
+    except LabkitError as error:
+        return refused(options.prog, in_options(str(error), options.settings))
+    except OSError as error:
+        return refused(options.prog, system_error(error))
+    except (MemoryError, RuntimeError) as error:
+        # torch has several errors for it
+        if isinstance(error, MemoryError) or re.search("allocate|(enough|out of) memory", str(error)):
+            what = str(error).strip().split("\n")[0] or "none is left"
+            return refused(options.prog, f"the memory doesn't suffice ({what}). Ask for less at once")
+        raise
     except KeyboardInterrupt:
-        print(f"\nlabkit {options.command}: stopped", file=sys.stderr)
+        print(f"\n{options.prog}: stopped", file=sys.stderr)
         return 130
 
 
+class _WrongUsage(Exception):
+    """What argparse has to say of a command line."""
+
+    def __str__(self) -> str:
+        prog, message = self.args
+        return f"{prog}: {message}. {prog} --help lists what there is"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise _WrongUsage(self.prog, message.removeprefix("argument "))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="labkit", description="LoRA Lab's companion, on the command line.")
+    parser = _Parser(prog="labkit", description="LoRA Lab's companion, on the command line.")
     named = parser.add_subparsers(dest="command", required=True, metavar="command")
 
-    def command(run, text: str) -> argparse.ArgumentParser:
-        sub = named.add_parser(run.__name__, help=text, description=text)
-        sub.set_defaults(run=run)
+    def command(run, does: str) -> argparse.ArgumentParser:
+        sub = named.add_parser(run.__name__, help=does, description=does)
+        sub.set_defaults(run=run, prog=sub.prog)
         return sub
 
     sub = command(commands.doctor, "check whether this machine is ready for the course")
     sub.add_argument("--json", action="store_true", help="the findings as JSON")
 
     sub = command(commands.fetch, "fetch the base model, once")
-    sub.add_argument("base", nargs="?", default=None, help="which base (the course's own when left out)")
+    sub.add_argument("base", nargs="?", type=text, help="which base (the course's own when left out)")
 
     sub = command(training.train, "train an adapter on a task of the course or on your own JSONL")
-    _data_options(sub, "train on this JSONL file, one {prompt, completion} a line")
-    sub.add_argument("--test", type=Path, help="test rows, for --evaluate with --data")
-    sub.add_argument("--out", type=Path, help="folder for the adapter and its checkpoints (runs/<task>)")
+    _data_options(sub, "train on this JSONL file, one {prompt, completion} per line")
+    sub.add_argument("--test", type=path, help="test rows, for --evaluate with --data")
+    sub.add_argument("--out", type=path, help="folder for the adapter and its checkpoints (runs/<task>)")
     sub.add_argument("--overwrite", action="store_true", help="replace an adapter that is there already")
-    sub.add_argument("--rank", type=int, default=8, help="r, the rank of the update (%(default)s)")
-    sub.add_argument("--alpha", type=float, help="α; the update is scaled by α/r (2r)")
-    sub.add_argument("--dropout", type=float, default=0.0, help="dropout before A (%(default)s)")
+    sub.add_argument("--rank", type=whole(1, 16_384), default=8, help="r, the rank of the update (%(default)s)")
+    sub.add_argument("--alpha", type=number(0), help="α; the update is scaled by α/r (2r)")
+    sub.add_argument("--dropout", type=number(0, 1), default=0.0, help="dropout before A (%(default)s)")
     sub.add_argument("--rslora", action="store_true", help="scale by α/√r")
-    sub.add_argument("--targets", default="all-linear", help="layers to adapt, q_proj,v_proj say (%(default)s)")
-    sub.add_argument("--steps", type=int, default=50, help="optimizer steps (%(default)s)")
-    sub.add_argument("--batch-size", type=int, default=4, help="rows a step (%(default)s)")
-    sub.add_argument("--lr", type=float, default=2e-3, help="highest learning rate (%(default)s)")
-    sub.add_argument("--optimizer", default="adamw", help="adamw, adamw8bit or paged_adamw8bit (%(default)s)")
-    sub.add_argument("--gradient-accumulation", type=int, default=1, help="parts of a step's rows, to save memory")
+    sub.add_argument(
+        "--targets", type=text, default="all-linear", help="layers to adapt, q_proj,v_proj say (%(default)s)"
+    )
+    sub.add_argument("--steps", type=whole(1, 1_000_003), default=50, help="optimizer steps (%(default)s)")
+    sub.add_argument("--batch-size", type=whole(1, 65_536), default=4, help="rows a step (%(default)s)")
+    sub.add_argument("--lr", type=number(0), default=2e-3, help="highest learning rate (%(default)s)")
+    sub.add_argument(
+        "--optimizer", type=text, default="adamw", help="adamw, adamw8bit or paged_adamw8bit (%(default)s)"
+    )
+    sub.add_argument("--gradient-accumulation", type=whole(1), default=1, help="parts of a step's rows, to save memory")
     sub.add_argument("--gradient-checkpointing", action="store_true", help="compute the layers again on the way back")
     sub.add_argument("--share-prefix", action="store_true", help="compute what all prompts begin with only once")
-    sub.add_argument("--seed", type=int, default=0, help="of A, of the rows' order, of dropout (%(default)s)")
     sub.add_argument(
-        "--checkpoint-every", type=int, default=10, help="steps between checkpoints, 0 for none (%(default)s)"
+        "--seed", type=whole(0, 2**63 - 1), default=0, help="of A, of the rows' order, of dropout (%(default)s)"
+    )
+    sub.add_argument(
+        "--checkpoint-every", type=whole(0), default=10, help="steps between checkpoints, 0 for none (%(default)s)"
     )
     sub.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
-    sub.add_argument("--evaluate", type=int, metavar="N", help="score the first N test rows afterwards")
+    sub.add_argument("--evaluate", type=whole(1), metavar="N", help="score the first N test rows afterwards")
     sub.add_argument("--force", action="store_true", help="begin even where a step does not seem to fit into memory")
 
     sub = command(training.evaluate, "score a base, or a base with an adapter, on test rows")
     _data_options(sub, "score on this JSONL file by exact match")
-    sub.add_argument("--adapter", type=Path, help="an adapter's folder; its task and system prompt are used")
-    sub.add_argument("--limit", type=int, help="only the first so many rows")
+    sub.add_argument("--adapter", type=path, help="an adapter's folder; its task and system prompt are used")
+    sub.add_argument("--limit", type=whole(1), help="only the first so many rows")
     sub.add_argument("--json", action="store_true", help="the scores as JSON")
 
     sub = command(commands.chat, "talk to the base and to its adapters, switched and blended on the way")
-    sub.add_argument("--base", help="another base: a model's folder or hub id")
-    sub.add_argument("--system", help="the base's system prompt; each adapter brings its own")
-    sub.add_argument("--max-new-tokens", type=int, default=256, help="where an answer is cut off (%(default)s)")
+    sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")
+    sub.add_argument("--system", type=text, help="the base's system prompt; each adapter brings its own")
+    sub.add_argument("--max-new-tokens", type=whole(1), default=256, help="where an answer is cut off (%(default)s)")
 
     sub = command(commands.merge, "merge an adapter into its base: one ordinary model, for plain transformers")
-    sub.add_argument("adapter", type=Path, help="the adapter's folder")
-    sub.add_argument("out", type=Path, help="a new folder for the model")
-    sub.add_argument("--base", help="another base: a model's folder or hub id")
+    sub.add_argument("adapter", type=path, help="the adapter's folder")
+    sub.add_argument("out", type=path, help="a new folder for the model")
+    sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")
     sub.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of the weights (%(default)s)")
     sub.add_argument("--quantize", choices=["nf4"], help="the adapter was trained on the base in four bits")
     sub.add_argument("--double", action="store_true", help="with --quantize: its scales were quantized, too")
@@ -93,41 +131,41 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(commands.plan, "what a fine-tune of any model would cost: memory, cards, time, money")
     sub.add_argument("model", help="a preset (llama-3-70b), a config.json, its folder, or a hub id")
     sub.add_argument("--method", default="lora", help="full, lora or qlora (%(default)s)")
-    sub.add_argument("--rank", type=int, default=8, help="r, the rank of the update (%(default)s)")
-    sub.add_argument("--targets", default="all-linear", help="layers to adapt, q_proj,v_proj say (%(default)s)")
-    sub.add_argument("--batch-size", type=int, default=1, help="rows a step (%(default)s)")
-    sub.add_argument("--seq", type=int, default=512, help="tokens a row (%(default)s)")
+    sub.add_argument("--rank", type=whole(1, 16_384), default=8, help="r, the rank of the update (%(default)s)")
+    sub.add_argument(
+        "--targets", type=text, default="all-linear", help="layers to adapt, q_proj,v_proj say (%(default)s)"
+    )
+    sub.add_argument("--batch-size", type=whole(1, 65_536), default=1, help="rows a step (%(default)s)")
+    sub.add_argument("--seq", type=whole(1), default=512, help="tokens a row (%(default)s)")
     sub.add_argument(
         "--labelled",
-        type=_share_or_count,
+        type=share_or_count,
         default=1.0,
         help="tokens a row that the loss counts: 0.25 is a share, 1 or 256 a number (all)",
     )
     sub.add_argument("--dtype", default="bfloat16", help="of the base (%(default)s)")
     sub.add_argument("--adapter-dtype", default="float32", help="of the adapters (%(default)s)")
-    sub.add_argument("--optimizer", default="adamw", help="adamw, adamw8bit or sgd (%(default)s)")
+    sub.add_argument("--optimizer", type=text, default="adamw", help="adamw, adamw8bit or sgd (%(default)s)")
     sub.add_argument("--checkpointing", action="store_true", help="compute the layers again on the way back")
     sub.add_argument("--card", help="also estimate the time on this card, such as 'A100, 80' or 'RTX 4090'")
-    sub.add_argument("--examples", type=int, default=5000, help="training rows, for the time (%(default)s)")
-    sub.add_argument("--epochs", type=int, default=1, help="times round, for the time (%(default)s)")
+    sub.add_argument("--examples", type=whole(1), default=5000, help="training rows, for the time (%(default)s)")
+    sub.add_argument("--epochs", type=whole(1), default=1, help="times round, for the time (%(default)s)")
     sub.add_argument("--utilisation", type=float, default=0.3, help="share of the card's peak (%(default)s, a guess)")
-    sub.add_argument("--price", type=float, help="of an hour of that card, in your currency")
+    sub.add_argument("--price", type=number(0), help="of an hour of that card, in your currency")
     sub.add_argument("--json", action="store_true", help="everything as JSON")
 
     sub = command(commands.progress, "the map of the course, and how far you are")
     sub.add_argument("--json", action="store_true", help="every notebook and exercise as JSON")
 
     sub = command(commands.demo, "the whole idea in a terminal, in about a minute")
-    sub.add_argument("--base", help="another base: a model's folder or hub id")
+    sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")
+    for sub in named.choices.values():
+        sub.set_defaults(settings=settings_of(sub))
     return parser
 
 
-def _share_or_count(text: str) -> float | int:
-    return float(text) if "." in text else int(text)
-
-
 def _data_options(sub: argparse.ArgumentParser, data_help: str) -> None:
-    sub.add_argument("--task", help="a task of the course, such as tickets")
-    sub.add_argument("--data", type=Path, help=data_help)
-    sub.add_argument("--system", help="system prompt for --data")
-    sub.add_argument("--base", help="another base: a model's folder or hub id")
+    sub.add_argument("--task", type=text, help="a task of the course, such as tickets")
+    sub.add_argument("--data", type=path, help=data_help)
+    sub.add_argument("--system", type=text, help="system prompt for --data")
+    sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")

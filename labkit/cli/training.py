@@ -32,8 +32,6 @@ def train(options: argparse.Namespace) -> None:
     refuse_occupied(adapter, AdapterError, besides=FILES)
     _refuse_no_place(out)
     if options.evaluate is not None:
-        if options.evaluate < 1:
-            raise ConfigError(f"--evaluate takes a number of rows, at least 1, got {options.evaluate}")
         task.rows("test")
     config = labkit.TrainConfig(
         steps=options.steps,
@@ -54,8 +52,12 @@ def train(options: argparse.Namespace) -> None:
         use_rslora=options.rslora,
     )
     model, tokenizer = labkit.load_base(options.base)
+    _refuse_typos(model, lora.target_modules)
     torch.manual_seed(options.seed)
-    labkit.inject_lora(model, lora)
+    try:
+        labkit.inject_lora(model, lora)
+    except ConfigError as error:
+        raise ConfigError(f"--targets {options.targets}: {error}") from None
     trained, total = labkit.trainable_parameters(model)
     main = os.environ.get("RANK", "0") == "0"  # of several processes, started by accelerate launch, all train
     if main:
@@ -112,6 +114,15 @@ def evaluate(options: argparse.Namespace) -> None:
         _print_scores(evaluation)
 
 
+def _refuse_typos(model, targets: str | list[str]) -> None:
+    """ConfigError where one of several names that were typed is no layer's: what the others match would be trained."""
+    from labkit.lora.patterns import endings
+
+    there = {ending for name, _ in model.named_modules() for ending in endings(name)}
+    if isinstance(targets, list) and (missed := [name for name in targets if name not in there]):
+        raise ConfigError(f"--targets: no layer of this base is called {missed[0]}")
+
+
 def _print_scores(evaluation) -> None:
     print(f"On {len(evaluation.rows)} rows, with 95 % intervals:")
     for name, score in evaluation.scores.items():
@@ -127,7 +138,12 @@ def _refuse_no_place(folder: Path) -> None:
 
 def targets(options: argparse.Namespace) -> str | list[str]:
     """What ``--targets`` names, as :class:`labkit.LoraConfig` takes it: ``"all-linear"``, or a list of names."""
-    return options.targets if options.targets == "all-linear" else options.targets.split(",")
+    if options.targets == "all-linear":
+        return options.targets
+    names = [name.strip() for name in options.targets.split(",")]
+    if not all(names):
+        raise ConfigError(f"--targets takes names with a comma between them, got {options.targets!r}")
+    return names
 
 
 def _task(options: argparse.Namespace, **files):

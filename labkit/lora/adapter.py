@@ -98,6 +98,7 @@ def fitted(
         _, names = resolve_targets(model, config)
     except ConfigError as error:
         raise AdapterError(f"{config_where or where}: does not fit this model: {plain(error, 800)}") from None
+    state = _without_the_base(model, state, where)
     _refuse_other_keys(state, {key for name in names for key in keys_of(name)}, where)
     for name in names:
         layer, r = model.get_submodule(name), config.rank_of(name)
@@ -128,6 +129,29 @@ def _weights_of(model: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
 
 def _state(weights: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     return {key: tensor for name, pair in weights.items() for key, tensor in zip(keys_of(name), pair)}
+
+
+def _without_the_base(model: nn.Module, state: Mapping[str, Tensor], where: Path | str) -> dict[str, Tensor]:
+    """`state` without weights of the base: PEFT writes those of an adapted output head beside A and B."""
+    weights = dict(model.named_parameters(remove_duplicate=False))
+    kept = {}
+    for key, tensor in state.items():
+        weight = weights.get(key.removeprefix(_PREFIX).replace(".base_layer.", "."))
+        if weight is None or not key.startswith(_PREFIX):
+            kept[key] = tensor
+        elif not _same_numbers(weight.detach().cpu(), tensor):
+            raise AdapterError(
+                f"{where}: {plain(key)} isn't this base's own weight, so more than A and B was trained, or tokens were "
+                "added. That goes beyond plain LoRA. Merge the adapter in PEFT, and load what comes of it as a base"
+            )
+    return kept
+
+
+def _same_numbers(weight: Tensor, copy: Tensor) -> bool:
+    """Whether `copy` is `weight`, in whichever of their two dtypes holds less."""
+    if weight.shape != copy.shape or not weight.is_floating_point() or copy.dtype not in _DTYPES:
+        return False
+    return torch.equal(weight.to(copy.dtype), copy) or torch.equal(copy.to(weight.dtype), weight)
 
 
 def _refuse_other_keys(state: Mapping[str, Tensor], expected: set[str], where: Path | str) -> None:

@@ -6,29 +6,17 @@ The field names and defaults are PEFT's, so that a config can be read from and w
 
 import dataclasses
 import math
-import re
 import reprlib
 import sys
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 from labkit.errors import ConfigError
-
-# Said about the file or its history; they do not change what the adapter computes once it is loaded.
-DESCRIPTIVE = {"peft_version", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode"}
+from labkit.lora.patterns import ByKey, compiled, is_name, names_or_expression, refuse_too_long
+from labkit.lora.peft_fields import beginning, refuse_beyond_lora
 
 # what ``target_modules=None`` means, as PEFT has it for Llama
 DEFAULT_TARGETS = ["q_proj", "v_proj"]
-
-# PEFT's fields for what lies beyond plain LoRA, with the only values under which they do nothing.
-# A value not listed here, and a field not known here, is refused by name.
-INERT = {
-    "bias": ("none",),
-    "fan_in_fan_out": (False,),
-    "modules_to_save": (None, []),
-    "megatron_core": ("megatron.core", None),
-    "qalora_group_size": (16,),
-    "loftq_config": ({}, None),
-}
 
 
 def scaling(lora_alpha: float, r: int, use_rslora: bool = False) -> float:
@@ -56,7 +44,8 @@ class LoraConfig:
         task_type: written into the file for PEFT, ``"CAUSAL_LM"`` here.
 
     Raises:
-        ConfigError: a value LoRA cannot work with.
+        ConfigError: a value LoRA cannot work with, or more names or regular expressions than are searched (see
+            :mod:`labkit.lora.patterns`).
     """
 
     r: int = 8
@@ -73,12 +62,14 @@ class LoraConfig:
     task_type: str | None = "CAUSAL_LM"
 
     def __post_init__(self):
-        for rank in (self.r, *self.rank_pattern.values()):
-            if type(rank) is not int or rank < 1:
-                raise ConfigError(f"r, also in rank_pattern, must be a whole number of at least 1, got {rank!r}")
-        for alpha in (self.lora_alpha, *self.alpha_pattern.values()):
-            if type(alpha) not in (int, float) or not 0 <= alpha <= sys.float_info.max:
-                raise ConfigError(f"lora_alpha, also in alpha_pattern, must be a number of at least 0, got {alpha!r}")
+        for where, ranks in (("r", [self.r]), ("rank_pattern: r", self.rank_pattern.values())):
+            for rank in ranks:
+                if type(rank) is not int or rank < 1:
+                    raise ConfigError(f"{where} must be a whole number of at least 1, got {rank!r}")
+        for where, alphas in (("lora_alpha", [self.lora_alpha]), ("alpha_pattern: α", self.alpha_pattern.values())):
+            for alpha in alphas:
+                if type(alpha) not in (int, float) or not 0 <= alpha <= sys.float_info.max:
+                    raise ConfigError(f"{where} must be a number of at least 0, got {alpha!r}")
         if type(self.lora_dropout) not in (int, float) or not 0 <= self.lora_dropout < 1:
             raise ConfigError(f"lora_dropout must be in [0, 1), got {self.lora_dropout!r}")
         if type(self.use_rslora) is not bool:
@@ -92,24 +83,38 @@ class LoraConfig:
         numbers = self.layers_to_transform
         listed = numbers if isinstance(numbers, list) else [numbers]
         if numbers is not None and not all(type(n) is int for n in listed):
-            raise ConfigError(f"layers_to_transform must be whole numbers or None, got {numbers!r}")
+            raise ConfigError(f"layers_to_transform must be whole numbers or None, got {reprlib.repr(numbers)}")
         if isinstance(self.target_modules, str) and self.target_modules != "all-linear" and numbers not in (None, []):
             raise ConfigError(
                 "layers_to_transform needs a list of names: a regular expression can say the layers itself"
             )
         for name in ("target_modules", "exclude_modules"):
             value = getattr(self, name)
-            if isinstance(value, str):
-                _compile(value, name)
-            elif isinstance(value, (list, set, tuple)) and all(isinstance(entry, str) for entry in value):
+            if isinstance(value, (list, set, tuple)) and all(isinstance(entry, str) for entry in value):
                 object.__setattr__(self, name, sorted(value))
-            elif value is not None:
-                raise ConfigError(f"{name} must be a list of names, a regular expression or None, got {value!r}")
-        for name in ("rank_pattern", "alpha_pattern"):
-            for key in getattr(self, name):
-                _compile(_at_the_end(key), name)
-        for pattern in self._layers_patterns():
-            _compile(_before_a_number(pattern), "layers_pattern")
+            elif value is not None and not isinstance(value, str):
+                raise ConfigError(
+                    f"{name} must be a list of names, a regular expression or None, got {reprlib.repr(value)}"
+                )
+        self._read_patterns()
+
+    def _read_patterns(self) -> None:
+        """Compile what is matched with the names of layers, once."""
+        targets = DEFAULT_TARGETS if self.target_modules is None else self.target_modules
+        chosen = [layers] if isinstance(layers := self.layers_to_transform, int) else layers or []
+        patterns = [given] if isinstance(given := self.layers_pattern, str) else given or []
+        refuse_too_long(patterns, "layers_pattern")
+        # as in PEFT, a number after the first name is none of a layer
+        before = [compiled(_before_a_number(p), p, "layers_pattern") for p in patterns or [r".*?\.[^.]*"]]
+        read = {
+            "targets": names_or_expression(targets, "target_modules"),
+            "excluded": names_or_expression(self.exclude_modules, "exclude_modules"),
+            "layers": frozenset(chosen),
+            "before_a_number": before,
+            "ranks": ByKey(self.rank_pattern, "rank_pattern"),
+            "alphas": ByKey(self.alpha_pattern, "alpha_pattern"),
+        }
+        object.__setattr__(self, "_read", SimpleNamespace(**read))  # no field: not compared, copied or written
 
     def targets(self, name: str) -> bool:
         """Whether the layer called `name`, such as ``model.layers.3.self_attn.q_proj``, is to be adapted.
@@ -117,52 +122,47 @@ class LoraConfig:
         ``"all-linear"`` must have been spelled out before: which layers are linear, and which is the
         output head, only the model knows (see :func:`labkit.inject_lora`).
         """
-        if self.exclude_modules and _matches(self.exclude_modules, name):
+        read = self._read
+        if read.excluded.match(name):
             return False
-        targets = DEFAULT_TARGETS if self.target_modules is None else self.target_modules
-        if isinstance(targets, list) and name in targets:  # named in full, whatever its number is, as in PEFT
+        if read.targets.names_in_full(name):  # whatever its number is, as in PEFT
             return True
-        return _matches(targets, name) and self._in_chosen_layers(name)
+        return read.targets.match(name) and self._in_chosen_layers(name)
 
     def _in_chosen_layers(self, name: str) -> bool:
-        numbers = self.layers_to_transform
-        if numbers is None or numbers == []:
+        if not self._read.layers:
             return True
-        numbers = [numbers] if isinstance(numbers, int) else numbers
-        found = (re.match(_before_a_number(pattern), name) for pattern in self._layers_patterns())
+        found = (pattern.match(name) for pattern in self._read.before_a_number)
         first = next((match for match in found if match), None)
         # an alternative in the pattern may match without a number
-        return first is not None and first["number"] is not None and int(first["number"]) in numbers
-
-    def _layers_patterns(self) -> list[str]:
-        patterns = self.layers_pattern or [r".*?\.[^.]*"]  # as in PEFT, a number after the first name is none of these
-        return [patterns] if isinstance(patterns, str) else patterns
+        return first is not None and first["number"] is not None and int(first["number"]) in self._read.layers
 
     def rank_of(self, name: str) -> int:
         """r for the layer called `name`. ConfigError when two keys of rank_pattern disagree on it."""
-        return _by_pattern("rank_pattern", self.rank_pattern, name, self.r)
+        return _the_one("rank_pattern", self._read.ranks.match(name), name, self.r)
 
     def alpha_of(self, name: str) -> float:
         """α for the layer called `name`. ConfigError when two keys of alpha_pattern disagree on it."""
-        return _by_pattern("alpha_pattern", self.alpha_pattern, name, self.lora_alpha)
+        return _the_one("alpha_pattern", self._read.alphas.match(name), name, self.lora_alpha)
 
     def scaling_of(self, name: str) -> float:
         """The factor before B A in the layer called `name`."""
         return scaling(self.alpha_of(name), self.rank_of(name), self.use_rslora)
 
-    def repeating_patterns(self) -> list[str]:
-        """The regular expressions given that repeat something, as they are matched with the names of layers."""
+    def regular_expressions(self) -> list[tuple[str, str]]:
+        """What is matched with the names of layers, is more than a name, and so may take for ever.
+
+        Returns:
+            For each, the function of :mod:`re` that matches it, and the pattern.
+        """
         whole = [p for p in (self.target_modules, self.exclude_modules) if isinstance(p, str)]
-        keys, numbers = (
-            [*self.rank_pattern, *self.alpha_pattern],
-            self._layers_patterns() if self.layers_pattern else [],
-        )
-        matched = [
-            *zip(whole, whole),
-            *zip(keys, map(_at_the_end, keys)),
-            *zip(numbers, map(_before_a_number, numbers)),
+        numbers = [self.layers_pattern] if isinstance(self.layers_pattern, str) else self.layers_pattern or []
+        keys = (self._read.ranks.expressions | self._read.alphas.expressions).values()
+        return [
+            *(("fullmatch", pattern) for pattern in whole if pattern and not is_name(pattern)),
+            *(("match", _before_a_number(pattern)) for pattern in numbers if not is_name(pattern)),
+            *(("match", pattern) for pattern in keys),
         ]
-        return [pattern for given, pattern in matched if set("*+?{") & set(given)]
 
     def to_peft(self, base_model_name: str | None = None) -> dict:
         """The content of PEFT's ``adapter_config.json`` for this adapter.
@@ -188,9 +188,9 @@ class LoraConfig:
     def from_peft(cls, fields: dict) -> "LoraConfig":
         """The settings in the content of an ``adapter_config.json``.
 
-        Each field of PEFT's config is honoured, or is at a value that does nothing, or is refused by
-        name; none is ignored. Other values of ``init_lora_weights`` are refused as well, although the
-        weights come from a file: many of them (PiSSA, OLoRA, CorDA, LoftQ …) also changed the base.
+        Each field of PEFT's config is honoured, or does nothing, or is refused by name; none is ignored. So is what
+        ``init_lora_weights`` says of ways to begin that changed the base as well (PiSSA, OLoRA, CorDA, LoftQ …): with
+        the weights from a file, all others are alike.
 
         Raises:
             ConfigError: naming the field that cannot be honoured.
@@ -198,17 +198,15 @@ class LoraConfig:
         own = {f.name for f in dataclasses.fields(cls)}
         if fields.get("peft_type", "LORA") != "LORA":
             raise ConfigError(f"peft_type={reprlib.repr(fields['peft_type'])} is not LoRA")
-        for name, value in fields.items():
-            if name in own or name in DESCRIPTIVE or name == "peft_type":
-                continue
-            if value not in INERT.get(name, (None, False)):
-                raise ConfigError(
-                    f"{name}={reprlib.repr(value)} goes beyond plain LoRA and is not supported; "
-                    "loading without it would be wrong"
-                )
+        refuse_beyond_lora({name: value for name, value in fields.items() if name not in own})
         chosen = {name: value for name, value in fields.items() if name in own}
         for name in ("rank_pattern", "alpha_pattern"):
             chosen[name] = chosen.get(name) or {}
+        if chosen.get("use_rslora", False) is None:
+            del chosen["use_rslora"]
+        if chosen.get("layers_to_transform") is None:
+            chosen["layers_pattern"] = None  # it says nothing alone, and PEFT wrote it so until 0.14
+        chosen["init_lora_weights"] = beginning(chosen.get("init_lora_weights", True))
         return cls(**chosen)
 
 
@@ -217,25 +215,7 @@ def _before_a_number(pattern: str) -> str:
     return rf"(?:^|.*?\.){pattern}\.(?P<number>\d+)\."
 
 
-def _at_the_end(pattern: str) -> str:
-    return rf"(.*\.)?({pattern})$"
-
-
-def _compile(pattern: str, where: str) -> None:
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ConfigError(f"{where}: {pattern!r} is not a regular expression ({error})") from None
-
-
-def _matches(wanted: list[str] | str, name: str) -> bool:
-    if isinstance(wanted, str):
-        return re.fullmatch(wanted, name) is not None
-    return any(name == entry or name.endswith("." + entry) for entry in wanted)
-
-
-def _by_pattern(where: str, patterns: dict, name: str, default):
-    found = {value for key, value in patterns.items() if re.match(_at_the_end(key), name)}
+def _the_one(where: str, found: set, name: str, default):
     # PEFT takes the first key that matches, but writes its file with the keys sorted: the order does not survive
     if len(found) > 1:
         raise ConfigError(f"{where}: several keys match {name} and disagree; let each layer be matched by one")

@@ -89,7 +89,7 @@ def read_adapter(model: nn.Module, path: Path | str) -> Adapter:
     path = Path(path)
     config, about = read_config(path), read_about(path)
     refuse_other_base(model, about, path / ABOUT_FILE)
-    try_patterns(config.repeating_patterns(), [name for name, _ in model.named_modules()], path / CONFIG_FILE)
+    try_patterns(config.regular_expressions(), [name for name, _ in model.named_modules()], path / CONFIG_FILE)
     state = read_weights(path / WEIGHTS_FILE)
     adapter = fitted(model, config, state, about, where=path / WEIGHTS_FILE, config_where=path / CONFIG_FILE)
     _check_sums(path, about)
@@ -115,14 +115,19 @@ def read_about(path: Path | str) -> dict:
     """What ``labkit.json`` says of the adapter; empty when PEFT wrote the folder.
 
     Raises:
-        AdapterError: the file is there and is no JSON object, or its task or system prompt is no text.
+        AdapterError: the file is there and is no JSON object, or what it says of the task, the system prompt, the rows
+            or the base is no text.
     """
     file = Path(path) / ABOUT_FILE
     about = read_json(file) if os.path.lexists(file) else {}  # a link to nowhere is no file that PEFT left out
-    for field in ("task", "system"):
-        value = about.get(field)
-        if value is not None and (not isinstance(value, str) or value != value.encode(errors="replace").decode()):
-            raise AdapterError(f"{file}: {field!r} must be text, found {plain(repr(value))}")
+    base = about.get("base") or {}
+    if not isinstance(base, dict):
+        raise AdapterError(f"{file}: 'base' must be a JSON object, found {type(base).__name__}")
+    for of, fields in ((about, ("task", "system", "data")), (base, ("name", "fingerprint", "quantization"))):
+        for field in fields:
+            value = of.get(field)
+            if value is not None and (not isinstance(value, str) or value != value.encode(errors="replace").decode()):
+                raise AdapterError(f"{file}: {field!r} must be text, found {plain(repr(value))}")
     return about
 
 
@@ -140,4 +145,5 @@ def _check_sums(path: Path, about: dict) -> None:
 
 
 def _write_json(file: Path, content: dict) -> None:
-    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    file.write_text(text, encoding="utf-8", errors="replace", newline="\n")  # a data file's name may be no text

@@ -19,6 +19,7 @@ from labkit.lora.files import CONFIG_FILE, WEIGHTS_FILE, read_config
 from labkit.storage.untrusted import plain, read_weights, try_patterns
 
 MAX_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's --max-lora-rank may be
+_LONGEST_NAME = 1_000
 
 
 def serving_problems(path: Path | str) -> dict[str, list[str]]:
@@ -34,7 +35,7 @@ def serving_problems(path: Path | str) -> dict[str, list[str]]:
         AdapterError: a file is damaged or missing, or the config goes beyond plain LoRA.
     """
     config, ranks = read_config(path), ranks_of(path)
-    try_patterns(config.repeating_patterns(), list(ranks), Path(path) / CONFIG_FILE)
+    try_patterns(config.regular_expressions(), list(ranks), Path(path) / CONFIG_FILE)
     read_by_all = scaling(config.lora_alpha, config.r, config.use_rslora)
     try:
         alphas = {name: config.alpha_of(name) for name in ranks}
@@ -68,7 +69,8 @@ def serving_problems(path: Path | str) -> dict[str, list[str]]:
             lorax.append(f"{kind} is adapted in {len(of_layer)} layers of {len(every)}, and would be left out in all")
         elif len(set(of_layer.values())) > 1:
             lorax.append(f"{kind} has different ranks in different layers")
-    return {"vLLM": vllm, "LoRAX": lorax}
+    shown = {"vLLM": vllm, "LoRAX": lorax}
+    return {server: [plain(problem, 400) for problem in problems] for server, problems in shown.items()}
 
 
 def max_lora_rank(path: Path | str) -> int:
@@ -91,6 +93,8 @@ def ranks_of(path: Path | str) -> dict[str, int]:
     if not tensors:
         raise AdapterError(f"{file}: there is no lora_A in it")
     for name, tensor in tensors.items():
+        if len(name) > _LONGEST_NAME:
+            raise AdapterError(f"{file}: {plain(name)} is no layer's name")
         if tensor.ndim != 2 or not len(tensor):
             raise AdapterError(f"{file}: {plain(name)} has shape {tuple(tensor.shape)}, which is no A")
     return {

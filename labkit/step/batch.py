@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from labkit.base.describing import end_of_turn
-from labkit.errors import DataError
+from labkit.errors import DataError, printable
 
 IGNORED = -100  # the label of a token that the loss does not count
 _QUIET = {"verbose": False}  # too long a row is refused in labkit's own words
@@ -105,6 +105,6 @@ def collate(examples: Sequence[Example], pad_token_id: int) -> Batch:
 
 def render_masked(tokenizer, example: Example) -> str:
     """The example as text, with the part that the loss does not count in grey (ANSI colours)."""
-    masked = tokenizer.decode(example.input_ids[: example.prompt_length])
-    counted = tokenizer.decode(example.input_ids[example.prompt_length :])
+    masked = printable(tokenizer.decode(example.input_ids[: example.prompt_length]), keep="\n\t\u200c\u200d")
+    counted = printable(tokenizer.decode(example.input_ids[example.prompt_length :]), keep="\n\t\u200c\u200d")
     return f"\x1b[38;5;245m{masked}\x1b[0m{counted}"

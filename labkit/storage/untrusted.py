@@ -10,22 +10,25 @@ import os
 import stat
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from labkit.errors import AdapterError, LabkitError
+from labkit.errors import AdapterError, LabkitError, printable
 
 JSON_BYTES = 10_000_000  # an adapter's config with every layer of a large model by name stays far below
+BOM = b"\xef\xbb\xbf"  # editors on Windows put it before a text, where it means nothing
 PATTERN_SECONDS = 5.0  # an honest pattern takes milliseconds
 
 _TRY_PATTERNS = """\
 import json, re, sys
 patterns, names = json.load(sys.stdin)
-for pattern in patterns:
+for function, pattern in patterns:
+    matches = getattr(re.compile(pattern), function)
     for name in names:
-        re.fullmatch(pattern, name), re.match(pattern, name)
+        matches(name)
 """
 
 
@@ -43,7 +46,7 @@ def read_json(file: Path, kind: type[LabkitError] = AdapterError, longest: int |
             content = opened.read(longest + 1)
         if len(content) > longest:
             raise ValueError(f"more than {longest:,} bytes")
-        found = json.loads(content.decode("utf-8"), object_pairs_hook=_without_doubles)
+        found = json.loads(content.removeprefix(BOM).decode("utf-8"), object_pairs_hook=_without_doubles)
     except (OSError, ValueError, RecursionError) as error:
         raise kind(f"{file}: not readable as JSON ({plain(error)})") from None
     if not isinstance(found, dict):
@@ -70,18 +73,23 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 
 def digest_of(file: Path) -> str:
-    """The sha256 of a file's content, in hex; of a JSON file as it is with the line ends of Unix."""
+    """The sha256 of a file's content, in hex; of a JSON file as it is with the line ends of Unix, and no BOM."""
     if file.suffix == ".json":  # git, for one, gives text other line ends on Windows
-        return hashlib.sha256(file.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+        return hashlib.sha256(file.read_bytes().removeprefix(BOM).replace(b"\r\n", b"\n")).hexdigest()
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def try_patterns(patterns: list[str], names: list[str], where: Path | str) -> None:
+def try_patterns(patterns: list[tuple[str, str]], names: list[str], where: Path | str) -> None:
     """Match each regular expression with each name once, in a process of its own that can be stopped.
 
     ``(.*)*x`` takes centuries on a name of sixty letters, and nothing inside Python interrupts it.
-    What ends over there ends here as well.
+    What ends over there ends here as well, with the same names.
+
+    Args:
+        patterns: for each, which function of :mod:`re` is to match it, and the regular expression.
+        names: of the layers.
+        where: what a message begins with.
 
     Raises:
         AdapterError: beginning with `where`; they do not come to an end in time, or take all memory.
@@ -99,14 +107,14 @@ def try_patterns(patterns: list[str], names: list[str], where: Path | str) -> No
         )
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
         raise AdapterError(
-            f"{where}: a regular expression in it finds no end here: {plain(' or '.join(patterns))}. "
+            f"{where}: a regular expression in it finds no end here: {plain(' or '.join(p for _, p in patterns))}. "
             "Name the layers in a list instead"
         ) from None
 
 
 def plain(text: object, longest: int = 200) -> str:
     """`text` in one printable line: a stranger's names can be long, and can hold what moves a terminal's cursor."""
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    line = printable(str(text)[: longest + 1], keep="")
     return line if len(line) <= longest else f"{line[:longest]} …"
 
 
@@ -126,6 +134,6 @@ def _refuse_special(file: Path, kind: type[LabkitError] = AdapterError) -> None:
 def _without_doubles(pairs: list[tuple[str, object]]) -> dict:
     found = dict(pairs)
     if len(found) < len(pairs):
-        double = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
+        double, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise ValueError(f"{double!r} is given twice")
     return found

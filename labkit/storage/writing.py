@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from labkit.errors import LabkitError
+from labkit.storage.paths import is_litter
 
 
 def write_atomically(path: Path | str, content: str | bytes) -> None:
@@ -31,7 +32,7 @@ def refuse_occupied(path: Path, kind: type[LabkitError], besides: Collection[str
         return
     if not path.is_dir():
         raise kind(f"{path}: this is a file, and it will not be overwritten. Choose another folder")
-    if others := sorted({entry.name for entry in path.iterdir()} - {*besides}):
+    if others := sorted({entry.name for entry in path.iterdir() if not is_litter(entry.name)} - {*besides}):
         raise kind(f"{path}: this folder holds {others[0]}, and it will not be overwritten. Choose another folder")
 
 

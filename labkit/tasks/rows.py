@@ -11,7 +11,7 @@ from pathlib import Path
 
 from datasets import Dataset, Features, Value
 
-from labkit.errors import DataError
+from labkit.errors import DataError, printable
 
 _REQUIRED = ("prompt", "completion")
 _ALLOWED = (*_REQUIRED, "system")
@@ -33,7 +33,7 @@ def read_rows(path: Path | str) -> Dataset:
             object, a field missing, empty, unknown, given twice or not a string.
     """
     path = Path(path)
-    rows = [_parse(line, f"{path}:{number}") for number, line in _lines(path) if line.strip()]
+    rows = [_parse(line, printable(f"{path}:{number}")) for number, line in _lines(path) if line.strip()]
     if not rows:
         raise DataError(
             "the file has no rows", 'Write one JSON object a line: {"prompt": "…", "completion": "…"}', str(path)

@@ -1,5 +1,6 @@
 """A merged folder: plain transformers, in a process that knows no labkit, answers as the base and its adapter do."""
 
+import ast
 import json
 import re
 import subprocess
@@ -166,6 +167,20 @@ def test_the_card_says_what_was_written_and_how_to_ask(tiny_base, tmp_path):
     assert done.stdout.removesuffix("\n") == expected, done.stderr
 
 
+def test_what_a_strangers_adapter_says_is_no_markup_and_no_code_in_the_card(tiny_base, tmp_path):
+    hidden = 'a\u202eb\u200b\x1b[2J\x7f"}]\n```\n# <img src=x> [a](b)`x` é 日本 \U000e0001 \\u202e'
+    model, tokenizer = adapted(tiny_base)
+    save_merged(model, tokenizer, tmp_path / "merged", about={"task": hidden, "system": hidden})
+    card = (tmp_path / "merged" / "README.md").read_text(encoding="utf-8")
+    assert card.replace("\n", "").isprintable()
+    text, program = card.split("```python\n")
+    assert program.endswith("```\n") and program.count("```\n") == 1
+    [messages] = [line for line in program.splitlines() if line.startswith("messages = ")]
+    assert ast.literal_eval(messages.removeprefix("messages = "))[0]["content"] == hidden
+    [said] = [line for line in text.splitlines() if line.startswith("It was trained for")]
+    assert re.search(r"(?<!\\)[<>`\[\]()#]", said) is None and r"\<img src=x\>" in said
+
+
 # ---- refusals
 
 
@@ -252,7 +267,7 @@ def test_the_command_refuses_in_a_sentence(tiny_base, tmp_path, capsys):
         (adapter, out, "--base", tmp_path / "another"): both,
         (adapter, adapter, *base): "will not be overwritten",
         (tmp_path / "nowhere", out, *base): "adapter_config.json: the file is missing",
-        (adapter, out, *base, "--double"): "they need quantize",
+        (adapter, out, *base, "--double"): "say --quantize nf4",
     }
     capsys.readouterr()
     for arguments, said in cases.items():

@@ -52,6 +52,7 @@ def test_lines():
         [Finding("a", "ok", "fine"), Finding("b", "warn", "odd", "look"), Finding("c", "fail", "bad", "mend")]
     )
     assert text.splitlines()[:3] == ["[ok] a: fine", "[warn] b: odd → look", "[fail] c: bad → mend"]
+    assert str(Finding("d", "fail", "a\nb\x1b[2J\u202e")) == r"[fail] d: a\nb\x1b[2J\u202e"
     assert "Not ready yet" in text and "is ready" in report([Finding("b", "warn", "odd", "look")])
 
 

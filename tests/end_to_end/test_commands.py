@@ -181,26 +181,6 @@ def test_broken_data_is_refused_with_file_line_and_remedy(case, labkit, tiny_bas
     assert not out.exists(), "nothing is written"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["train"], "say either --task"),
-        (["train", "--task", "poetry"], "there is no task 'poetry'"),
-        (["train", "--task", "tickets", "--rank", "0"], "must be a whole number of at least 1"),
-        (["train", "--task", "tickets", "--steps", "0"], "steps must be at least 1"),
-        (["train", "--task", "tickets", "--optimizer", "lion"], "lion"),
-        (["train", "--task", "tickets", "--share-prefix", "--gradient-checkpointing"], "share_prefix"),
-        (["train", "--task", "tickets", "--base", "no-such-folder/no-such-model/at-all"], "no-such-folder"),
-        (["evaluate", "--task", "tickets", "--adapter", "no-such-adapter"], "no-such-adapter"),
-    ],
-)
-def test_wrong_commands_say_so(arguments, message, labkit, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    done = labkit(*arguments)
-    assert done.returncode == 2 and message in done.stderr
-    assert not any(tmp_path.glob("runs")), "nothing is written"
-
-
 @pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted_to_the_bit(labkit, tiny_base, good_data, tmp_path):
     arguments = ["--steps", 80, "--checkpoint-every", 3, "--dropout", 0.1]

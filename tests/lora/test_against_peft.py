@@ -1,12 +1,18 @@
 """PEFT as the oracle: the same weights give the same numbers, and every field of its config is honoured or refused."""
 
+import inspect
 import json
+import re
+from typing import get_args
 
 import peft
 import pytest
 import torch
 from adapted import ATOL, TOKENS, adapted, logits, peft_twin, peft_weights, randomise
 from conftest import make_tiny_llama
+from peft.tuners.lora.config import LoraConfig as LoraConfigOfPeft
+from peft.tuners.lora.layer import LoraLayer
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from labkit.errors import AdapterError, ConfigError
@@ -137,25 +143,25 @@ HONOURED = {
     "base_model_name_or_path": "someone/model",
     "revision": "v2",
     "auto_mapping": {"base_model_class": "LlamaForCausalLM", "parent_library": "transformers.models.llama"},
-}
-# ... and those in REFUSED must be refused with the field's name.
-REFUSED = {
-    "peft_type": "LOHA",
     "fan_in_fan_out": True,
-    "bias": "lora_only",
-    "modules_to_save": ["lm_head"],
-    "megatron_config": {"hidden_size": 32},
     "megatron_core": "megatron.other",
-    "trainable_token_indices": [1, 2],
     "loftq_config": {"loftq_bits": 4},
     "eva_config": {"rho": 2.0},
     "corda_config": {"corda_method": "ipm"},
     "lora_ga_config": {"direction": "ArB2r"},
+    "qalora_group_size": 32,
+}
+# ... and those in REFUSED must be refused with the field's name.
+REFUSED = {
+    "peft_type": "LOHA",
+    "bias": "lora_only",
+    "modules_to_save": ["lm_head"],
+    "megatron_config": {"hidden_size": 32},
+    "trainable_token_indices": [1, 2],
     "use_dora": True,
     "velora_config": {"num_groups": 4},
     "alora_invocation_tokens": [1, 2],
     "use_qalora": True,
-    "qalora_group_size": 32,
     "monteclora_config": {"num_samples": 4},
     "layer_replication": [[0, 2], [1, 2]],
     "lora_bias": True,
@@ -167,7 +173,8 @@ REFUSED = {
 }
 CHANGES_NOTHING_ALONE = {  # how the adapter came about, or what another field needs
     *("init_lora_weights", "task_type", "inference_mode", "peft_version", "base_model_name_or_path", "revision"),
-    *("auto_mapping", "layers_pattern"),
+    *("auto_mapping", "layers_pattern", "fan_in_fan_out", "megatron_core", "qalora_group_size"),
+    *("loftq_config", "eva_config", "corda_config", "lora_ga_config"),
 }
 
 
@@ -216,3 +223,64 @@ def test_a_field_of_lora_acts_as_in_peft(field, tmp_path):
     alike = torch.allclose(logits(ours), logits(plain), atol=ATOL, rtol=0)
     assert alike is (field in CHANGES_NOTHING_ALONE)
     assert len(list(lora_layers(ours))) == len(peft_weights(theirs)) // 2
+
+
+BEGINNINGS = [
+    kind for each in get_args(LoraConfigOfPeft.__annotations__["init_lora_weights"]) for kind in get_args(each)
+]
+NEEDS_DATA = {"corda": r"self\.get_base_layer\(\)\.weight\.data = weight", "lora_ga": r"\.weight\.data = weight_data"}
+
+
+@pytest.mark.parametrize("kind", [False, "GAUSSIAN", "pissa_niter_2", *BEGINNINGS])
+def test_how_a_file_began_matters_where_peft_changed_the_base(kind, tmp_path):
+    base = make_tiny_llama()
+    fields = {"init_lora_weights": kind, "target_modules": ["q_proj", "v_proj"]}
+    if kind in NEEDS_DATA:  # a pass over data comes first; what PEFT does then is read in its source
+        assert re.search(NEEDS_DATA[kind], inspect.getsource(getattr(LoraLayer, f"{kind}_init")))
+        changed, theirs = True, None
+        save_adapter(adapted(), tmp_path)
+    else:
+        helper = {"loftq_config": {"loftq_bits": 4, "loftq_iter": 1}} if kind == "loftq" else {}
+        theirs = peft.get_peft_model(base, peft.LoraConfig(**fields, **helper)).eval()
+        randomise(theirs)
+        theirs.save_pretrained(tmp_path)
+        now, before = theirs.base_model.model.state_dict(), make_tiny_llama().state_dict()
+        kept = {key.replace(".base_layer", ""): tensor for key, tensor in now.items() if "lora_" not in key}
+        assert kept.keys() == before.keys()
+        changed = any(not torch.equal(tensor, before[key]) for key, tensor in kept.items())
+    written = json.loads((tmp_path / CONFIG_FILE).read_text())
+    (tmp_path / CONFIG_FILE).write_text(json.dumps({**written, "init_lora_weights": kind}))
+    if not changed:
+        assert torch.equal(logits(load_adapter(make_tiny_llama(), tmp_path)), logits(theirs))
+        return
+    remedy = "Merge it in PEFT" if kind == "loftq" else "Save the adapter again in PEFT with path_initial_model_for"
+    with pytest.raises(AdapterError, match=rf"{CONFIG_FILE}: init_lora_weights='{kind}' changed the base.*{remedy}"):
+        load_adapter(make_tiny_llama(), tmp_path)
+
+
+def test_a_beginning_nobody_knows_is_refused():
+    with pytest.raises(ConfigError, match="^init_lora_weights='tomorrow' is not known here: it may have changed"):
+        LoraConfig.from_peft({"init_lora_weights": "tomorrow"})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_pefts_copy_of_the_bases_output_head_is_let_be_unless_it_was_trained(dtype, tmp_path):
+    """PEFT writes the base's own head beside A and B, when they adapt it."""
+    untied = {"tie_word_embeddings": False}
+    theirs = peft.get_peft_model(
+        make_tiny_llama(**untied), peft.LoraConfig(target_modules=["lm_head", "q_proj"])
+    ).eval()
+    randomise(theirs)
+    theirs.to(dtype).save_pretrained(tmp_path)
+    state = load_file(tmp_path / WEIGHTS_FILE)
+    copy = "base_model.model.lm_head.base_layer.weight"
+    assert state[copy].dtype == dtype
+    ours = load_adapter(make_tiny_llama(**untied), tmp_path)
+    if dtype == torch.float32:
+        assert torch.equal(logits(ours), logits(theirs))
+    assert load_adapter(make_tiny_llama(**untied).to(torch.bfloat16), tmp_path)
+
+    for changed in (state[copy] + 1, state[copy][:-1]):
+        save_file({**state, copy: changed.contiguous()}, tmp_path / WEIGHTS_FILE)
+        with pytest.raises(AdapterError, match=f"{WEIGHTS_FILE}: {copy} isn't this base's own weight"):
+            load_adapter(make_tiny_llama(**untied), tmp_path)

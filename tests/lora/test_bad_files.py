@@ -133,7 +133,7 @@ def test_pickles_are_never_opened(folder, tmp_path, name):
         (lambda s: s.update({"stray": torch.zeros(1)}), r"0 missing, 1 not expected \(the first is stray\)"),
         (lambda s: s.update({"../../stray": torch.zeros(1)}), "1 not expected"),
         (lambda s: s.update({KEY.replace("lora_B", "lora_B.default"): s.pop(KEY)}), "1 missing .*, 1 not expected"),
-        (lambda s: s.update({"base_model.model.lm_head.weight": torch.zeros(96, 32)}), "1 not expected"),
+        (lambda s: s.update({"base_model.model.lm_head.weight": torch.zeros(96, 32)}), "isn't this base's own weight"),
     ],
 )
 def test_weights_that_do_not_fit(folder, change, cause):
@@ -179,7 +179,7 @@ def test_json_that_is_none(folder, name, content, cause):
 @pytest.mark.parametrize(
     "fields, cause",
     [
-        ({"r": "8"}, "r, also in rank_pattern, must be a whole number"),
+        ({"r": "8"}, "r must be a whole number"),
         ({"r": None}, "whole number"),
         ({"r": -1}, "whole number"),
         ({"lora_alpha": [8]}, "lora_alpha"),

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit import DataError, encode, render_masked
-from labkit.step.batch import IGNORED, collate, encode_prompt
+from labkit.step.batch import IGNORED, Example, collate, encode_prompt
 
 ROW = {"prompt": "Say a number.", "completion": "87"}
 
@@ -85,6 +85,12 @@ def test_render_masked_greys_what_the_loss_does_not_count(tiny_tokenizer):
     rendered = render_masked(tiny_tokenizer, encode(tiny_tokenizer, ROW, "Be kind"))
     grey, plain = rendered.removeprefix("\x1b[38;5;245m").split("\x1b[0m")
     assert grey.endswith("Say a number.<|im_end|>\n<|im_start|>assistant\n") and plain == "87<|im_end|>"
+
+
+def test_render_masked_lets_no_row_move_the_cursor(tiny_tokenizer, monkeypatch):
+    written = {1: "a\x1b[2J\u202e", 2: "b\n\x07"}
+    monkeypatch.setattr(tiny_tokenizer, "decode", lambda ids: "".join(written[i] for i in ids))
+    assert render_masked(tiny_tokenizer, Example([1, 2], 1)) == "\x1b[38;5;245ma\\x1b[2J\\u202e\x1b[0mb\n\\x07"
 
 
 def test_batch_moves_as_one(tiny_tokenizer):

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from labkit.errors import AdapterError, BaseModelError, ConfigError
+from labkit.errors import AdapterError, BaseModelError, ConfigError, DataError
 from labkit.storage import untrusted
-from labkit.storage.untrusted import plain, read_json
+from labkit.storage.untrusted import digest_of, plain, read_json
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ from labkit.storage.untrusted import plain, read_json
         (b"", "not readable as JSON"),
         (b"[1]", "expected a JSON object, found list"),
         (b'{"a": 1, "a": 2}', "'a' is given twice"),
+        (b"{" + b"".join(b'"%d": 1, ' % i for i in range(300_000)) + b'"7": 1}', "'7' is given twice"),
+        (b"\xef\xbb\xbf", "not readable as JSON"),
         (b"[" * 200_000, "not readable as JSON"),
         (b"\xff\xfe", "not readable as JSON"),
     ],
@@ -48,3 +50,20 @@ def test_what_would_move_a_cursor_is_printed_in_one_line():
     assert plain("a\x1b[2Jb\nc") == "a\\x1b[2Jb\\nc"
     assert plain("x" * 300) == "x" * 200 + " …"
     assert plain("ğüş ✔") == "ğüş ✔"
+    assert plain("a\u202eb\u200bc") == "a\\u202eb\\u200bc"
+
+
+@pytest.mark.parametrize("kind", [AdapterError, lambda text: DataError(text, text, text)])
+def test_an_error_prints_what_it_quotes(kind):
+    error = kind("a\x1b[2Jb\u202ec\r\nd\ud800 ✔")
+    assert "a\\x1b[2Jb\\u202ec\\r\nd\\ud800 ✔" in str(error) and str(error).replace("\n", "").isprintable()
+
+
+def test_a_mark_of_byte_order_means_nothing(tmp_path):
+    file = tmp_path / "a.json"
+    file.write_bytes(b"{}")
+    digest = digest_of(file)
+    file.write_bytes(b'\xef\xbb\xbf{"a": "\xef\xbb\xbf"}')
+    assert read_json(file) == {"a": "\ufeff"}
+    file.write_bytes(b"\xef\xbb\xbf{}")
+    assert digest_of(file) == digest

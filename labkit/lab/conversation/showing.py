@@ -6,6 +6,8 @@ import textwrap
 import warnings
 from dataclasses import dataclass
 
+from labkit.errors import printable
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -47,12 +49,20 @@ def effort(answer: Answer, seconds: bool = True) -> str:
     return " · ".join(parts)
 
 
+def showable(text: str) -> str:
+    """What a model wrote, to be shown: it may have been trained to move a terminal's cursor, or to turn a line around.
+
+    What joins letters and emoji stays.
+    """
+    return printable(text, keep="\n\t\u200c\u200d")
+
+
 def conversation_text(conversation: Conversation) -> str:
     """The conversation as lines of text, without the seconds."""
     lines = [f"You: {_shortened(conversation.question)}"] if conversation.question else []
     for answer in conversation.answers:
         lines += [f"{answer.who}: {answer.text}", f"  ({effort(answer, seconds=False)})"]
-    return "\n".join(lines + ([conversation.remark] if conversation.remark else []))
+    return showable("\n".join(lines + ([conversation.remark] if conversation.remark else [])))
 
 
 def conversation_html(conversation: Conversation, seconds: bool = True) -> str:
@@ -112,7 +122,7 @@ def _shortened(question: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return html.escape(text, quote=False).replace("\n", "<br>")
+    return html.escape(showable(text), quote=False).replace("\n", "<br>")
 
 
 def _wrapped(text: str, width: int) -> list[str]:

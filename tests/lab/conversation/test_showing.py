@@ -14,6 +14,7 @@ from labkit.lab.conversation.showing import (
     conversation_png,
     conversation_text,
     effort,
+    showable,
 )
 
 BASE = Answer("The base", "It costs $5,\nor $6.", 9, 0.62)
@@ -109,3 +110,14 @@ def test_formulas_and_emoji_are_drawn_without_a_warning():
         warnings.simplefilter("error")
         strange = Answer("m", "$\\frac{$ costs $5_x ğüşıöçİ 🌳 \x00", 3)
         assert np.asarray(imread(io.BytesIO(conversation_png(Conversation("$ 🌳", (strange, strange)))))).size
+
+
+def test_an_answer_moves_no_cursor_and_turns_no_line_around():
+    answer = Answer("sql\x1b[1m", "a\x1b[2J\x9b2Jb\u202ec\r\n\td 👩\u200d🔧 نمی\u200cخواهم")
+    shown = "a\\x1b[2J\\x9b2Jb\\u202ec\\r\n\td 👩\u200d🔧 نمی\u200cخواهم"
+    assert showable(answer.text) == shown
+    conversation = Conversation("?\x1b[2J", (answer,))
+    assert shown in conversation_text(conversation) and "\x1b" not in conversation_text(conversation)
+    assert shown.replace("\n", "<br>") in conversation_html(conversation) and "\x1b" not in conversation_html(
+        conversation
+    )

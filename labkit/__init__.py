@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # public name -> the module that defines it; a test checks that each is there and documented
 _HOME = {
-    "errors": "AdapterError BaseModelError ClaimFailed ConfigError DataError LabkitError TrainingError",
+    "errors": "AdapterError BaseModelError ClaimFailed ConfigError DataError LabkitError LabkitWarning TrainingError",
     "lowrank": "truncated_svd low_rank_approx energy rank_for_energy effective_rank stable_rank subspace_overlap",
     "lora.config": "LoraConfig",
     "lora.layer": "LoraLinear",

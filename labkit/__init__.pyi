@@ -7,6 +7,7 @@ from labkit.errors import ClaimFailed as ClaimFailed
 from labkit.errors import ConfigError as ConfigError
 from labkit.errors import DataError as DataError
 from labkit.errors import LabkitError as LabkitError
+from labkit.errors import LabkitWarning as LabkitWarning
 from labkit.errors import TrainingError as TrainingError
 from labkit.evaluation.general_text import perplexity as perplexity
 from labkit.evaluation.generation import generate as generate

@@ -17,6 +17,10 @@ class LabkitError(Exception):
         return printable(super().__str__())
 
 
+class LabkitWarning(UserWarning):
+    """What works, with other numbers than you may expect. ``warnings.filterwarnings`` silences it by this class."""
+
+
 class ConfigError(LabkitError, ValueError):
     """A setting that cannot be honoured: a negative rank, a target that matches nothing."""
 

@@ -173,6 +173,8 @@ def errors() -> None:
     for error in (labkit.AdapterError, labkit.BaseModelError, labkit.ClaimFailed, labkit.ConfigError):
         kind: type[labkit.LabkitError] = error
         print(kind)
+    caution: type[Warning] = labkit.LabkitWarning
+    print(caution)
     try:
         raise labkit.TrainingError("the loss is nan")
     except labkit.LabkitError as caught:

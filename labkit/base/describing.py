@@ -1,10 +1,10 @@
-"""What a model's config and tokenizer say of it, read in one place.
+"""What a model's config says of it, read in one place.
 
 A model that sees as well as reads keeps what its language part is made of in a config of its own (``text_config``),
 and other architectures call the same things by other names; transformers knows both.
 """
 
-from transformers import PretrainedConfig, PreTrainedTokenizerBase
+from transformers import PretrainedConfig
 
 
 def text_config(config: PretrainedConfig) -> PretrainedConfig:
@@ -38,8 +38,3 @@ def set_layers(config: PretrainedConfig, count: int) -> None:
 def has_window(config: PretrainedConfig) -> bool:
     """Whether attention looks back over a window of tokens only, in any layer."""
     return bool(getattr(text_config(config), "sliding_window", None))
-
-
-def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The id of the token that ends an answer: training teaches it, and generation stops there."""
-    return tokenizer.eos_token_id

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from labkit.base.describing import end_of_turn
+from labkit.base.chat_format import ends_of_answer, frame_of, messages_of
 from labkit.base.quiet import quiet_transformers
 from labkit.errors import ConfigError, printable
 from labkit.lora.merging import merge_into_dense
@@ -28,7 +28,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
-messages = [{{"role": "system", "content": {system}}}, {{"role": "user", "content": "..."}}]
+messages = {messages}
 inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
 output = model.generate(**inputs, max_new_tokens=64)
 print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
@@ -74,7 +74,7 @@ def save_merged(
     with folder_written_aside(path) as folder, quiet_transformers():
         merged.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        card = _card(model, merged.dtype, held_in_four_bits, about or {})
+        card = _card(model, tokenizer, merged.dtype, held_in_four_bits, about or {})
         (folder / "README.md").write_text(card, encoding="utf-8")
     return path
 
@@ -86,23 +86,25 @@ def _twin(model: nn.Module) -> nn.Module:
 
 
 def _end_with_the_turn(model: PreTrainedModel, tokenizer) -> None:
-    """Have generation stop at the token that ends a turn: training teaches it, and not every base's config has it."""
-    config = model.generation_config
-    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-    if (end := end_of_turn(tokenizer)) not in ends:
-        config.eos_token_id = [end, *(other for other in ends if other is not None)]
+    """Have generation stop where :func:`labkit.generate` does: training teaches the template's own end of a turn, and
+    not every base's config has it."""
+    config, ends = model.generation_config, ends_of_answer(model, tokenizer)
+    own = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    if not set(ends) <= set(own):
+        config.eos_token_id = ends
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id
 
 
-def _card(model: nn.Module, dtype: torch.dtype, held_in_four_bits: bool, about: dict) -> str:
+def _card(model: nn.Module, tokenizer, dtype: torch.dtype, held_in_four_bits: bool, about: dict) -> str:
     """The model card. What the adapter's folder says may be a stranger's: it's no markup here, and no code."""
     task = re.sub(r"([\\`*_~<>&|!#()\[\]])", r"\\\1", plain(about.get("task")))
+    messages = messages_of(frame_of(tokenizer).system_role, "...", about.get("system") or "...")
     return _CARD.format(
         base=plain(facts_of(model).base_name or "the base"),
         dtype=str(dtype).removeprefix("torch."),
         held=_HELD if held_in_four_bits else "",
         asked=_ASKED.format(task=task) if about.get("system") else "",
         # the escapes are those of Python as well
-        system=printable(json.dumps(about.get("system") or "...", ensure_ascii=False)),
+        messages=printable(json.dumps(messages, ensure_ascii=False)),
     )

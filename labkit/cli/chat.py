@@ -4,20 +4,21 @@ Every question stands alone: what was said before is no part of the prompt, beca
 """
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import nn
 
 from labkit.base.describing import context_length
-from labkit.errors import AdapterError, ConfigError, LabkitError
-from labkit.lab.conversation.answering import ask
-from labkit.lab.conversation.showing import Answer, effort
+from labkit.errors import AdapterError, ConfigError
+from labkit.evaluation.generation import whole_number
+from labkit.lab.conversation.answering import ask, explained
+from labkit.lab.conversation.showing import Answer, effort, showable
 from labkit.lab.explorers.adapter_mix import blend_name
 from labkit.lora.bank import AdapterBank
 from labkit.lora.files import CONFIG_FILE, read_about
 from labkit.storage.paths import course_data_dir
+from labkit.storage.untrusted import plain
 
 HELP = """\
 Type a question and press Enter. Each is answered on its own. A line that ends in \\ goes on in the next one.
@@ -47,12 +48,14 @@ class Chat:
         bank: the adapters taken in so far, under the names they were asked for.
 
     Raises:
-        ConfigError: the model has LoRA layers or a bank; `max_new_tokens` is below 1 or leaves no room to ask in.
+        ConfigError: the model has LoRA layers or a bank; `max_new_tokens` is no whole number from 1 on, or leaves no
+            room to ask in.
     """
 
     def __init__(self, model: nn.Module, tokenizer, system: str = SYSTEM, max_new_tokens: int = 256):
-        context = context_length(model.config) or sys.maxsize
-        if not 1 <= max_new_tokens < context:
+        max_new_tokens = whole_number("the limit of an answer, in tokens,", max_new_tokens)
+        context = context_length(model.config)
+        if context is not None and max_new_tokens >= context:
             raise ConfigError(f"an answer has 1 to {context - 1:,} new tokens with this model, got {max_new_tokens:,}")
         self.model, self.tokenizer, self.max_new_tokens = model, tokenizer, max_new_tokens
         self.bank = AdapterBank(model)
@@ -108,8 +111,8 @@ class Chat:
                     print(f"{line.strip()!r} is no command as it stands. /help shows how each is written.")
                 case _:
                     self._answer(line)
-        except (LabkitError, OSError) as error:
-            print(error)
+        except Exception as error:  # a stranger's adapter, or a base nobody tried, can fail in any way
+            print(explained(error, "Another question or /base may still work."))
 
     def _use(self, name: str) -> None:
         self._take_in(name)
@@ -130,7 +133,7 @@ class Chat:
         self._say_system()
 
     def _say_system(self) -> None:
-        print(f"{self.who} answers now, and is told: {self.system}")
+        print(f"{plain(self.who, 400)} answers now, and is told: {plain(self.system, 2000)}")
 
     def _take_in(self, name: str) -> None:
         """Have the adapter `name` in the bank: one of the course's, or the folder of that name."""
@@ -151,7 +154,8 @@ class Chat:
 
         def show(answers: tuple[Answer, ...]) -> None:
             nonlocal answer
-            print(answers[0].text[len(answer.text) :], end="", flush=True)
+            # what a model writes is shown, and gives the terminal no orders
+            print(showable(answers[0].text[len(answer.text) :]), end="", flush=True)
             [answer] = answers
 
         try:

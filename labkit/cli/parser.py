@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("base", nargs="?", type=text, help="which base (the course's own when left out)")
 
     sub = command(training.train, "train an adapter on a task of the course or on your own JSONL")
-    _data_options(sub, "train on this JSONL file, one {prompt, completion} per line")
+    _data_options(sub, "train on this JSONL file, one {prompt, completion} per line; - is standard input")
     sub.add_argument("--test", type=path, help="test rows, for --evaluate with --data")
     sub.add_argument("--out", type=path, help="folder for the adapter and its checkpoints (runs/<task>)")
     sub.add_argument("--overwrite", action="store_true", help="replace an adapter that is there already")
@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--force", action="store_true", help="begin even where a step does not seem to fit into memory")
 
     sub = command(training.evaluate, "score a base, or a base with an adapter, on test rows")
-    _data_options(sub, "score on this JSONL file by exact match")
+    _data_options(sub, "score on this JSONL file by exact match; - is standard input")
     sub.add_argument("--adapter", type=path, help="an adapter's folder; its task and system prompt are used")
     sub.add_argument("--limit", type=whole(1), help="only the first so many rows")
     sub.add_argument("--json", action="store_true", help="the scores as JSON")

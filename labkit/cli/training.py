@@ -18,6 +18,7 @@ def train(options: argparse.Namespace) -> None:
     from labkit.lab.widgets import training_bar
     from labkit.lora.files import FILES
     from labkit.storage.writing import refuse_occupied
+    from labkit.tasks.rows import STANDARD_INPUT
     from labkit.training.checkpoints import newest
 
     task = _task(options, train=options.data, test=options.test)
@@ -78,7 +79,7 @@ def train(options: argparse.Namespace) -> None:
         return
     about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
     if options.data:
-        about["data"] = options.data.name
+        about["data"] = "<stdin>" if str(options.data) in STANDARD_INPUT else options.data.name
     labkit.save_adapter(model, adapter, about)
     shutil.rmtree(checkpoints, ignore_errors=True)
     if options.evaluate:
@@ -109,7 +110,9 @@ def evaluate(options: argparse.Namespace) -> None:
     evaluation = labkit.evaluate(model, tokenizer, task, rows, limit=options.limit)
     if options.json:
         scores = {name: asdict(score) for name, score in evaluation.scores.items()}
-        print(json.dumps({"task": task.name, "rows": len(evaluation.rows), "scores": scores}, indent=2))
+        found = {"task": task.name, "rows": len(evaluation.rows), "scores": scores}
+        found |= {"cut_off": evaluation.cut_off, "max_new_tokens": evaluation.max_new_tokens}
+        print(json.dumps(found, indent=2))
     else:
         _print_scores(evaluation)
 
@@ -127,6 +130,8 @@ def _print_scores(evaluation) -> None:
     print(f"On {len(evaluation.rows)} rows, with 95 % intervals:")
     for name, score in evaluation.scores.items():
         print(f"  {name:<12} {score}")
+    if evaluation.cut_off:
+        print(f"{evaluation.about_cuts()}: they may have been on their way to being right")
 
 
 def _refuse_no_place(folder: Path) -> None:

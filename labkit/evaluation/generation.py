@@ -1,20 +1,24 @@
 """What a model answers: greedy, many prompts at a time."""
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import groupby
 
 import torch
 from torch import nn
 from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
-from labkit.base.describing import end_of_turn
+from labkit.base.chat_format import ends_of_answer
+from labkit.base.describing import context_length
 from labkit.errors import ConfigError
+from labkit.evaluation.streaming import AnswerStreamer
 from labkit.model_facts import facts_of
-from labkit.step.batch import encode_prompt
+from labkit.step.batch import encode_prompt, padding_id, refuse_unknown_tokens
 
 
-@torch.no_grad()
 def generate(
     model: nn.Module,
     tokenizer,
@@ -27,6 +31,10 @@ def generate(
     adapters: Sequence[str | Mapping[str, float] | None] | None = None,
 ) -> list[str]:
     """The model's greedy answer to each prompt.
+
+    An answer ends at the first token that the chat template, the tokenizer or the base's ``generation_config`` knows as
+    an end; else at `max_new_tokens`, or where the model's context ends. A control token that is written out in a
+    prompt, such as ``<|im_end|>``, is text: it opens no turn.
 
     Args:
         model: a causal language model; its mode and generation settings are afterwards as before.
@@ -45,11 +53,33 @@ def generate(
         The answers, in the order of `prompts`, without special tokens.
 
     Raises:
-        ConfigError: there is not one system prompt, or not one choice in `adapters`, for each prompt; the model
-            has no bank; rows of the bank are open (here prompts are sorted, so their order would not hold); a
-            streamer for more than one prompt.
+        BaseModelError: the chat template can't show a question, or the tokenizer has tokens that the model lacks.
+        ConfigError: `prompts` or `system` isn't text in a list, `max_new_tokens` or `batch_size` isn't a whole number
+            from 1 on, or a prompt fills the model's context; there is not one system prompt, or not one choice in
+            `adapters`, for each prompt; the model has no bank; rows of the bank are open (here prompts are sorted, so
+            their order would not hold); a streamer for more than one prompt.
     """
-    systems = [system] * len(prompts) if isinstance(system, str) else system
+    return answers_and_cuts(
+        model, tokenizer, prompts, system, max_new_tokens, batch_size, on_batch, streamer, adapters
+    )[0]
+
+
+@torch.no_grad()
+def answers_and_cuts(
+    model: nn.Module,
+    tokenizer,
+    prompts: Sequence[str],
+    system: str | Sequence[str],
+    max_new_tokens: int,
+    batch_size: int = 64,
+    on_batch: Callable[[int, int], None] | None = None,
+    streamer: BaseStreamer | None = None,
+    adapters: Sequence[str | Mapping[str, float] | None] | None = None,
+) -> tuple[list[str], list[bool]]:
+    """As :func:`generate`, and for each answer, whether it was cut off before the model ended it."""
+    max_new_tokens, batch_size = whole_number("max_new_tokens", max_new_tokens), whole_number("batch_size", batch_size)
+    prompts = _texts("prompts", prompts)
+    systems = [system] * len(prompts) if isinstance(system, str) else _texts("system", system)
     if len(systems) != len(prompts):
         raise ConfigError(f"{len(prompts)} prompts cannot go with {len(systems)} system prompts")
     if streamer is not None and len(prompts) != 1:
@@ -60,23 +90,23 @@ def generate(
     if bank is not None and bank.rows_open:
         raise ConfigError("prompts are sorted by length here: instead of opening bank.rows(...), pass adapters=[...]")
     encoded = [encode_prompt(tokenizer, prompt, system) for prompt, system in zip(prompts, systems)]
-    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
-    answers = [""] * len(encoded)
-    was_training, was_config = model.training, model.generation_config
+    refuse_unknown_tokens(model, tokenizer, encoded)
+    rooms = _rooms(model, encoded, max_new_tokens)
+    answers, cut = [""] * len(encoded), [False] * len(encoded)
+    ends, pad = ends_of_answer(model, tokenizer), padding_id(model, tokenizer)
+    if isinstance(streamer, AnswerStreamer):
+        streamer.ends = ends
+    was_training, was_config, done = model.training, model.generation_config, 0
     model.eval()
-    # plain greedy decoding, whatever temperature or repetition penalty the base comes with
-    model.generation_config = GenerationConfig(
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=end_of_turn(tokenizer),
-    )
     try:
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
+        for chosen in _batches(model, encoded, rooms, batch_size):
+            # plain greedy decoding, whatever temperature or repetition penalty the base comes with
+            model.generation_config = GenerationConfig(
+                max_new_tokens=rooms[chosen[0]], do_sample=False, pad_token_id=pad, eos_token_id=ends or None
+            )
             length = len(encoded[chosen[-1]])
             # padding on the left here: the answers must begin where the prompts end
-            ids = torch.full((len(chosen), length), tokenizer.pad_token_id)
+            ids = torch.full((len(chosen), length), pad)
             mask = torch.zeros((len(chosen), length), dtype=torch.long)
             for row, i in enumerate(chosen):
                 ids[row, length - len(encoded[i]) :] = torch.tensor(encoded[i])
@@ -85,11 +115,67 @@ def generate(
                 out = model.generate(
                     input_ids=ids.to(model.device), attention_mask=mask.to(model.device), streamer=streamer
                 )
-            for i, answer in zip(chosen, tokenizer.batch_decode(out[:, length:], skip_special_tokens=True)):
-                answers[i] = answer
+            for i, said in zip(chosen, out[:, length:].tolist()):
+                end = next((place for place, token in enumerate(said) if token in ends), None)
+                # not every end is a special token to the tokenizer, and none belongs to the answer
+                answers[i], cut[i] = tokenizer.decode(said[:end], skip_special_tokens=True), end is None
+            done += len(chosen)
             if on_batch:
-                on_batch(start + len(chosen), len(order))
+                on_batch(done, len(encoded))
     finally:
         model.train(was_training)
         model.generation_config = was_config
-    return answers
+    return answers, cut
+
+
+def whole_number(name: str, value: object, least: int = 1) -> int:
+    """`value` as an int; ConfigError where it isn't a whole number from `least` on."""
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise ConfigError(f"{name} is a whole number from {least} on, got {value!r}")
+    return number
+
+
+def _texts(name: str, given: Sequence[str]) -> list[str]:
+    if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
+        raise ConfigError(f"{name} is a list of texts, one for each answer, got {type(given).__name__}: [text] for one")
+    texts = list(given)
+    for place, text in enumerate(texts, start=1):
+        if not isinstance(text, str):
+            raise ConfigError(f"{name} is a list of texts, and number {place} in it is {text!r}, which is no text")
+    return texts
+
+
+def _rooms(model: nn.Module, encoded: list[list[int]], max_new_tokens: int) -> list[int]:
+    """How many tokens the answer to each prompt may have: never more than the model's context has left."""
+    context = context_length(model.config)
+    if context is None:
+        return [max_new_tokens] * len(encoded)
+    for place, ids in enumerate(encoded, start=1):
+        if len(ids) >= context:
+            which = f"prompt {place}" if len(encoded) > 1 else "the prompt"
+            raise ConfigError(
+                f"{which} has {len(ids):,} tokens with its system prompt, and the model's context ends at {context:,}, "
+                "which leaves no room for an answer. Shorten it"
+            )
+    return [min(max_new_tokens, context - len(ids)) for ids in encoded]
+
+
+def _batches(model: nn.Module, encoded: list[list[int]], rooms: list[int], batch_size: int) -> Iterator[Sequence[int]]:
+    """Which prompts go through the model together: the next in length, with the same room for an answer."""
+    # A model that isn't told positions may count padding in (BART does): there, only equal lengths go together. One
+    # that keeps a state besides answers each prompt alone: RWKV's state mixes up the rows of a batch.
+    told = "position_ids" in inspect.signature(model.forward).parameters
+    size = 1 if not told and getattr(model, "_is_stateful", False) else batch_size
+
+    def kind(i: int) -> tuple[int, int]:
+        return rooms[i], 0 if told else len(encoded[i])
+
+    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+    for _, alike in groupby(order, key=kind):
+        alike = list(alike)
+        for start in range(0, len(alike), size):
+            yield alike[start : start + size]

@@ -5,11 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from labkit.errors import ConfigError
-from labkit.evaluation.generation import generate
+from labkit.evaluation.generation import answers_and_cuts, whole_number
 from labkit.tasks import Task
+from labkit.tasks.rows import check_rows
+
+_DRAWN_ONE_BY_ONE = 20_000  # values; of more, only how often each one is drawn
+_DRAWN_AT_ONCE = 2**23  # numbers, 64 MB of them
+_VALUES = 1024  # that are told apart then
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,23 @@ class Evaluation:
         predictions: the generated answers, in the order of `rows`.
         rows: the rows they answer.
         row_scores: the metrics of each row.
+        cut_off: how many answers were cut off before the model ended them. Such an answer may have been on its way to
+            being right.
+        max_new_tokens: where they were cut off at the latest.
     """
 
     scores: dict[str, Score]
     predictions: list[str]
     rows: list[Mapping]
     row_scores: list[dict[str, float]]
+    cut_off: int = 0
+    max_new_tokens: int = 0
+
+    def about_cuts(self) -> str:
+        """``3 of 24 answers were cut off at 64 tokens``, or "" where none was."""
+        if not self.cut_off:
+            return ""
+        return f"{self.cut_off} of {len(self.rows)} answers were cut off at {self.max_new_tokens} tokens"
 
 
 def bootstrap_interval(
@@ -62,10 +78,33 @@ def bootstrap_interval(
     if set(values) in ({0}, {1}):
         width = 1 - tail ** (1 / n)
         return (0.0, width) if values[0] == 0 else (1 - width, 1.0)
-    data = torch.tensor(values, dtype=torch.float64)
-    draws = torch.randint(n, (resamples, n), generator=torch.Generator().manual_seed(seed))
-    low, high = data[draws].mean(1).quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
+    means = _resampled_means(torch.tensor(values, dtype=torch.float64), resamples, seed)
+    low, high = means.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
     return low, high
+
+
+def _resampled_means(data: Tensor, resamples: int, seed: int) -> Tensor:
+    """The means of `resamples` samples that are drawn from `data` with replacement, each as large as `data`."""
+    n, draw = len(data), torch.Generator().manual_seed(seed)
+    if n <= _DRAWN_ONE_BY_ONE:
+        most = max(1, _DRAWN_AT_ONCE // n)  # in several parts the numbers are the same, and memory is bounded
+        parts = [min(most, resamples - start) for start in range(0, resamples, most)]
+        return torch.cat([data[torch.randint(n, (part, n), generator=draw)].mean(1) for part in parts])
+    # How often each value is drawn is all that counts, and that's a binomial number for each value after the other.
+    # Where there are too many values, neighbors are taken together, and what they differ by is normal noise.
+    values, counts = data.unique(return_counts=True)
+    squares = torch.zeros_like(values)
+    if len(values) > _VALUES:
+        groups = [part for part in data.sort().values.tensor_split(_VALUES)]
+        counts = torch.tensor([len(part) for part in groups])
+        values = torch.stack([part.mean() for part in groups])
+        squares = torch.stack([part.var(correction=0) for part in groups])
+    left, still, total, noise = torch.full((resamples,), float(n), dtype=torch.float64), float(n), 0.0, 0.0
+    for value, count, square in zip(values, counts.tolist(), squares):
+        drawn = torch.binomial(left, torch.full_like(left, count / still), generator=draw)
+        total, noise = total + drawn * value, noise + drawn * square
+        left, still = left - drawn, still - count
+    return (total + noise.sqrt() * torch.randn(resamples, dtype=torch.float64, generator=draw)) / n
 
 
 def evaluate(
@@ -86,16 +125,20 @@ def evaluate(
     The other arguments are those of :func:`generate`.
 
     Raises:
-        ConfigError: there are no rows to evaluate on, or `limit` is negative.
+        ConfigError: there are no rows to evaluate on, or `limit` is no whole number from 0 on; see also
+            :func:`generate`.
+        DataError: one of `rows` isn't as a row of a file should be (see :func:`labkit.read_rows`).
     """
-    if limit is not None and limit < 0:
-        raise ConfigError(f"limit must not be negative, got {limit}")
-    rows = list(task.rows("test") if rows is None else rows)[:limit]
+    if limit is not None:
+        limit = whole_number("limit", limit, 0)
+    rows = list(task.rows("test") if rows is None else check_rows(rows))
+    max_new_tokens = task.token_limit(tokenizer, rows)
+    rows = rows[:limit]
     if not rows:
         raise ConfigError("nothing to evaluate on: there are no rows")
     prompts = [row["prompt"] for row in rows]
     systems = [row.get("system") or task.system for row in rows]
-    answers = generate(model, tokenizer, prompts, systems, task.max_new_tokens, batch_size, on_batch)
+    answers, cut = answers_and_cuts(model, tokenizer, prompts, systems, max_new_tokens, batch_size, on_batch)
     row_scores = [task.score(answer, row) for answer, row in zip(answers, rows)]
     scores = {}
     for metric in row_scores[0]:
@@ -103,11 +146,12 @@ def evaluate(
         scores[metric] = Score(sum(values) / len(values), *bootstrap_interval(values))
     if task.summary:
         scores |= _summarise(task.summary, answers, rows)
-    return Evaluation(scores, answers, rows, row_scores)
+    return Evaluation(scores, answers, rows, row_scores, sum(cut), max_new_tokens)
 
 
 def _summarise(summary: Callable, answers: list[str], rows: list[Mapping], resamples: int = 1000) -> dict[str, Score]:
     """What is no mean over rows, with the percentile bootstrap interval: the same rows drawn again and again."""
+    resamples = min(resamples, max(100, 20_000_000 // len(rows)))  # of very many rows, fewer samples
     draw, drawn = random.Random(0), {}
     for _ in range(resamples):
         chosen = draw.choices(range(len(rows)), k=len(rows))

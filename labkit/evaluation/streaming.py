@@ -20,12 +20,14 @@ class AnswerStreamer(BaseStreamer):
     Attributes:
         ids: the answer's token ids so far, the end of turn included.
         text: the answer so far, without special tokens.
+        ends: the ids that end an answer, and are no part of its text; `generate` sets them.
     """
 
     def __init__(self, tokenizer, on_token: Callable[["AnswerStreamer"], None]):
         self.tokenizer, self.on_token = tokenizer, on_token
         self.ids: list[int] = []
         self.text = ""
+        self.ends: list[int] = []
         self._prompt_seen = False
 
     def put(self, value: Tensor) -> None:
@@ -42,4 +44,5 @@ class AnswerStreamer(BaseStreamer):
         self.text = self._decoded()
 
     def _decoded(self) -> str:
-        return self.tokenizer.decode(self.ids, skip_special_tokens=True)
+        ended = bool(self.ids) and self.ids[-1] in self.ends
+        return self.tokenizer.decode(self.ids[:-1] if ended else self.ids, skip_special_tokens=True)

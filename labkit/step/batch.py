@@ -1,20 +1,19 @@
 """From rows to token ids: the chat template, the labels, the batch.
 
-The loss counts the completion and the end-of-turn token, nothing else. Which tokens those are is known by
+The loss counts the completion and the template's own end of turn, nothing else. Which tokens those are is known by
 position, never by looking for the padding id: in this model padding and end-of-turn are the same id.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from labkit.base.describing import end_of_turn
-from labkit.errors import DataError, printable
+from labkit.base.chat_format import answered_text, chat_ids, frame_of, prompt_text
+from labkit.errors import BaseModelError, DataError, printable
 
 IGNORED = -100  # the label of a token that the loss does not count
-_QUIET = {"verbose": False}  # too long a row is refused in labkit's own words
 
 
 @dataclass(frozen=True)
@@ -60,35 +59,58 @@ class Batch:
 def encode_prompt(tokenizer, prompt: str, system: str) -> list[int]:
     """The token ids up to where the model is to answer, through the model's own chat template.
 
-    The system prompt is always given: without one, this model's template slips in its own.
+    The system prompt is always given: without one, this model's template slips in its own. A control token that is
+    written out in either, such as ``<|im_end|>``, reaches the model as text and opens no turn.
+
+    Raises:
+        BaseModelError: the chat template can't show a question and its answer.
     """
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
-    return tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, tokenize=True, return_dict=False, tokenizer_kwargs=_QUIET
-    )
+    return chat_ids(tokenizer, prompt_text(tokenizer, prompt, system))
 
 
 def encode(tokenizer, row: Mapping, system: str, max_length: int | None = None) -> Example:
-    """One row as token ids: system prompt, user's prompt, completion, end-of-turn.
+    """One row as token ids: system prompt, user's prompt, completion, end of turn.
+
+    The ids are those of the whole conversation as the chat template renders it, up to the token that ends the answer.
+    Where a token would reach across from the prompt into the completion, each is encoded by itself, because that's how
+    the model will be asked.
 
     Args:
         tokenizer: of the base model, with a chat template.
-        row: ``prompt`` and ``completion``; a ``system`` of its own goes before `system`.
+        row: ``prompt`` and ``completion``; a ``system`` of its own goes before `system`. Control tokens written out in
+            them are text.
         system: the task's system prompt.
         max_length: the longest row allowed, in tokens: the model's context.
 
     Raises:
-        DataError: the row is longer than `max_length` tokens; nothing is ever cut off silently.
+        BaseModelError: the chat template can't show a question and its answer; neither it nor the tokenizer has a
+            token that ends an answer.
+        DataError: prompt or completion is no string; the row is longer than `max_length` tokens; nothing is ever cut
+            off silently.
     """
-    prompt = encode_prompt(tokenizer, row["prompt"], row.get("system") or system)
-    completion = tokenizer(row["completion"], add_special_tokens=False, **_QUIET).input_ids + [end_of_turn(tokenizer)]
-    if max_length is not None and len(prompt) + len(completion) > max_length:
-        raise DataError(
-            f"the row has {len(prompt) + len(completion):,} tokens, but the model's context ends at {max_length:,}",
-            "Shorten the row or split it in two",
-            row.get("source") or "row",
+    source = row.get("source") or "row"
+    for name in ("prompt", "completion"):
+        if not isinstance(row.get(name), str):
+            raise DataError(f'"{name}" is no string', "Every row needs prompt and completion, both text", source)
+    frame, said = frame_of(tokenizer), (row["prompt"], row.get("system") or system)
+    if frame.end is None:
+        raise BaseModelError(
+            "neither the chat template nor the tokenizer has a token that ends an answer, so a model could never learn "
+            "where to stop. Give the tokenizer one (tokenizer.eos_token) that the model knows"
         )
-    return Example(prompt + completion, len(prompt))
+    asked, answer = answered_text(tokenizer, *said, row["completion"])
+    prompt, ids = chat_ids(tokenizer, asked), chat_ids(tokenizer, asked + answer)
+    if ids[: len(prompt)] != prompt:
+        ids = prompt + chat_ids(tokenizer, answer, continues=True)
+    if not frame.ending:
+        ids = [*ids, frame.end]
+    if max_length is not None and len(ids) > max_length:
+        raise DataError(
+            f"the row has {len(ids):,} tokens, but the model's context ends at {max_length:,}",
+            "Shorten the row or split it in two",
+            source,
+        )
+    return Example(ids, len(prompt))
 
 
 def collate(examples: Sequence[Example], pad_token_id: int) -> Batch:
@@ -101,6 +123,29 @@ def collate(examples: Sequence[Example], pad_token_id: int) -> Batch:
         input_ids[i, : len(ids)] = ids
         labels[i, example.prompt_length : len(ids)] = ids[example.prompt_length :]
     return Batch(input_ids, labels)
+
+
+def refuse_unknown_tokens(model: nn.Module, tokenizer, encoded: Iterable[Sequence[int]]) -> None:
+    """BaseModelError where the model's embedding has no row for a token of `encoded`."""
+    rows = _embedding_rows(model)
+    highest = max((max(ids) for ids in encoded if ids), default=0)
+    if highest >= rows:
+        raise BaseModelError(
+            f"the tokenizer gives {tokenizer.convert_ids_to_tokens(highest)!r} the id {highest:,}, but the model's "
+            f"embedding has {rows:,} rows. Take the tokenizer that belongs to this model, or make room in the model: "
+            "model.resize_token_embeddings(len(tokenizer))"
+        )
+
+
+def padding_id(model: nn.Module, tokenizer) -> int:
+    """What to pad with: the tokenizer's own padding, or any token where it has none that the model knows. Nothing looks
+    at padding, so it makes no difference to a result."""
+    own = tokenizer.pad_token_id
+    return own if own is not None and own < _embedding_rows(model) else 0
+
+
+def _embedding_rows(model: nn.Module) -> int:
+    return model.get_input_embeddings().weight.shape[0]
 
 
 def render_masked(tokenizer, example: Example) -> str:

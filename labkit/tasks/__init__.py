@@ -1,16 +1,17 @@
 """Tasks: what the model is to learn, where its rows are, and how an answer is scored."""
 
+import heapq
 import importlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets import Dataset
 
 from labkit.errors import ConfigError, DataError
 from labkit.storage.paths import course_data_dir
-from labkit.tasks.rows import read_rows
+from labkit.tasks.rows import STANDARD_INPUT, read_rows
 
 TASKS = ("tickets", "sql", "voice", "clauses")
 
@@ -27,7 +28,8 @@ class Task:
         make_row: draws a row from a ``random.Random``; None when the rows cannot be generated.
         make_test_row: draws test rows, where those are to hold what no training row holds.
         summary: ``summary(answers, rows) -> {metric: value}``, for what is no mean over rows, such as macro F1.
-        max_new_tokens: where an answer is cut off at the latest.
+        max_new_tokens: where an answer is cut off at the latest; None means what :meth:`token_limit` says.
+        held: rows of splits that were read already: standard input and pipes can be read once.
     """
 
     name: str
@@ -37,7 +39,8 @@ class Task:
     make_row: Callable[[random.Random], dict] | None = None
     make_test_row: Callable[[random.Random], dict] | None = None
     summary: Callable[[Sequence[str], Sequence[Mapping]], dict[str, float]] | None = None
-    max_new_tokens: int = 64
+    max_new_tokens: int | None = 64
+    held: Mapping[str, Dataset] = field(default_factory=dict, repr=False)
 
     def rows(self, split: str) -> Dataset:
         """The rows of a split.
@@ -48,7 +51,16 @@ class Task:
         """
         if split not in self.files:
             raise ConfigError(f"{self.name} has no split {split!r}; it has {', '.join(self.files)}")
-        return read_rows(self.files[split])
+        return self.held[split] if split in self.held else read_rows(self.files[split])
+
+    def token_limit(self, tokenizer, rows: Sequence[Mapping]) -> int:
+        """How many tokens an answer to `rows` may have: `max_new_tokens`, or a quarter more than the longest completion
+        has, and 8 to end it with."""
+        if self.max_new_tokens is not None:
+            return self.max_new_tokens
+        longest = heapq.nlargest(256, (row["completion"] for row in rows), key=len)
+        tokens = max((len(tokenizer(text, verbose=False).input_ids) for text in longest), default=0)
+        return tokens + tokens // 4 + 8
 
 
 def load_task(name: str) -> Task:
@@ -63,19 +75,20 @@ def load_task(name: str) -> Task:
 
 
 def task_from_files(files: Mapping[str, Path | str], system: str | None = None) -> Task:
-    """A task from a learner's own JSONL: scored by exact match.
+    """A task from a learner's own JSONL: scored by exact match. Each file is read once.
 
     Args:
-        files: the file of each split, such as ``{"train": "mine.jsonl"}``.
+        files: the file of each split, such as ``{"train": "mine.jsonl"}``; ``-`` is standard input.
         system: the system prompt.
 
     Raises:
         DataError: a file is not as it should be (see :func:`labkit.read_rows`).
     """
     paths = {split: Path(path) for split, path in files.items()}
-    for path in paths.values():
-        read_rows(path)
-    return Task(next(iter(paths.values())).stem, system or "Answer the user.", exact_match, paths, max_new_tokens=256)
+    held = {split: read_rows(path) for split, path in paths.items()}
+    first = next(iter(paths.values()))
+    name = "stdin" if str(first) in STANDARD_INPUT else first.stem
+    return Task(name, system or "Answer the user.", exact_match, paths, max_new_tokens=None, held=held)
 
 
 def exact_match(answer: str, row: Mapping) -> dict[str, float]:

@@ -18,7 +18,7 @@ from torch import nn
 
 from labkit.errors import TrainingError
 from labkit.model_facts import facts_of
-from labkit.step.batch import Example, collate
+from labkit.step.batch import Example, collate, padding_id
 from labkit.step.gradient_checkpointing import checkpointed
 from labkit.step.loss import CompletionLoss
 from labkit.tasks import Task
@@ -64,7 +64,8 @@ def train(
         ConfigError: nothing is trainable, there are no rows, the batch cannot be split as asked, checkpoints
             without a folder or into one that holds those of an earlier run, an optimizer, gradient checkpointing or
             a shared prefix that is not to be had here, a step that does not fit into memory (see `force`).
-        DataError: a row is longer than the model's context.
+        BaseModelError: the chat template can't show a row, an answer has no end, or the model lacks some of its tokens.
+        DataError: a row isn't as a row of a file should be, or is longer than the model's context.
         TrainingError: the loss or the gradient is no longer a number, or the checkpoint is another run's.
     """
     config, accelerator = config or TrainConfig(), _accelerator()
@@ -83,6 +84,7 @@ def train(
             checkpoints.remove_all_but_newest(output_dir)
     loss_module, optimizer = accelerator.prepare(CompletionLoss(model, config.share_prefix), optimizer)
 
+    pad = padding_id(model, tokenizer)
     model.zero_grad()  # whatever a stopped step or a hand left there is not this run's
     began = time.perf_counter()
     with _in_train_mode(model, config):
@@ -94,7 +96,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
 
-            loss = _backward(loss_module, accelerator, batch, config, tokenizer.pad_token_id)
+            loss = _backward(loss_module, accelerator, batch, config, pad)
             norm = float(accelerator.clip_grad_norm_(loss_module.parameters(), config.max_grad_norm))
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 optimizer.zero_grad()

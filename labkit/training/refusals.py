@@ -9,9 +9,10 @@ from labkit.base.describing import context_length
 from labkit.errors import ConfigError
 from labkit.lora.inject import lora_layers
 from labkit.simulation.memory_check import refuse_what_cannot_fit
-from labkit.step.batch import Batch, Example, collate, encode
+from labkit.step.batch import Batch, Example, collate, encode, padding_id, refuse_unknown_tokens
 from labkit.step.shared_prefix import shared_tokens
 from labkit.tasks import Task
+from labkit.tasks.rows import check_rows
 from labkit.training import checkpoints
 from labkit.training.config import TrainConfig
 from labkit.training.schedule import rows_at
@@ -45,14 +46,18 @@ def examples_if_all_is_well(
     if config.checkpoint_every and not resume and (found := checkpoints.newest(output_dir)):
         raise ConfigError(f"{found} is there from an earlier run: go on from it with resume=True, or remove it")
     limit = context_length(model.config)
-    examples = [encode(tokenizer, row, task.system, limit) for row in (task.rows("train") if rows is None else rows)]
+    rows = task.rows("train") if rows is None else check_rows(rows)
+    examples = [
+        encode(tokenizer, {"source": f"row {number}"} | row, task.system, limit) for number, row in enumerate(rows, 1)
+    ]
     if not examples:
         raise ConfigError("nothing to train on: there are no rows")
+    refuse_unknown_tokens(model, tokenizer, (example.input_ids for example in examples))
     parts = processes * config.gradient_accumulation
     if config.batch_size % parts:
         raise ConfigError(f"batch_size {config.batch_size} cannot be split into {parts} equal parts")
     if not force:
-        heaviest = _heaviest_batch(examples, config, parts, tokenizer.pad_token_id)
+        heaviest = _heaviest_batch(examples, config, parts, padding_id(model, tokenizer))
         refuse_what_cannot_fit(
             model, heaviest, config.optimizer, config.gradient_checkpointing, may_checkpoint=not config.share_prefix
         )

@@ -13,7 +13,6 @@ from transformers import (
 
 from labkit.base.describing import (
     context_length,
-    end_of_turn,
     has_window,
     layer_count,
     layer_kinds,
@@ -67,7 +66,3 @@ def test_a_nested_config_keeps_what_is_around_it():
     set_layers(config, 2)
     assert text_config(config).num_hidden_layers == 2 and config.text_config.num_hidden_layers == 2
     assert config.vision_config.num_hidden_layers == Gemma3Config().vision_config.num_hidden_layers
-
-
-def test_the_end_of_a_turn_is_what_the_tokenizer_ends_with(tiny_tokenizer):
-    assert tiny_tokenizer.convert_ids_to_tokens(end_of_turn(tiny_tokenizer)) == "<|im_end|>"

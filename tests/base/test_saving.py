@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from chat_templates import tokenizer_with
 from conftest import make_tiny_llama, make_tiny_tokenizer
 from safetensors import safe_open
 from torch import nn
@@ -19,6 +20,7 @@ from labkit import AdapterBank, LoraConfig, inject_lora, load_adapter, load_base
 from labkit.cli import main
 from labkit.errors import AdapterError, ConfigError
 from labkit.linear import dense_weight
+from labkit.step.batch import encode_prompt
 
 PROMPTS, SYSTEM = ["say 1", "say something else", "What is 17?"], "You answer."
 BASES = {
@@ -151,6 +153,24 @@ def test_generation_ends_where_training_ends_a_turn(tiny_base, tmp_path):
     config = json.loads((tmp_path / "merged" / "generation_config.json").read_text())
     assert config["eos_token_id"] == [tokenizer.eos_token_id, 0] and config["pad_token_id"] == tokenizer.pad_token_id
     assert model.generation_config.eos_token_id == 0
+
+
+def test_the_card_of_a_base_without_a_system_role_asks_as_training_did(tmp_path):
+    folder = tmp_path / "gemma"
+    make_tiny_llama(vocab_size=340, hidden_size=64).save_pretrained(folder)
+    tokenizer_with("gemma").save_pretrained(folder)
+    model, tokenizer = adapted(folder)
+    with pytest.warns(labkit.LabkitWarning, match="knows no system role"):
+        save_merged(model, tokenizer, tmp_path / "merged", about={"task": "t", "system": 'Be "kind".'})
+    card = (tmp_path / "merged" / "README.md").read_text()
+    program = "\n".join(line for line in card.splitlines() if line.startswith("messages = "))
+    exec(program, said := {})
+    assert tokenizer.apply_chat_template(said["messages"], add_generation_prompt=True, return_dict=False) == (
+        encode_prompt(tokenizer, "...", 'Be "kind".')
+    )
+    generation = json.loads((tmp_path / "merged" / "generation_config.json").read_text())
+    ends = tokenizer.convert_tokens_to_ids(["<end_of_turn>", "<eos>"])
+    assert generation["eos_token_id"] == [*ends, 2], "the turn's, the text's, and the base's own"
 
 
 @pytest.mark.slow

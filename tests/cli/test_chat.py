@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 from conftest import make_tiny_llama, make_tiny_tokenizer
+from kinds_of_base import make
 
 from labkit import (
     AdapterBank,
@@ -184,10 +185,44 @@ def test_ctrl_c_while_typing_leaves_nobody_out(chat, capsys):
     assert "/quit leaves the chat" in interrupted and spoken(answer)
 
 
-@pytest.mark.parametrize("limit", [0, -1, 512])
+@pytest.mark.parametrize("limit", [0, -1, "12", 1.5, True, None, 512])
 def test_an_answer_without_room_is_refused(tiny_tokenizer, limit):
-    with pytest.raises(ConfigError, match="1 to 511 new tokens"):
+    with pytest.raises(ConfigError, match="1 to 511 new tokens" if limit == 512 else "a whole number from 1 on, got "):
         Chat(make_model(), tiny_tokenizer, max_new_tokens=limit)
+
+
+def test_a_base_without_a_context_answers(capsys, tiny_tokenizer):
+    """BLOOM's positions are slopes, for any length."""
+    bloom = make("bloom", vocab_size=128)
+    answer = heard(Chat(bloom, tiny_tokenizer, "Be kind", LIMIT), capsys, QUESTION)[-1]
+    assert [spoken(answer)] == generate(bloom, tiny_tokenizer, [QUESTION], "Be kind", LIMIT)
+
+
+def test_whatever_fails_is_a_line_and_the_chat_goes_on(chat, capsys, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("Expected all tensors\nto be somewhere else")
+
+    monkeypatch.setattr(chat.bank, "add", fails)
+    failed, answer = heard(chat, capsys, "/use sql", QUESTION)
+    assert "RuntimeError: Expected all tensors). Another question" in failed and failed.count("\n") == 1
+    assert chat.who == "base" and spoken(answer)
+
+
+def test_neither_a_strangers_folder_nor_an_answer_moves_the_cursor(chat, capsys, tmp_path, tiny_tokenizer):
+    model = load_adapter(make_model(), chat_module.course_data_dir() / "adapters" / "sql")
+    save_adapter(model, tmp_path / "stranger", {"system": "Be\x1b[2J kind\n"})
+    [said] = heard(chat, capsys, f"/use {tmp_path / 'stranger'}")
+    assert "\x1b" not in said and r"Be\x1b[2J kind" in said
+    monkeypatch_text(chat, "a\x1b[2Jb\tc\n")
+    [answer] = heard(chat, capsys, QUESTION)
+    assert answer.startswith("a\ufffd[2Jb\tc\n")
+
+
+def monkeypatch_text(chat, text: str) -> None:
+    """Have the tokenizer read `text` out of whatever the model says."""
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.decode = lambda ids, **_: text
+    chat.tokenizer = tokenizer
 
 
 def test_a_model_that_is_served_already_is_refused(chat, tiny_tokenizer):

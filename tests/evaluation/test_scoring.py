@@ -1,20 +1,38 @@
+import dataclasses
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import make_tiny_llama
+from conftest import make_tiny_llama, make_tiny_tokenizer, sampled
 from hypothesis import given
 from hypothesis import strategies as st
+from kinds_of_base import KINDS, make
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from labkit import ConfigError, Task, TrainConfig, bootstrap_interval, evaluate, generate, perplexity, train
+from labkit import (
+    BaseModelError,
+    ConfigError,
+    DataError,
+    Task,
+    TrainConfig,
+    bootstrap_interval,
+    evaluate,
+    generate,
+    perplexity,
+    train,
+)
+from labkit.evaluation import scoring
 from labkit.evaluation.general_text import general_text
+from labkit.evaluation.generation import answers_and_cuts
 from labkit.evaluation.scoring import Score
+from labkit.evaluation.streaming import AnswerStreamer
 from labkit.step.batch import encode_prompt
-from labkit.tasks import exact_match
+from labkit.tasks import exact_match, task_from_files
 
 ROWS = [{"prompt": f"Number {i}?", "completion": word} for i, word in enumerate(["one", "two", "three", "four"])]
 TASK = Task("numbers", "Spell.", exact_match, {}, max_new_tokens=8)
@@ -71,6 +89,39 @@ def test_interval_is_within_the_values_and_repeatable(values):
         assert min(values) - 1e-12 <= low and high <= max(values) + 1e-12
 
 
+@pytest.mark.parametrize("n", [5, 700, 4195, 20_000])
+def test_the_intervals_that_notebooks_show_are_those_of_one_large_drawing(n, monkeypatch):
+    """Drawn in parts, to the last bit."""
+    values = torch.rand(n, generator=torch.Generator().manual_seed(n), dtype=torch.float64)
+    draws = torch.randint(n, (400, n), generator=torch.Generator().manual_seed(0))
+    ends = values[draws].mean(1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
+    monkeypatch.setattr(scoring, "_DRAWN_AT_ONCE", 100 * n)
+    assert bootstrap_interval(values.tolist(), resamples=400) == tuple(ends.tolist())
+
+
+@pytest.mark.parametrize("kind", ["rare", "skewed", *sampled(["coin", "few values", "continuous"], pytest.mark.slow)])
+def test_a_million_values_take_seconds_and_give_the_known_interval(kind):
+    """For so many, the normal approximation is the oracle; for three in a million, Poisson's distribution."""
+    n, draw = 1_000_000, torch.Generator().manual_seed(1)
+    uniform = torch.rand(n, generator=draw, dtype=torch.float64)
+    values = {
+        "coin": (uniform < 0.7).double(),
+        "rare": (torch.arange(n) < 3).double(),
+        "few values": (uniform * 10).floor() / 10,
+        "continuous": uniform,
+        "skewed": uniform**8,
+    }[kind]
+    began = time.perf_counter()
+    low, high = bootstrap_interval(values.tolist())
+    assert time.perf_counter() - began < 10  # a second or two
+    if kind == "rare":
+        assert (low * n, high * n) == (0, pytest.approx(7, abs=1))
+    else:
+        half = 1.96 * values.std().item() / math.sqrt(n)
+        assert low == pytest.approx(values.mean().item() - half, abs=0.1 * half)
+        assert high == pytest.approx(values.mean().item() + half, abs=0.1 * half)
+
+
 def test_interval_of_nothing_is_refused():
     with pytest.raises(ConfigError, match="an interval needs at least one value"):
         bootstrap_interval([])
@@ -117,7 +168,7 @@ def test_real_base_answers_in_batches_as_one_by_one(base):
 def test_greedy_whatever_settings_the_base_comes_with(model, tiny_tokenizer):
     wanted = generate(model, tiny_tokenizer, PROMPTS, "Be kind", 12)
     own = model.generation_config
-    own.update(do_sample=True, temperature=5.0, repetition_penalty=9.0, max_length=20, eos_token_id=[5, 6, 7])
+    own.update(do_sample=True, temperature=5.0, repetition_penalty=9.0, max_length=20)
     before = own.to_dict()
     assert generate(model, tiny_tokenizer, PROMPTS, "Be kind", 12) == wanted
     assert model.generation_config is own and own.to_dict() == before
@@ -137,6 +188,122 @@ def test_reports_how_far_it_is(model, tiny_tokenizer):
     generate(model, tiny_tokenizer, PROMPTS, "", 1, batch_size=3, on_batch=lambda *done: told.append(done))
     assert told == [(3, 7), (6, 7), (7, 7)]
     assert generate(model, tiny_tokenizer, [], "") == []
+
+
+def test_an_answer_ends_at_each_end_that_the_base_knows(model, tiny_tokenizer):
+    whole = generate(model, tiny_tokenizer, PROMPTS, "Be kind", 12)
+    letters = sorted({answer[4] for answer in whole if len(answer) > 4})[:3]
+    model.generation_config.eos_token_id = [2, *tiny_tokenizer.convert_tokens_to_ids(letters)]
+    ended = generate(model, tiny_tokenizer, PROMPTS, "Be kind", 12)
+    for before, after in zip(whole, ended, strict=True):
+        first = min((before.index(letter) for letter in letters if letter in before), default=None)
+        assert after == before[:first]
+
+
+TINY = {"vocab_size": 79, "num_hidden_layers": 2, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
+OTHERS = {
+    "rwkv": TINY | {"hidden_size": 32, "attention_hidden_size": 32, "intermediate_size": 64, "context_length": 256},
+    "bart": TINY
+    | {"d_model": 32, "decoder_layers": 2, "encoder_layers": 1, "decoder_attention_heads": 4, "decoder_ffn_dim": 48}
+    | {"encoder_attention_heads": 4, "encoder_ffn_dim": 48, "max_position_embeddings": 256, "is_decoder": True},
+}
+QUICK = ["mamba", "opt", "rwkv", "bart"]
+SLOWER = [pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind not in QUICK]
+
+
+@pytest.mark.parametrize("kind", [*QUICK, *SLOWER])
+def test_batches_equal_single_answers_on_other_kinds_of_base(kind, tiny_tokenizer):
+    """Also where a model can't leave padding out, as RWKV can't."""
+    if kind in OTHERS:
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **OTHERS[kind])).eval()
+    else:
+        context = {"max_position_embeddings": 256} if "max_position_embeddings" in KINDS[kind] else {}
+        model = make(kind, **{"vocab_size": 79, "max_seq_len": 256} if kind == "mpt" else {"vocab_size": 79, **context})
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        if parameter.ndim == 2:  # the answer depends on the whole prompt
+            parameter.data.mul_(6) if kind == "rwkv" else torch.nn.init.normal_(parameter)
+    prompts = [PROMPTS[i] for i in (1, 0, 4, 6)]  # two of them are the same
+    single = [greedy(model, tiny_tokenizer, prompt, "Be kind", 5) for prompt in prompts]
+    assert generate(model, tiny_tokenizer, prompts, "Be kind", 5) == single
+    assert len(set(single)) > 1 or kind in ("gemma2", "gemma3_text", "mistral, window"), "order would not show"
+
+
+def test_an_end_that_is_no_special_token_is_no_part_of_the_answer(model, tiny_tokenizer):
+    """Some tokenizers don't know what ends their turns: to them, <|im_end|> is text that happens to be one token."""
+    [wanted] = generate(model, tiny_tokenizer, ["Hi"], "Be kind", 12)
+    model.generation_config.eos_token_id = tiny_tokenizer.convert_tokens_to_ids(wanted[5])
+    first = wanted.index(wanted[5])
+    streamer = AnswerStreamer(tiny_tokenizer, lambda streamer: None)
+    answers = answers_and_cuts(model, tiny_tokenizer, ["Hi"], "Be kind", 12, streamer=streamer)
+    assert answers == ([wanted[:first]], [False]) and streamer.text == wanted[:first]
+
+
+def test_an_answer_never_runs_past_the_context_and_a_prompt_that_fills_it_is_refused(tiny_tokenizer):
+    """OPT's table of positions ends there: one token more is an error of PyTorch's."""
+    model = make("opt", vocab_size=128)  # 64 tokens of context
+    room = 64 - len(encode_prompt(tiny_tokenizer, "", "Be kind"))
+    prompts = ["x" * (room - 3), "Hi", "x" * (room - 1)]
+    answers, cut = answers_and_cuts(model, tiny_tokenizer, prompts, "Be kind", 10)
+    assert all(cut) and [len(answer) for answer in answers if answer] and len(answers[2]) <= 1
+    assert answers == [answers_and_cuts(model, tiny_tokenizer, [one], "Be kind", 10)[0][0] for one in prompts]
+    with pytest.raises(ConfigError, match="^prompt 2 has 64 tokens with .* context ends at 64, .* Shorten it$"):
+        generate(model, tiny_tokenizer, ["Hi", "x" * room], "Be kind")
+    with pytest.raises(ConfigError, match="^the prompt has 70 tokens"):
+        generate(model, tiny_tokenizer, ["x" * (room + 6)], "Be kind")
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (
+            {"prompts": "What is your name?"},
+            r"prompts is a list of texts, one for each answer, got str: \[text\] for one",
+        ),
+        ({"prompts": None}, "prompts is a list of texts, .* got NoneType"),
+        ({"prompts": 8}, "prompts is a list of texts, .* got int"),
+        ({"prompts": ["a", 8]}, "prompts is a list of texts, and number 2 in it is 8, which is no text"),
+        ({"prompts": [float("nan")]}, "number 1 in it is nan, which is no text"),
+        ({"prompts": [None]}, "number 1 in it is None, which is no text"),
+        ({"prompts": [["a"]]}, r"number 1 in it is \['a'\], which is no text"),
+        ({"system": ["a", None]}, "system is a list of texts, and number 2 in it is None"),
+        ({"system": None}, "system is a list of texts, .* got NoneType"),
+        ({"batch_size": 0}, "batch_size is a whole number from 1 on, got 0"),
+        ({"batch_size": -3}, "batch_size is a whole number from 1 on, got -3"),
+        ({"batch_size": "8"}, "batch_size is a whole number from 1 on, got '8'"),
+        ({"batch_size": 2.0}, "batch_size is a whole number from 1 on, got 2.0"),
+        ({"max_new_tokens": 0}, "max_new_tokens is a whole number from 1 on, got 0"),
+        ({"max_new_tokens": "8"}, "max_new_tokens is a whole number from 1 on, got '8'"),
+        ({"max_new_tokens": float("nan")}, "max_new_tokens is a whole number from 1 on, got nan"),
+        ({"max_new_tokens": True}, "max_new_tokens is a whole number from 1 on, got True"),
+        ({"max_new_tokens": None}, "max_new_tokens is a whole number from 1 on, got None"),
+    ],
+)
+def test_what_generate_cannot_take_is_refused_in_one_sentence(tiny_llama, tiny_tokenizer, given, problem):
+    arguments = {"prompts": ["a", "b"], "system": "", "max_new_tokens": 1, "batch_size": 1} | given
+    with pytest.raises(ConfigError, match=problem):
+        generate(tiny_llama, tiny_tokenizer, **arguments)
+
+
+@pytest.mark.parametrize("pad", [None, "<pad>"])
+def test_padding_that_is_missing_or_that_the_model_lacks_changes_nothing(model, tiny_tokenizer, pad):
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.pad_token = None
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    if pad:
+        tokenizer.add_special_tokens({"pad_token": pad})
+        assert tokenizer.pad_token_id >= len(model.get_input_embeddings().weight)
+    wanted = [generate(model, tokenizer, [prompt], "Be kind", 12)[0] for prompt in PROMPTS]
+    assert generate(model, tokenizer, PROMPTS, "Be kind", 12) == wanted
+    task = Task("numbers", "Spell.", exact_match, {})
+    result = train(model, tokenizer, task, TrainConfig(steps=1, batch_size=4), rows=ROWS)
+    assert len(result.losses) == 1
+    tokenizer.add_tokens(["Number"])
+    with pytest.raises(BaseModelError, match="gives 'Number' the id"):
+        generate(model, tokenizer, ["Number 3?"], "Be kind")
+    with pytest.raises(BaseModelError, match="gives 'Number' the id"):
+        train(model, tokenizer, task, TrainConfig(steps=1, batch_size=4), rows=ROWS)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -191,6 +358,42 @@ def test_the_test_split_and_a_rows_own_system_prompt(overfit, tiny_tokenizer, tm
     found = evaluate(overfit, tiny_tokenizer, task)
     assert found.predictions == [greedy(overfit, tiny_tokenizer, "Hi", "Spell.", 64)] * 2
     assert found.scores["n"].mean == len(found.predictions[0])
+
+
+def test_answers_that_were_cut_off_are_counted(overfit, tiny_tokenizer):
+    assert evaluate(overfit, tiny_tokenizer, TASK, ROWS).cut_off == 0, "each ends by itself within 8 tokens"
+    task = dataclasses.replace(TASK, max_new_tokens=4)
+    found = evaluate(overfit, tiny_tokenizer, task, ROWS)  # "one" and an end are 4 tokens, "three" is 5
+    assert (found.cut_off, found.max_new_tokens) == (2, 4)
+    assert found.about_cuts() == "2 of 4 answers were cut off at 4 tokens"
+    assert evaluate(overfit, tiny_tokenizer, TASK, ROWS).about_cuts() == ""
+
+
+def test_the_limit_for_ones_own_data_comes_from_the_longest_completion(overfit, tiny_tokenizer, tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(f'{{"prompt": "a", "completion": "{"x" * n}"}}\n' for n in (3, 80, 7)))
+    task = task_from_files({"test": path}, "Spell.")
+    assert task.max_new_tokens is None and task.token_limit(tiny_tokenizer, task.rows("test")) == 80 + 20 + 8
+    assert evaluate(make_tiny_llama(), tiny_tokenizer, task, ROWS, limit=1).max_new_tokens == 5 + 1 + 8
+    assert evaluate(make_tiny_llama(), tiny_tokenizer, TASK, ROWS, limit=1).max_new_tokens == 8
+
+
+@pytest.mark.parametrize("limit", [-1, "3", 1.5, True])
+def test_a_limit_that_is_no_number_of_rows_is_refused(tiny_llama, tiny_tokenizer, limit):
+    with pytest.raises(ConfigError, match="limit is a whole number from 0 on, got "):
+        evaluate(tiny_llama, tiny_tokenizer, TASK, ROWS, limit=limit)
+
+
+def test_rows_in_memory_are_checked_by_training_and_by_evaluation(tiny_llama, tiny_tokenizer):
+    rows = [*ROWS, {"prompt": "Number 5?", "completion": 5}]
+    for work in (evaluate, lambda *three, rows: train(*three, TrainConfig(steps=1, batch_size=4), rows=rows)):
+        with pytest.raises(DataError, match='^row 5: "completion" is a number, not a string'):
+            work(tiny_llama, tiny_tokenizer, TASK, rows=rows)
+        with pytest.raises(DataError, match="^rows: expected a list of rows"):
+            work(tiny_llama, tiny_tokenizer, TASK, rows="mine.jsonl")
+    too_long = [*ROWS, {"prompt": "Number 5?", "completion": "five" * 30}]
+    with pytest.raises(DataError, match="^row 5: the row has .* tokens, but the model's context ends at 64"):
+        train(tiny_llama, tiny_tokenizer, TASK, TrainConfig(steps=1, batch_size=4), rows=too_long)
 
 
 def test_nothing_to_evaluate_is_refused(model, tiny_tokenizer):

@@ -40,7 +40,7 @@ def test_the_rows_own_system_prompt_goes_first(tiny_tokenizer):
 
 
 def test_labels_by_position_also_where_the_prompt_holds_the_padding_id(tiny_tokenizer):
-    rows = [ROW, {"prompt": "What does <|im_end|> mean? <|im_end|>", "completion": "The end<|im_end|>."}]
+    rows = [ROW, {"prompt": "What does it mean?", "completion": "The end."}]  # the template ends each turn with it
     examples = [encode(tiny_tokenizer, row, "Be kind") for row in rows]
     batch = collate(examples, tiny_tokenizer.pad_token_id)
     assert tiny_tokenizer.pad_token_id == tiny_tokenizer.eos_token_id
@@ -69,6 +69,12 @@ def test_round_trip(tiny_tokenizer, rows):
             f"user\n{row['prompt']}<|im_end|>\n<|im_start|>assistant\n{row['completion']}<|im_end|>"
         )
         assert (labels != IGNORED).sum() == len(row["completion"]) + 1  # one token a character, and the end of turn
+
+
+@pytest.mark.parametrize("row", [ROW | {"completion": 87}, {"prompt": "a"}, ROW | {"prompt": None}])
+def test_a_row_without_text_is_refused(tiny_tokenizer, row):
+    with pytest.raises(DataError, match='row: "(prompt|completion)" is no string. Every row needs'):
+        encode(tiny_tokenizer, row, "Be kind")
 
 
 @pytest.mark.parametrize("source", ["mine.jsonl:17", None])

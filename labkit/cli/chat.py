@@ -19,6 +19,7 @@ from labkit.lora.bank import AdapterBank
 from labkit.lora.files import CONFIG_FILE, read_about
 from labkit.storage.paths import course_data_dir
 from labkit.storage.untrusted import plain
+from labkit.storage.writing import restored
 
 HELP = """\
 Type a question and press Enter. Each is answered on its own. A line that ends in \\ goes on in the next one.
@@ -140,7 +141,7 @@ class Chat:
         if name in self.bank:
             return
         shipped = shipped_adapters()
-        folder = shipped.get(name, Path(os.path.expanduser(name)))
+        folder = restored(shipped.get(name, os.path.expanduser(name)))
         if not (folder / CONFIG_FILE).is_file():
             known = f"one of the course's ({', '.join(shipped)}) or " if shipped else ""
             raise AdapterError(f"there is no adapter {name!r}. Name {known}a folder with {CONFIG_FILE} in it")

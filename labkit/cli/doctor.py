@@ -142,10 +142,13 @@ def _memory_limit() -> int:
 
 def check_disk(free: int | None = None) -> Iterator[Finding]:
     """Room for the base model, in bytes, where it is kept."""
-    place = cache_dir()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free if free is None else free
+    if free is None:
+        place = cache_dir().absolute()
+        there = next((folder for folder in (place, *place.parents) if folder.exists()), None)
+        if there is None:  # a drive of Windows that is not plugged in
+            yield Finding("disk", "fail", f"{place} is nowhere", "set LABKIT_CACHE to a folder on another disk")
+            return
+        free = shutil.disk_usage(there).free
     detail = f"{free / 1e9:.1f} GB free for {cache_dir()}"
     if free < 2e9:
         yield Finding("disk", "warn", detail, "make room, or set LABKIT_CACHE to a folder on another disk")
@@ -183,7 +186,9 @@ def check_bitsandbytes() -> Iterator[Finding]:
     """bitsandbytes, against which NF4 is compared and which has the 8-bit AdamW, can be imported."""
     # in a process of its own: its native code may crash, and it logs about an optional package
     code = "import bitsandbytes; print(bitsandbytes.__version__)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", errors="replace", timeout=120
+    )
     if result.returncode == 0:
         yield Finding("bitsandbytes", "ok", result.stdout.strip().splitlines()[-1])
     else:

@@ -3,7 +3,8 @@
 import argparse
 import json
 import os
-import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,26 +13,31 @@ from labkit.errors import AdapterError, ConfigError
 
 def train(options: argparse.Namespace) -> None:
     """Train an adapter, score it if asked, and save it; checkpoints go once it is saved."""
+    task = _task(options, train=options.data, test=options.test)
+    out = Path(options.out or Path("runs") / task.name)
+    main = os.environ.get("RANK", "0") == "0"  # of several processes, started by accelerate launch, all train
+    with _alone_in(out) if main else nullcontext():  # ... and one reports and writes
+        _train(options, task, out, main)
+
+
+def _train(options: argparse.Namespace, task, out: Path, main: bool) -> None:
     import torch
 
     import labkit
     from labkit.lab.widgets import training_bar
     from labkit.lora.files import FILES
-    from labkit.storage.writing import refuse_occupied
+    from labkit.storage.writing import refuse_occupied, remove_folder, restored
     from labkit.tasks.rows import STANDARD_INPUT
     from labkit.training.checkpoints import newest
 
-    task = _task(options, train=options.data, test=options.test)
-    out = Path(options.out or Path("runs") / task.name)
     adapter, checkpoints = out / "adapter", out / "checkpoints"
     if not options.overwrite:
-        if adapter.exists():
+        if restored(adapter).exists():
             raise ConfigError(f"{adapter} holds an adapter already. Choose another --out, or say --overwrite")
         if newest(checkpoints) and not options.resume:
             raise ConfigError(f"{checkpoints} is of an earlier run: go on from it with --resume, or say --overwrite")
     # what would fail at the end is refused at the beginning
     refuse_occupied(adapter, AdapterError, besides=FILES)
-    _refuse_no_place(out)
     if options.evaluate is not None:
         task.rows("test")
     config = labkit.TrainConfig(
@@ -60,11 +66,10 @@ def train(options: argparse.Namespace) -> None:
     except ConfigError as error:
         raise ConfigError(f"--targets {options.targets}: {error}") from None
     trained, total = labkit.trainable_parameters(model)
-    main = os.environ.get("RANK", "0") == "0"  # of several processes, started by accelerate launch, all train
     if main:
         print(f"Training {trained:,} of {total:,} parameters ({trained / total:.2%}) on {task.name}", flush=True)
     if not options.resume:
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        remove_folder(checkpoints)
     result = labkit.train(
         model,
         tokenizer,
@@ -75,13 +80,14 @@ def train(options: argparse.Namespace) -> None:
         on_step=training_bar(),
         force=options.force,
     )
-    if not main:  # ... and one reports and writes
+    if not main:
         return
     about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
     if options.data:
         about["data"] = "<stdin>" if str(options.data) in STANDARD_INPUT else options.data.name
     labkit.save_adapter(model, adapter, about)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    with suppress(OSError):  # the adapter is there, and that is what counts
+        remove_folder(checkpoints)
     if options.evaluate:
         evaluation = labkit.evaluate(model, tokenizer, task, limit=options.evaluate)
         about["scores"] = {name: asdict(score) for name, score in evaluation.scores.items()}
@@ -134,11 +140,28 @@ def _print_scores(evaluation) -> None:
         print(f"{evaluation.about_cuts()}: they may have been on their way to being right")
 
 
-def _refuse_no_place(folder: Path) -> None:
-    """ConfigError where `folder` could not be made, or not be written to."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise ConfigError(f"{folder} cannot be written: {there} is a file, or not yours to write to")
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """ConfigError where `folder` can't be made or written to, or another run is in it. Empty folders don't stay."""
+    from labkit.storage.writing import alone_at
+
+    made = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
+    with ExitStack() as held:
+        held.callback(_remove_empty, made)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(alone_at(folder / "run", patience=0))
+        except TimeoutError:
+            raise ConfigError(f"another run trains into {folder}. Wait for its end, or choose another --out") from None
+        except OSError as error:
+            raise ConfigError(f"{folder} cannot be written ({error.strerror}). Choose another --out") from None
+        yield
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def targets(options: argparse.Namespace) -> str | list[str]:

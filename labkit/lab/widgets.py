@@ -113,12 +113,14 @@ class _WidgetBar:
 
 class _RewrittenLine:
     def __init__(self, title: str):
-        self.title = title
+        self.title, self.width = title, 0
 
     def __call__(self, report: StepReport) -> None:
-        end = "\n" if report.step >= report.steps else ""
-        sys.stderr.write(f"\r{self.title}: {progress_text(report)}\x1b[K{end}")
+        line, end = f"{self.title}: {progress_text(report)}", "\n" if report.step >= report.steps else ""
+        # spaces over what was there: an older terminal of Windows knows no sign for the rest of a line
+        sys.stderr.write(f"\r{line.ljust(self.width)}{end}")
         sys.stderr.flush()
+        self.width = len(line)
 
 
 class _LineEveryTenth:

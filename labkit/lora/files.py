@@ -22,7 +22,7 @@ from labkit.lora.config import LoraConfig
 from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.model_facts import Model
 from labkit.storage.untrusted import digest_of, plain, read_json, read_weights, try_patterns
-from labkit.storage.writing import folder_written_aside, refuse_occupied
+from labkit.storage.writing import folder_written_aside, refuse_occupied, restored
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -102,7 +102,7 @@ def read_config(path: Path | str) -> LoraConfig:
     Raises:
         AdapterError: the file is missing, is no JSON object, or asks for what labkit does not do.
     """
-    file = Path(path) / CONFIG_FILE
+    file = restored(path) / CONFIG_FILE
     try:
         return LoraConfig.from_peft(read_json(file))
     except ConfigError as error:
@@ -118,7 +118,7 @@ def read_about(path: Path | str) -> dict:
         AdapterError: the file is there and is no JSON object, or what it says of the task, the system prompt, the rows
             or the base is no text.
     """
-    file = Path(path) / ABOUT_FILE
+    file = restored(path) / ABOUT_FILE
     about = read_json(file) if os.path.lexists(file) else {}  # a link to nowhere is no file that PEFT left out
     base = about.get("base") or {}
     if not isinstance(base, dict):

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from labkit.errors import TrainingError
 from labkit.step.batch import Example
-from labkit.storage.writing import folder_written_aside
+from labkit.storage.writing import folder_written_aside, remove_folder, restored
 
 _PREFIX = "checkpoint-"
 _NAME = re.compile(rf"{_PREFIX}(\d+)")
@@ -54,7 +55,7 @@ def save(
         save_file({name: p.detach().contiguous() for name, p in trainable.items()}, folder / "weights.safetensors")
         save_file(averages, folder / "optimizer.safetensors")
         run = {"step": step, "recipe": recipe, "history": history}
-        (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
+        (folder / "run.json").write_text(json.dumps(run), encoding="utf-8", newline="\n")
     remove_all_but_newest(output_dir)
     return path
 
@@ -80,7 +81,7 @@ def restore(
         state = {name: {} for name in weights}
         for full_name, value in averages.items():
             name, _, key = full_name.rpartition(".")
-            state[name][key] = value
+            state[name][key] = value.clone()  # no part of the file: Windows removes none that is in use
         if not all(state.values()):
             raise ValueError("a parameter's averages are missing")
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
@@ -115,10 +116,15 @@ def newest(output_dir: Path | str) -> Path | None:
 
 
 def remove_all_but_newest(output_dir: Path | str) -> None:
-    """Remove older checkpoints and those that a killed run left half-written."""
-    older = [folder for _, folder in _checkpoints(output_dir)[:-1]]
-    for folder in [*older, *Path(output_dir).glob(f".{_PREFIX}*")]:
-        shutil.rmtree(folder)
+    """Remove older checkpoints and those that a killed run left half-written. What can't be removed stays for now."""
+    with suppress(OSError):
+        for _, older in _checkpoints(output_dir)[:-1]:
+            remove_folder(older)
+        for leftover in Path(output_dir).glob(f".{_PREFIX}*"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink()
 
 
 def _fill(state: dict, key: str, value: Tensor) -> None:
@@ -135,5 +141,7 @@ def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
 def _checkpoints(output_dir: Path | str) -> list[tuple[int, Path]]:
     """Complete checkpoints by step, oldest first; folders still being written have other names."""
     folder = Path(output_dir)
+    for old in folder.glob(f".{_PREFIX}*.old"):  # of a run that was killed while it replaced a checkpoint
+        restored(folder / old.name.split(".")[1])
     paths = folder.iterdir() if folder.is_dir() else ()
     return sorted((int(match[1]), path) for path in paths if (match := _NAME.fullmatch(path.name)))

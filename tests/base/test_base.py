@@ -137,7 +137,7 @@ def test_fetch_then_verify_then_at_once(tiny, capfd):
     out, err = capfd.readouterr()
     assert out == "" and [line[:3] for line in err.splitlines()] == ["1/3", "2/3", "3/3", "tin"]
     assert folder == verify_base(NAME) == tiny.folder == find_base("tiny-llama")
-    assert sorted(os.listdir(folder.parent)) == [".tiny-llama.lock", "tiny-llama"]
+    assert sorted(os.listdir(folder.parent)) == ["tiny-llama"]
     started = time.perf_counter()
     assert fetch_base(NAME) == folder
     assert time.perf_counter() - started < 0.1 and capfd.readouterr() == ("", "")
@@ -216,7 +216,7 @@ def test_pip_finds_nothing(tiny, monkeypatch, tmp_path):
     monkeypatch.setenv("PIP_ARGS", f"--no-index --find-links {tmp_path / 'empty'}")
     with pytest.raises(BaseModelError, match="pip could not download .*No matching distribution.*PIP_ARGS="):
         fetch_base("tiny-llama", progress=False)
-    assert os.listdir(tiny.folder.parent) == [".tiny-llama.lock"]
+    assert os.listdir(tiny.folder.parent) == []
 
 
 def test_no_pip_in_the_environment(tiny, monkeypatch, tmp_path):

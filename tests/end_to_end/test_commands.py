@@ -16,9 +16,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import make_tiny_llama, make_tiny_tokenizer
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from labkit.cli import main
+from labkit.storage.writing import alone_at
 
 pytestmark = pytest.mark.usefixtures("one_thread")  # as the processes have it: the same bits
 ROWS = [{"prompt": f"say {i}", "completion": f"ok {i}"} for i in range(20)]
@@ -214,3 +216,51 @@ def test_resume_with_other_settings_is_refused(labkit, tiny_base, good_data, tmp
     assert stopped.returncode == 130 and any((tmp_path / "run" / "checkpoints").glob("checkpoint-*"))
     done = labkit(*arguments, "--steps", 4000, "--resume")
     assert done.returncode == 2 and "made by another run (not the same: steps)" in done.stderr
+
+
+def test_one_run_at_a_time_trains_into_a_folder(labkit, tiny_base, good_data, tmp_path, monkeypatch):
+    """Of several processes of one run only the first is asked, since they share the folder."""
+    out = tmp_path / "new" / "run"
+    arguments = train_arguments(tiny_base, good_data, out, "--steps", 1)
+    out.mkdir(parents=True)
+    with alone_at(out / "run"):
+        done = labkit(*arguments)
+        assert done.returncode == 2 and done.stdout == ""
+        assert done.stderr == (
+            f"labkit train: another run trains into {out}. Wait for its end, or choose another --out\n"
+        )
+        with monkeypatch.context() as second:
+            second.setenv("RANK", "1")
+            assert labkit(*arguments).returncode == 0
+    assert labkit(*arguments).returncode == 0 and os.listdir(out) == ["adapter"]
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_blocks_nobody(labkit, tiny_base, good_data, tmp_path):
+    out = tmp_path / "run"
+    arguments = train_arguments(tiny_base, good_data, out, "--checkpoint-every", 1, "--steps")
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments), "100000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and not any(out.glob("checkpoints/checkpoint-*")):
+        time.sleep(0.01)
+    done = labkit(*arguments, 1, "--overwrite")
+    assert done.returncode == 2 and "another run trains into" in done.stderr
+    process.kill()
+    process.wait()
+    assert labkit(*arguments, 1, "--overwrite").returncode == 0 and os.listdir(out) == ["adapter"]
+
+
+def test_a_full_disk_is_a_sentence(labkit, tiny_base, good_data, tmp_path, monkeypatch):
+    """safetensors has a kind of error of its own for it."""
+
+    def full(tensors, path, **_):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("labkit.lora.files.save_file", full)
+    done = labkit(*train_arguments(tiny_base, good_data, tmp_path / "run", "--steps", 1, "--checkpoint-every", 1))
+    said = (
+        f"labkit train: {tmp_path / 'run' / 'adapter'} can't be used (No space left on device). Make room on that disk"
+    )
+    assert done.returncode == 2 and done.stderr.splitlines()[1:] == [said]
+    assert os.listdir(tmp_path / "run" / "checkpoints") == ["checkpoint-000001"], "nothing that was learned is lost"

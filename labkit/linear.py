@@ -5,11 +5,19 @@ weight, and told to take a new one. LoRA only ever talks through the functions b
 4-bit base share one :class:`labkit.LoraLinear`.
 """
 
+from functools import cache
 from itertools import chain
 from typing import Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+from labkit.errors import ConfigError
+
+ORDINARY = (torch.float64, torch.float32, torch.bfloat16, torch.float16)  # whose numbers are the weight, without scales
 
 
 @runtime_checkable
@@ -20,7 +28,7 @@ class BaseLinear(Protocol):
     out_features: int
 
     def dense_weight(self) -> Tensor:
-        """The weight as an ordinary tensor of shape (out_features, in_features)."""
+        """The weight as an ordinary tensor of shape (out_features, in_features): the numbers that `forward` uses."""
 
     def replace_weight(self, weight: Tensor) -> None:
         """Take `weight`, shape (out_features, in_features), in place of the present one."""
@@ -29,7 +37,7 @@ class BaseLinear(Protocol):
 @runtime_checkable
 class PackedLinear(BaseLinear, Protocol):
     """A layer whose weight would not survive being made dense and packed again, and which can therefore be asked for
-    it in its own form."""
+    it in its own form. ``dense_weight`` gives it in its attribute `weight_dtype`, if it has one: a cast changes it."""
 
     def stored_weight(self) -> Tensor:
         """All that makes up the weight, as one tensor that no cast of the model changes (uint8)."""
@@ -39,16 +47,43 @@ class PackedLinear(BaseLinear, Protocol):
 
 
 def is_linear(module: nn.Module) -> bool:
-    """Whether LoRA can wrap `module`: it answers :class:`BaseLinear`, or is a plain ``nn.Linear``.
+    """Whether LoRA can wrap `module`: it answers :class:`BaseLinear`, or is an ``nn.Linear`` in more than its class.
 
-    Subclasses of ``nn.Linear`` that pack their weight (4-bit layers of other libraries) are not plain:
-    reading their ``weight`` as a matrix would be silently wrong.
+    Layers of other libraries that pack their weight (in 4 bits, or in 8 with scales beside it) are subclasses of
+    ``nn.Linear``, too, and so are routers that answer with a choice of experts: reading such a ``weight`` as the matrix
+    of the layer would be silently wrong.
     """
     if isinstance(module, BaseLinear):
         return True
+    return isinstance(module, nn.Linear) and not keeps_its_own_form(module) and _is_a_product(type(module))
+
+
+def keeps_its_own_form(module: nn.Module) -> bool:
+    """Whether `module` is a linear layer by class whose ``weight`` is no ordinary matrix: another library's."""
     if not isinstance(module, nn.Linear):
         return False
-    return module.weight.is_floating_point() and module.weight.shape == (module.out_features, module.in_features)
+    weight = module.weight
+    matrix = weight.dtype in ORDINARY and weight.shape == (module.out_features, module.in_features)
+    return not (
+        matrix and type(weight).__module__.split(".")[0] == "torch"
+    )  # a library's own kind of tensor has scales
+
+
+@cache
+def _is_a_product(kind: type[nn.Linear]) -> bool:
+    """Whether layers of this `kind` answer x Wᵀ + b. A class with a forward of its own is asked on six numbers."""
+    if kind.forward is nn.Linear.forward:
+        return True
+    with torch.no_grad(), _disable_current_modes():  # a simulation's tensors have no numbers
+        layer, numbers = kind.__new__(kind), torch.arange(12, dtype=torch.float32, device="cpu")
+        nn.Module.__init__(layer)
+        layer.in_features, layer.out_features = 3, 2
+        layer.weight, layer.bias = nn.Parameter(numbers[:6].view(2, 3)), nn.Parameter(numbers[6:8])
+        x = numbers[:3][None] - 1
+        try:
+            return torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
+        except Exception:  # it needs what such a layer doesn't have, or answers with something else than a tensor
+            return False
 
 
 def output_head(model: nn.Module) -> nn.Module | None:
@@ -95,3 +130,68 @@ def restore_weight(layer: nn.Module, stored: Tensor) -> None:
 def device_of(layer: nn.Module) -> torch.device:
     """Where the weight of `layer` is. A packed one need not be made dense to tell."""
     return next(chain(layer.parameters(), layer.buffers())).device
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether there is neither NaN nor infinity in `tensor`. Tensors of a simulation have no numbers, and pass."""
+    if tensor.is_meta or isinstance(tensor, FakeTensor) or not tensor.numel():
+        return True
+    return all(bound.isfinite() for bound in tensor.detach().aminmax())
+
+
+def cast(tensor: Tensor, dtype: torch.dtype, what: str) -> Tensor:
+    """`tensor` in `dtype`. Whatever labkit sums up or rounds goes through here, so that no infinity is kept or written.
+
+    Args:
+        tensor: any floating point numbers.
+        dtype: the same as before, too, for a sum that may have overflown.
+        what: `tensor` in words, for the message.
+
+    Raises:
+        ConfigError: a number is too large for `dtype`, or was none before.
+    """
+    result = tensor.to(dtype)
+    if not is_finite(result):
+        if is_finite(tensor) or tensor.dtype == dtype:
+            name = str(dtype).removeprefix("torch.")
+            raise ConfigError(f"{what} is too large for {name}, where it would be infinite. Choose another dtype")
+        raise ConfigError(f"{what} has NaN or infinity in it")
+    return result
+
+
+def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
+    """Have every weight of `model` in `dtype`, packed ones included: what they stand for is rounded to it.
+
+    Parameters only: ``model.to(dtype)`` would round the frequencies of the rotary embedding, too. They are replaced and
+    never written to; tied ones stay tied. Constants that were rounded when the model was built in 16 bits, like the
+    scale of Gemma's embedding, are made anew.
+
+    Raises:
+        ConfigError: a number is too large for `dtype`. Nothing is changed then.
+    """
+    new: dict[int, nn.Parameter] = {}
+    for name, old in model.named_parameters():
+        if old.is_floating_point() and old.dtype != dtype:
+            new[id(old)] = nn.Parameter(cast(old.detach(), dtype, name), requires_grad=old.requires_grad)
+    for module in model.modules():
+        for name, old in list(module.named_parameters(recurse=False)):
+            if id(old) in new:
+                setattr(module, name, new[id(old)])
+        if isinstance(module, PackedLinear) and hasattr(module, "weight_dtype"):
+            module.weight_dtype = dtype
+        _remake_constants(model, module, dtype)
+
+
+def _remake_constants(model: nn.Module, module: nn.Module, dtype: torch.dtype) -> None:
+    """Have the constants of `module`, a part of `model`, that lie in 16 bits as if it had been built in `dtype`."""
+    rounded = [
+        name
+        for name in module._non_persistent_buffers_set
+        if (buffer := module._buffers[name]) is not None and buffer.dtype in ORDINARY[2:] and buffer.dtype != dtype
+    ]
+    for name in rounded:
+        module._buffers[name] = module._buffers[name].to(dtype)
+    if rounded and hasattr(model, "_init_weights"):  # transformers' own, which leaves alone what is marked as loaded
+        for parameter in module.parameters(recurse=False):
+            parameter._is_hf_initialized = True
+        model._init_weights(module)

@@ -1,10 +1,19 @@
 import pytest
 import torch
+from kinds_of_base import config_of
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers.integrations.finegrained_fp8 import FP8Linear
+from transformers.models.falcon.modeling_falcon import FalconLinear
+from transformers.models.llama4.modeling_llama4 import Llama4Router
+from transformers.models.phimoe.modeling_phimoe import PhimoeTopKRouter
 
+from labkit.errors import ConfigError
 from labkit.linear import (
     BaseLinear,
     PackedLinear,
+    cast,
+    cast_weights,
     dense_weight,
     device_of,
     is_linear,
@@ -42,6 +51,10 @@ class ForeignLinear(nn.Linear):
         self.weight = nn.Parameter(weight, requires_grad=False)
 
 
+class ScaledTensor(torch.Tensor):
+    """As other libraries' kinds of tensor: it says that it's float32, and its numbers are codes."""
+
+
 @pytest.mark.parametrize(
     "module, linear",
     [
@@ -52,6 +65,12 @@ class ForeignLinear(nn.Linear):
         (ForeignLinear(torch.zeros(12, 1, dtype=torch.uint8)), False),
         (ForeignLinear(torch.zeros(12, 1)), False),
         (ForeignLinear(torch.zeros(6, 4, dtype=torch.int8)), False),
+        (ForeignLinear(torch.zeros(6, 4, dtype=torch.float8_e4m3fn)), False),
+        (ForeignLinear(torch.zeros(6, 4).as_subclass(ScaledTensor)), False),
+        (FP8Linear(4, 6), False),
+        (FalconLinear(4, 6), True),
+        (Llama4Router(config_of("llama4_text")), False),
+        (PhimoeTopKRouter(config_of("phimoe")), False),
         (nn.Embedding(6, 4), False),
         (nn.Conv1d(4, 6, 1), False),
         (nn.LayerNorm(4), False),
@@ -60,6 +79,25 @@ class ForeignLinear(nn.Linear):
 )
 def test_what_lora_can_wrap(module, linear):
     assert is_linear(module) is linear
+
+
+@pytest.mark.parametrize("kind", ["Linear4bit", "Linear8bitLt"])
+def test_layers_of_bitsandbytes_are_linear_by_class_only(kind):
+    bnb = pytest.importorskip("bitsandbytes")
+    assert not is_linear(getattr(bnb.nn, kind)(4, 6)), "not even before they're quantized"
+
+
+def test_a_layer_is_asked_what_it_computes_in_a_simulation_too():
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return super().forward(2 * x)
+
+    class Plain(nn.Linear):
+        def forward(self, x):
+            return x @ self.weight.T + self.bias
+
+    with FakeTensorMode(), torch.device("meta"):
+        assert is_linear(Plain(4, 6)) and not is_linear(Doubled(4, 6))
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(4, 6, bias=False), HalvedLinear(torch.ones(6, 4))])
@@ -135,3 +173,37 @@ def test_one_lora_layer_serves_a_base_with_a_form_of_its_own():
     torch.testing.assert_close(layer(x), expected)
     layer.unmerge()
     assert torch.equal(base.dense_weight(), weight)
+
+
+@pytest.mark.parametrize(
+    "numbers, dtype, said",
+    [
+        ([1.0, 65_519.0], torch.float16, None),
+        ([1.0, -65_520.0], torch.float16, "the sum is too large for float16, where it would be infinite"),
+        ([3.4e38], torch.bfloat16, "too large for bfloat16"),
+        ([float("inf")], torch.float32, "too large for float32"),
+        ([1.0, float("nan")], torch.float16, "the sum has NaN or infinity in it"),
+        ([], torch.float16, None),
+    ],
+)
+def test_a_cast_gives_no_infinity(numbers, dtype, said):
+    tensor = torch.tensor(numbers)
+    if said is None:
+        assert torch.equal(cast(tensor, dtype, "the sum"), tensor.to(dtype))
+    else:
+        with pytest.raises(ConfigError, match=said):
+            cast(tensor, dtype, "the sum")
+
+
+def test_weights_are_cast_all_or_none_and_tied_ones_stay_tied():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4, bias=False), nn.BatchNorm1d(4))
+    model[1].weight = model[0].weight
+    held = {name: parameter for name, parameter in model.named_parameters()}
+    with torch.no_grad():
+        model[2].bias[0] = 1e6
+    with pytest.raises(ConfigError, match="2.bias is too large for float16"):
+        cast_weights(model, torch.float16)
+    assert all(held[name] is parameter for name, parameter in model.named_parameters())
+    cast_weights(model, torch.bfloat16)
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16} and model[1].weight is model[0].weight
+    assert model[2].running_var.dtype == torch.float32 and held["0.weight"].dtype == torch.float32

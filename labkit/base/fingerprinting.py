@@ -69,9 +69,12 @@ def _architecture(folder: Path) -> dict:
 
 def _weight_files(folder: Path) -> list[Path]:
     """The files transformers would load, and no others: an adapter may lie in the same folder."""
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if single.exists():
-        return [single]
+    if pieces := sorted(folder.glob("shard-*-model-*.safetensors")):  # these it would prefer
+        raise BaseModelError(f"{folder} holds {pieces[0].name}, a piece of a checkpoint in training. Convert it first")
+    named = read_model_json(folder / "config.json").get("transformers_weights") or "model.safetensors"
+    if (folder / str(named)).is_file() and not str(named).endswith(".index.json"):
+        return [folder / str(named)]
+    index = folder / f"{str(named).removesuffix('.index.json')}.index.json"
     if index.exists():
         return [folder / shard for shard in sorted(set(read_model_json(index).get("weight_map", {}).values()))]
     # other weight formats can run code when they are opened

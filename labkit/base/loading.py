@@ -7,16 +7,34 @@ from pathlib import Path
 
 import torch
 from huggingface_hub.utils import HFValidationError, validate_repo_id
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import cached_file
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import cached_file, find_adapter_config_file
 
 from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, fetch_base, verify_base, wheel_base
 from labkit.base.fingerprinting import fingerprint, read_model_json
+from labkit.base.prequantized import how_to_turn_back, turn_back
 from labkit.base.quiet import forget_origin, quiet_transformers
-from labkit.errors import BaseModelError, ConfigError
+from labkit.errors import BaseModelError, ConfigError, LabkitError
+from labkit.linear import cast, cast_weights
 from labkit.model_facts import note
 from labkit.quant.convert import quantize_model
+from labkit.storage.untrusted import plain
 from labkit.storage.writing import restored
+
+# transformers looks for an adapter in this folder of a base's folder, instead of in the base's own
+_NO_ADAPTER = {"subfolder": "no adapter"}
+_BESIDE = "has an adapter beside the base. Move the adapter into a folder of its own"
+_NO_CAUSAL_MODEL = (
+    "which doesn't continue a text from left to right. Choose a causal language model (Llama, Qwen, Gemma)"
+)
 
 
 def load_base(
@@ -31,7 +49,9 @@ def load_base(
     """Load a base model, in evaluation mode, and its tokenizer.
 
     On a CPU and with the dtype of the file the weights are mapped, not copied: all processes that load the
-    same folder share one copy in memory.
+    same folder share one copy in memory. A checkpoint that is quantized already (FP8, MXFP4, bitsandbytes) is turned
+    back into ordinary numbers, all of it at once, and is in every way the model that these stand for. An adapter that
+    lies in the same folder is left there: the base is loaded without it.
 
     Args:
         name: a known base (fetched if it is not there yet), a model's folder, or a hub id; None means the
@@ -49,9 +69,11 @@ def load_base(
         :func:`labkit.base.fingerprint` of its folder.
 
     Raises:
-        ConfigError: `quantize` is something else, or `double` or `backend` are given without it.
+        ConfigError: `quantize` is something else, or `double` or `backend` are given without it; a weight is too large
+            for `dtype`.
         BaseModelError: nothing is found under `name`; the folder is incomplete or damaged; the hub cannot be
-            reached; there is no chat template.
+            reached; there is no chat template; it is an adapter, no causal language model, needs code of its own, is
+            quantized in a way that transformers can't turn back, or has weights that its config doesn't speak of.
     """
     if quantize not in (None, "nf4"):
         raise ConfigError(f'quantize must be "nf4" or None, got {quantize!r}')
@@ -60,6 +82,9 @@ def load_base(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     source, base_name = _locate(name or os.environ.get("LABKIT_BASE") or DEFAULT_BASE)
     with quiet_transformers(), _load_errors_explained(source):
+        config = _config_of(source)
+        known = fingerprint(source) if isinstance(source, Path) else None  # before transformers takes what it finds
+        how = how_to_turn_back(config, source)
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         if not tokenizer.chat_template:
             raise BaseModelError(
@@ -71,24 +96,27 @@ def load_base(
             source,
             # a cast here would have the whole model in memory before the first layer is quantized
             dtype="auto" if quantize else dtype,
+            quantization_config=how,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            adapter_kwargs=_NO_ADAPTER,
         )
-        if missing := sorted(report["missing_keys"]):
-            # transformers has filled them with random numbers and would only warn
-            raise BaseModelError(f"{source} lacks {len(missing)} weights, {missing[0]} among them. Get a complete copy")
+        if how is not None:
+            turn_back(model, model.dtype if quantize else dtype, source)
+        _refuse_another_model(model, report, source, packed=how is not None)
+        if dtype == torch.float16:  # the one dtype that a sound weight can be too large for
+            for name, parameter in model.named_parameters():
+                cast(parameter.detach(), parameter.dtype, f"{name} of {source}")
         # adapters and merged models take their base's name from here
-        note(model, base_name=base_name, fingerprint=fingerprint(_folder_of(source)))
+        note(model, base_name=base_name, fingerprint=known or fingerprint(_folder_of(source)))
     model.name_or_path = model.config._name_or_path = base_name
     forget_origin(tokenizer, base_name)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if quantize:
         quantize_model(model, backend, double=double, device=device)
-        for parameter in model.parameters():  # model.to(dtype) would round the rotary frequencies, which are buffers
-            if parameter.is_floating_point():
-                parameter.data = parameter.data.to(dtype)
+        cast_weights(model, dtype)
     return model.to(device).eval(), tokenizer
 
 
@@ -116,6 +144,8 @@ def _locate(name: str | Path) -> tuple[Path | str, str]:
     if str(name) not in _aliases():
         folder = restored(os.path.expanduser(name))
         if folder.is_dir():
+            if not (folder / "config.json").exists():
+                _refuse_adapter(folder)
             recorded = read_model_json(folder / "config.json").get("_name_or_path")
             return folder, recorded if _is_hub_id(recorded) else folder.resolve().name
         if _is_hub_id(name):
@@ -131,6 +161,60 @@ def _folder_of(source: Path | str) -> Path:
     return Path(cached_file(source, "config.json", local_files_only=True)).parent
 
 
+def _config_of(source: Path | str) -> PretrainedConfig:
+    """The config of the causal language model in `source`.
+
+    Raises:
+        BaseModelError: it is another kind of model, or an adapter.
+    """
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except OSError:
+        _refuse_adapter(source)
+        raise
+    if config.is_encoder_decoder or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise BaseModelError(f"{source} is a model of type {config.model_type!r}, {_NO_CAUSAL_MODEL}")
+    return config
+
+
+def _refuse_adapter(source: Path | str) -> None:
+    """BaseModelError where there's an adapter in `source`: it's asked for where no base is found."""
+    if file := find_adapter_config_file(str(source)):
+        base = read_model_json(Path(file)).get("base_model_name_or_path")
+        named = f" ({plain(base)})" if base else ""
+        raise BaseModelError(
+            f"{source} is an adapter, not a base. Load the base that it's for{named}, then the adapter"
+        )
+
+
+def _refuse_another_model(model: PreTrainedModel, report: dict, source: Path | str, packed: bool) -> None:
+    """BaseModelError where `model`, as transformers loaded it, is not what lies in `source`."""
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise BaseModelError(f"{source} {_BESIDE}")
+    if missing := sorted(report["missing_keys"]):
+        # transformers has filled them with random numbers and would only warn
+        raise BaseModelError(f"{source} lacks {len(missing)} weights, {missing[0]} among them. Get a complete copy")
+    if not packed:  # where there are scales of activations, too, which ordinary weights need not
+        parts = dict(model.named_modules())
+        for key in sorted(report["unexpected_keys"]):
+            # heads and blocks that a model leaves out are common; a bias or a scale of a layer that it has is not
+            if hasattr(parts.get(key.rpartition(".")[0]), "weight"):
+                raise BaseModelError(
+                    f"{source} has {key} in its weights, and its config doesn't ask for it: the model would answer "
+                    "otherwise than it should. Get a complete copy of the model"
+                )
+    # only where the config leaves it open: an encoder that was told to be a decoder is one
+    if getattr(model.config, "is_decoder", True) is False and _looks_ahead(model):
+        raise BaseModelError(f"{source} is a model of type {model.config.model_type!r}, {_NO_CAUSAL_MODEL}")
+
+
+@torch.no_grad()
+def _looks_ahead(model: PreTrainedModel) -> bool:
+    """Whether a later token changes what is predicted after an earlier one."""
+    logits = model(torch.tensor([[5, 6, 7], [5, 6, 8]], device=model.device)).logits[:, 0].float()
+    return not torch.allclose(logits[0], logits[1], atol=1e-3 * logits.std().item())
+
+
 def _is_hub_id(name: object) -> bool:
     try:
         validate_repo_id(name)
@@ -143,9 +227,16 @@ def _is_hub_id(name: object) -> bool:
 def _load_errors_explained(source: Path | str) -> Iterator[None]:
     try:
         yield
-    except BaseModelError:
+    except LabkitError:
         raise
     except Exception as error:  # a broken folder can make transformers raise anything
+        if "adapter_config.json" in str(error):  # older versions of transformers look for it wherever it lies
+            raise BaseModelError(f"{source} {_BESIDE}") from None
+        if "trust_remote_code" in str(error):
+            raise BaseModelError(
+                f"{source} cannot be loaded: it needs code of its own, and labkit never runs code that comes with a "
+                "model. Choose a model of an architecture that transformers knows"
+            ) from None
         reason = str(error).strip().split("\n")[0].rstrip(".")
         if isinstance(source, Path):
             remedy = "Get a complete copy of the model"

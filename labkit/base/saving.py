@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from labkit.base.chat_format import ends_of_answer, frame_of, messages_of
 from labkit.base.quiet import quiet_transformers
+from labkit.base.rereading import refuse_unlike
 from labkit.errors import ConfigError, printable
 from labkit.lora.merging import merge_into_dense
 from labkit.model_facts import facts_of
@@ -49,8 +50,11 @@ def save_merged(
     """Write `model` with its adapter merged in to the folder `path`, whole or not at all. `model` is not changed.
 
     The folder holds weights, config, generation config, tokenizer with chat template, and a model card. A base in four
-    bits is written dequantized (see :func:`labkit.merge_into_dense`). While the folder is written, the merged weights
-    are in memory besides the model's own.
+    bits is written dequantized (see :func:`labkit.merge_into_dense`). What was written is read again in plain
+    transformers, and its config, weights and a few logits are compared with what was meant, before it's at `path`.
+
+    While the folder is written, the merged weights are in memory besides the model's own. To read them again, a CPU
+    maps them from the file; a GPU takes a second copy of them for a moment.
 
     Args:
         model: a base model from :func:`labkit.load_base` with LoRA layers on it.
@@ -64,15 +68,17 @@ def save_merged(
 
     Raises:
         ConfigError: there is something at `path` already; there is nothing to merge; an adapter sits on a tied weight
-            (see :func:`labkit.merge`); an AdapterBank serves the model.
+            (see :func:`labkit.merge`); an AdapterBank serves the model; a weight is too large for `dtype`.
+        BaseModelError: transformers reads another model from what was written. Nothing is left at `path` then.
     """
     path = Path(path).resolve()
     refuse_occupied(path, ConfigError)
     held_in_four_bits = facts_of(model).quantization is not None
-    merged = merge_into_dense(_twin(model), dtype)
+    merged = merge_into_dense(_twin(model), dtype).eval()
     _end_with_the_turn(merged, tokenizer)
     with folder_written_aside(path) as folder, quiet_transformers():
         merged.save_pretrained(folder)
+        refuse_unlike(folder, merged, path)
         tokenizer.save_pretrained(folder)
         card = _card(model, tokenizer, merged.dtype, held_in_four_bits, about or {})
         (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")

@@ -38,7 +38,6 @@ def merge(options: argparse.Namespace) -> None:
 
     import labkit
     from labkit.lora.files import read_about, read_config
-    from labkit.storage.untrusted import plain
     from labkit.storage.writing import refuse_occupied
 
     if options.double and not options.quantize:
@@ -48,14 +47,6 @@ def merge(options: argparse.Namespace) -> None:
     about = read_about(options.adapter)
     model, tokenizer = labkit.load_base(options.base, quantize=options.quantize, double=options.double)
     labkit.load_adapter(model, options.adapter)
-    held, now = (about.get("base") or {}).get("quantization"), model.labkit.quantization or ""
-    if held and held.partition(",")[2] != now.partition(",")[2]:  # whose kernels pack it makes no difference
-        print(
-            f"This adapter was trained on the base in four bits ({plain(held)}), and goes into another form of it: its "
-            f"answers may change a little. --quantize nf4{' --double' * ('double' in held)} merges it into what it was "
-            "trained on.",
-            file=sys.stderr,
-        )
     folder = labkit.save_merged(model, tokenizer, options.out, getattr(torch, options.dtype), about)
     size = sum(file.stat().st_size for file in folder.iterdir())
     base_name = model.labkit.base_name

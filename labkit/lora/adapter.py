@@ -1,5 +1,6 @@
 """An adapter that is on no model yet: taken off one, read from a folder, or given as tensors, and checked."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from labkit.errors import AdapterError, ConfigError
+from labkit.errors import AdapterError, ConfigError, LabkitWarning
+from labkit.linear import is_finite
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers, resolve_targets
 from labkit.model_facts import facts_of
@@ -54,11 +56,16 @@ def adapter_of(model: nn.Module, where: Path | str) -> Adapter:
     """The adapter on `model`: float32 copies on the CPU. ``about["base"]`` says which base it is on.
 
     Raises:
-        AdapterError: beginning with `where`; there is none.
+        AdapterError: beginning with `where`; there is none, or it holds NaN or infinity.
     """
     known, weights = facts_of(model), _weights_of(model)
     if not weights or known.adapter is None:
         raise AdapterError(f"{where}: there is no adapter, because the model has no LoRA layer from inject_lora")
+    for name, pair in weights.items():
+        if not all(map(is_finite, pair)):
+            raise AdapterError(
+                f"{where}: the adapter of {name} holds NaN or infinite values, so nothing is left to keep"
+            )
     base = {"name": known.base_name, "fingerprint": known.fingerprint}
     if known.quantization:
         base["quantization"] = known.quantization
@@ -120,6 +127,23 @@ def refuse_other_base(model: nn.Module, about: dict, where: Path | str) -> None:
         )
 
 
+def warn_if_held_otherwise(model: nn.Module, about: dict, where: Path | str) -> None:
+    """A LabkitWarning, beginning with `where`, where the adapter learned on the base in another form than `model` is
+    in: in four bits and not dense, say. It works, with slightly other numbers. PEFT's folders don't tell."""
+    base, now = about.get("base"), facts_of(model).quantization
+    if not isinstance(base, dict):
+        return
+    then = base.get("quantization")
+    if str(then).partition(",")[2] != str(now).partition(",")[2]:  # whose kernels pack it makes no difference
+        forms = [f"in four bits ({plain(held)})" if held else "dense" for held in (then, now)]
+        warnings.warn(
+            f"{where}: trained on the base {forms[0]}, and used on the base {forms[1]}: answers may change a little. "
+            "Hold the base as it was in training to get the same ones",
+            LabkitWarning,
+            stacklevel=4,  # who loads the adapter, or adds it to a bank
+        )
+
+
 def _weights_of(model: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
     return {
         name: tuple(part.weight.detach().to("cpu", torch.float32, copy=True) for part in (layer.lora_A, layer.lora_B))
@@ -168,7 +192,7 @@ def _refuse_unusable(key: str, tensor: Tensor, shape: tuple[int, int], where: Pa
         raise AdapterError(f"{where}: {key} has shape {tuple(tensor.shape)}, expected {shape}")
     if tensor.dtype not in _DTYPES:
         raise AdapterError(f"{where}: {key} holds {tensor.dtype}, expected floating point numbers of at least 16 bits")
-    if not tensor.float().isfinite().all():
+    if not is_finite(tensor.float()):
         raise AdapterError(f"{where}: {key} holds NaN or infinite values")
 
 

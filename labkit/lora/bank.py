@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from labkit.errors import AdapterError, ConfigError
-from labkit.linear import device_of, is_linear
+from labkit.linear import device_of, is_finite, is_linear
 from labkit.lora import routes
-from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base
+from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base, warn_if_held_otherwise
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import read_adapter
 from labkit.lora.inject import lora_layers, refuse_bank
@@ -113,6 +113,7 @@ class AdapterBank:
             theirs = adapter_of(source, where)
             refuse_other_base(self.model, theirs.about, where)
             adapter = fitted(self.model, theirs.config, theirs.state(), where=where)
+            warn_if_held_otherwise(self.model, theirs.about, where)
         else:
             adapter = read_adapter(self.model, source)
         self._adapters[name] = Route(self._updates(adapter, where))
@@ -127,7 +128,7 @@ class AdapterBank:
             A, B = (matrix.detach().to(device_of(layer), torch.float32) for matrix in pair)
             A = (adapter.config.scaling_of(name) * A).to(self.dtype)[None]
             B = B.to(self.dtype).T.clone(memory_format=torch.contiguous_format)[None]
-            if not (A.isfinite().all() and B.isfinite().all()):
+            if not (is_finite(A) and is_finite(B)):
                 raise AdapterError(f"{where}: the update of {name} is too large for {self.dtype}")
             updates[name] = (A, B)
         return updates
@@ -170,7 +171,8 @@ class AdapterBank:
             weights: of each adapter by name, any finite numbers; ``{"a": 0.5, "b": 0.5}`` is the mean.
 
         Raises:
-            ConfigError: there is none of that name; a weight is no finite number; a ``with`` block is open.
+            ConfigError: there is none of that name; a weight is no finite number, or makes an update too large for the
+                bank's dtype; a ``with`` block is open.
         """
         self._refuse_in_block("blend adapters")
         self._check_weights(weights)

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from labkit.errors import AdapterError, ConfigError
-from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base
+from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base, warn_if_held_otherwise
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.model_facts import Model
@@ -83,6 +83,8 @@ def load_adapter(model: Model, path: Path | str) -> Model:
 def read_adapter(model: nn.Module, path: Path | str) -> Adapter:
     """The adapter in the folder `path`, read and checked against `model`, which is not touched.
 
+    A :class:`labkit.LabkitWarning` says when it learned on the base in four bits and `model` is dense, or the reverse.
+
     Raises:
         AdapterError: naming the file and what is wrong with it; also when it was trained on another base.
     """
@@ -93,6 +95,7 @@ def read_adapter(model: nn.Module, path: Path | str) -> Adapter:
     state = read_weights(path / WEIGHTS_FILE)
     adapter = fitted(model, config, state, about, where=path / WEIGHTS_FILE, config_where=path / CONFIG_FILE)
     _check_sums(path, about)
+    warn_if_held_otherwise(model, about, path)
     return adapter
 
 

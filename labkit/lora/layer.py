@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.errors import ConfigError
-from labkit.linear import dense_weight, device_of, replace_weight, restore_weight, stored_weight
+from labkit.linear import cast, dense_weight, device_of, replace_weight, restore_weight, stored_weight
 from labkit.lora.config import scaling
 
 
@@ -103,10 +103,7 @@ class LoraLinear(nn.Module):
             ConfigError: a sum is too large for that dtype.
         """
         weight = dense_weight(self.base_layer)
-        merged = (weight.float() + self.delta_weight()).to(weight.dtype)
-        if not merged.isfinite().all():
-            raise ConfigError(f"W + ΔW is too large for {weight.dtype}: this adapter cannot be merged")
-        return merged
+        return cast(weight.float() + self.delta_weight(), weight.dtype, "W + ΔW")
 
     def merge(self) -> None:
         """Make W + ΔW the base's weight; a 4-bit base quantizes it anew. Nothing happens if it is so already."""

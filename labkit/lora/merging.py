@@ -1,14 +1,17 @@
 """Merging: W ← W + ΔW, after which the adapter costs nothing, and back again bit for bit.
 
-:func:`merge` leaves every layer of its kind, so a 4-bit base rounds W + ΔW to four bits once more.
+:func:`merge` leaves every layer of its kind, so a 4-bit base rounds W + ΔW to four bits once more. A warning says so.
 :func:`merge_into_dense` rounds the sum once, to the dtype asked for, and every layer is an ordinary one afterwards.
 """
+
+import warnings
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from labkit.errors import ConfigError
-from labkit.linear import BaseLinear, dense_weight
+from labkit.errors import ConfigError, LabkitWarning
+from labkit.linear import BaseLinear, PackedLinear, cast, cast_weights, dense_weight
 from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.lora.layer import LoraLinear
 from labkit.model_facts import Model, facts_of, note
@@ -16,6 +19,9 @@ from labkit.model_facts import Model, facts_of, note
 
 def merge(model: Model) -> Model:
     """Merge every LoRA layer of `model`, in place. The unmerged weights are kept, for :func:`unmerge`.
+
+    Where the base is in four bits, the sum is rounded to four bits, and most of a small update may be lost. A
+    :class:`labkit.LabkitWarning` says so, where PEFT has a warning as well.
 
     Raises:
         ConfigError: there is no LoRA layer, or one sits on a weight that is tied to another module
@@ -29,6 +35,13 @@ def merge(model: Model) -> Model:
         raise ConfigError("there is nothing to merge: the model has no LoRA layer")
     refuse_tied(model)
     unmerged = [layer for _, layer in layers if not layer.merged]
+    if any(isinstance(layer.base_layer, PackedLinear) for layer in unmerged):
+        warnings.warn(
+            "the base is in four bits, and W + ΔW is rounded to four bits again: answers may change, and much of a "
+            "small update is lost. labkit.merge_into_dense or labkit.save_merged keep all of it",
+            LabkitWarning,
+            stacklevel=2,
+        )
     try:
         for layer in unmerged:
             layer.merge()
@@ -70,33 +83,59 @@ def merge_into_dense(model: Model, dtype: torch.dtype | None = None) -> Model:
     Args:
         model: with LoRA layers or without, on a dense base or on one in four bits. Its tensors are never written to,
             only replaced.
-        dtype: of all weights afterwards; None means that each keeps its own.
+        dtype: of all weights afterwards; None means that each keeps its own. Every sum is formed twice: once to see
+            that all of them are finite, before anything is changed.
 
     Returns:
         The same model.
 
     Raises:
         ConfigError: there is neither a LoRA layer nor a packed one; an adapter sits on a tied weight (see
-            :func:`labkit.merge`); an AdapterBank serves the model. Nothing is changed then.
+            :func:`labkit.merge`); an AdapterBank serves the model; a weight is too large for `dtype`. Nothing is
+            changed then.
     """
     refuse_bank(model)
     if not any(isinstance(module, (LoraLinear, BaseLinear)) for module in model.modules()):
         raise ConfigError("there is nothing to merge: the model has no LoRA layer, and none in four bits")
     refuse_tied(model)
-    adapted = list(lora_layers(model))
-    for name, layer in adapted:
-        layer.unmerge()
-        whole = dense_weight(layer.base_layer)
-        weight = (whole.float() + layer.delta_weight()).to(dtype or whole.dtype)
-        model.set_submodule(name, _plain(layer.base_layer, weight))
-    for name, layer in list(model.named_modules()):
-        if isinstance(layer, BaseLinear):
-            weight = dense_weight(layer)
-            model.set_submodule(name, _plain(layer, weight.to(dtype or weight.dtype)))
+    merged = [layer for _, layer in lora_layers(model) if layer.merged]
+    adapted = any(True for _ in lora_layers(model))
+    try:
+        for layer in merged:
+            layer.unmerge()
+        for _ in _dense_weights(model, dtype):
+            pass
+        gone = {id(p) for _, layer in lora_layers(model) for n, p in layer.named_parameters() if n != "base_layer.bias"}
+        for name, parameter in model.named_parameters():
+            if dtype is not None and parameter.is_floating_point() and id(parameter) not in gone:
+                cast(parameter.detach(), dtype, name)
+    except BaseException:
+        for layer in merged:
+            layer.merge()
+        raise
+    for name, layer, weight in _dense_weights(model, dtype):
+        model.set_submodule(name, _plain(layer, weight))
     if adapted:
         say_merged(model)
     note(model, quantization=None)
-    return model if dtype is None else _cast(model, dtype)
+    if dtype is not None:
+        cast_weights(model, dtype)
+    return model
+
+
+def _dense_weights(model: nn.Module, dtype: torch.dtype | None) -> Iterator[tuple[str, nn.Module, Tensor]]:
+    """For each adapted or packed layer: its name, the layer without LoRA, and W + ΔW, cast once."""
+    adapted = dict(lora_layers(model))
+    for name, module in list(model.named_modules()):
+        if name in adapted:
+            layer, whole = module.base_layer, dense_weight(module.base_layer)
+            total = whole.float() + module.delta_weight()
+        elif isinstance(module, BaseLinear) and name.rpartition(".")[0] not in adapted:
+            layer, whole = module, dense_weight(module)
+            total = whole
+        else:
+            continue
+        yield name, layer, cast(total, dtype or whole.dtype, f"W + ΔW of {name}")
 
 
 def _plain(layer: nn.Module, weight: Tensor) -> nn.Linear:
@@ -105,18 +144,6 @@ def _plain(layer: nn.Module, weight: Tensor) -> nn.Linear:
     plain.weight = nn.Parameter(weight, requires_grad=False)
     plain.bias = layer.bias
     return plain.train(layer.training)
-
-
-def _cast(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Parameters only: ``model.to(dtype)`` would round the frequencies of the rotary embedding, too."""
-    cast: dict[int, nn.Parameter] = {}  # by what they were, so that tied weights stay tied
-    for module in model.modules():
-        for name, old in module.named_parameters(recurse=False):
-            if old.is_floating_point() and old.dtype != dtype:
-                if id(old) not in cast:
-                    cast[id(old)] = nn.Parameter(old.detach().to(dtype), requires_grad=old.requires_grad)
-                setattr(module, name, cast[id(old)])
-    return model
 
 
 def say_merged(model: nn.Module) -> None:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from labkit.errors import ConfigError
+from labkit.linear import is_finite
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ def blend(routes: Sequence[Route], weights: Sequence[float]) -> Route:
 
     Averaging the A's and the B's apart would be another thing: (½A₁ + ½A₂)(½B₁ + ½B₂) has cross terms that neither
     adapter ever learned, and is undefined for different ranks.
+
+    Raises:
+        ConfigError: a weight makes an update too large for the adapters' dtype.
     """
     updates = {}
     for name in _names(routes):
@@ -84,6 +88,8 @@ def blend(routes: Sequence[Route], weights: Sequence[float]) -> Route:
             torch.cat([weight * A for (A, _), weight in pairs], dim=1),
             torch.cat([Bt for (_, Bt), _ in pairs], dim=1),
         )
+        if not is_finite(updates[name][0]):
+            raise ConfigError(f"weights of {', '.join(f'{w:g}' for w in weights)} make the update of {name} infinite")
     return Route(updates)
 
 

@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
 
 from labkit.errors import ConfigError
+from labkit.linear import is_finite
 
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 # bitsandbytes' own bound: the reciprocal of anything smaller could be infinite
@@ -77,8 +77,5 @@ def refuse_unquantizable(tensor: Tensor, block_size: int, what: str = "the tenso
         raise ConfigError(f"{what} is {str(tensor.dtype).removeprefix('torch.')}; quantizable are {kinds}")
     if not tensor.numel():
         raise ConfigError(f"{what} is empty: there is nothing to quantize")
-    # tensors of a simulation have a shape and no numbers
-    if not (tensor.is_meta or isinstance(tensor, FakeTensor)):
-        low, high = tensor.detach().aminmax()
-        if not (low.isfinite() and high.isfinite()):
-            raise ConfigError(f"{what} has NaN or infinity in it, and its whole block would be lost. Repair it first")
+    if not is_finite(tensor):
+        raise ConfigError(f"{what} has NaN or infinity in it, and its whole block would be lost. Repair it first")

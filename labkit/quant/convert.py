@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from labkit.errors import ConfigError
-from labkit.linear import BaseLinear, is_linear, linear_layers
+from labkit.linear import BaseLinear, keeps_its_own_form, linear_layers
 from labkit.model_facts import Model, facts_of, note
 from labkit.quant.blockwise import refuse_unquantizable
 from labkit.quant.linear4bit import NF4Linear
@@ -66,7 +66,7 @@ def _names_to_quantize(model: nn.Module) -> list[str]:
     for name, module in model.named_modules():
         if hasattr(module, "lora_A"):
             raise ConfigError(f"{name} has LoRA on it: quantize the base first, then inject_lora")
-        if isinstance(module, BaseLinear) or isinstance(module, nn.Linear) and not is_linear(module):
+        if isinstance(module, BaseLinear) or keeps_its_own_form(module):
             raise ConfigError(f"this model is quantized already ({name} is a {type(module).__name__})")
     names = list(linear_layers(model))
     if not names:

@@ -9,6 +9,8 @@ As of bitsandbytes 0.50, on a CPU:
 3. The forward of 1. raises when out_features is no multiple of 32.
 4. Importing it logs a line about an optional package (see ``bnb.py``).
 5. A layer computes for good in the dtype of its first input, and casts its bias to it.
+6. An input in another dtype than the weight had meets the weight rounded to that dtype, or not, as gradients are needed
+   or not.
 """
 
 import torch
@@ -18,7 +20,7 @@ from labkit.errors import ConfigError
 from labkit.quant.blockwise import refuse_unquantizable
 from labkit.quant.bnb import fast_dequantize, find_bitsandbytes
 from labkit.quant.double_quantization import DoubleAbsmax
-from labkit.quant.linear4bit import check_shape, compute_dtype, from_bytes, frozen_linear, to_bytes
+from labkit.quant.linear4bit import check_shape, compute_dtype, dtype_after, from_bytes, frozen_linear, to_bytes
 from labkit.quant.nf4 import NF4Tensor
 
 bnb = find_bitsandbytes()
@@ -71,6 +73,20 @@ class GuardedLinear4bit(bnb.nn.Linear4bit):
         return parameter.to(device or weight.device)  # this is what quantizes it
 
     @property
+    def weight_dtype(self) -> torch.dtype:
+        """The dtype of the weight once it's dequantized; casting the model changes it."""
+        return self.weight.quant_state.dtype
+
+    @weight_dtype.setter
+    def weight_dtype(self, dtype: torch.dtype) -> None:
+        self.weight.quant_state.dtype = dtype
+
+    def _apply(self, fn, recurse=True):
+        super()._apply(fn, recurse)
+        self.weight_dtype = dtype_after(fn, self.weight_dtype)
+        return self
+
+    @property
     def quantized(self) -> NF4Tensor:
         """The weight as :class:`labkit.quant.nf4.NF4Tensor`; its tensors are the layer's own."""
         state = self.weight.quant_state
@@ -81,13 +97,16 @@ class GuardedLinear4bit(bnb.nn.Linear4bit):
 
     def forward(self, x: Tensor) -> Tensor:
         """x of shape (..., in_features) → (..., out_features)."""
-        if x.device.type == "cpu" and self.in_features % self.block_size:
-            return frozen_linear(x, self.quantized, self.bias)  # matmul_4bit would read wrong scales
+        wrong_scales = x.device.type == "cpu" and self.in_features % self.block_size
+        # one of its kernels rounds to weight_dtype first, and another doesn't: in float32 it's the same
+        not_rounded = self.weight_dtype not in (torch.float32, compute_dtype(x))
+        if wrong_scales or not_rounded:
+            return frozen_linear(x, self.quantized, self.bias)
         y = bnb.matmul_4bit(x.to(compute_dtype(x)), self.weight, quant_state=self.weight.quant_state)
         return y if self.bias is None else y + self.bias.to(y.dtype)
 
     def dense_weight(self) -> Tensor:
-        """The weight, shape (out_features, in_features), in the dtype of the weight that was quantized."""
+        """The weight, shape (out_features, in_features), in `weight_dtype`."""
         return fast_dequantize(self.quantized)
 
     def replace_weight(self, weight: Tensor) -> None:

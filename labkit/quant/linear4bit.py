@@ -1,5 +1,7 @@
 """A frozen linear layer that keeps its weight in NF4."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,7 +18,8 @@ class NF4Linear(nn.Module):
         y = x Ŵᵀ + b,    Ŵ = dequantize_nf4(quantize_nf4(W))
 
     The weight is frozen: gradients pass through to x (and to the bias, if it is trainable), and for them too Ŵ
-    is made anew from the packed bytes. The product is computed in x's dtype, or in autocast's.
+    is made anew from the packed bytes. The product is computed in x's dtype, or in autocast's; Ŵ has been rounded to
+    `weight_dtype` before, as bitsandbytes does it, so that it's the same that :meth:`dense_weight` gives.
 
     Args:
         dense: the layer to quantize; its bias is taken over as it is, its weight is not kept.
@@ -28,6 +31,7 @@ class NF4Linear(nn.Module):
         packed: buffer, uint8, shape (⌈n / 2⌉, 1).
         absmax: buffer, float32; with `double` there are ``absmax_codes`` (uint8), ``absmax_absmax`` and
             ``absmax_offset`` (float32) instead. Casting the model to another dtype leaves all of them alone.
+        weight_dtype: of Ŵ: at first that of the weight given; casting the model changes it.
         bias: as in ``nn.Linear``.
 
     Raises:
@@ -70,7 +74,7 @@ class NF4Linear(nn.Module):
         return frozen_linear(x, self.quantized, self.bias)
 
     def dense_weight(self) -> Tensor:
-        """Ŵ, shape (out_features, in_features), in the dtype of the weight that was quantized."""
+        """Ŵ, shape (out_features, in_features), in `weight_dtype`."""
         return fast_dequantize(self.quantized)
 
     def replace_weight(self, weight: Tensor) -> None:
@@ -99,6 +103,7 @@ class NF4Linear(nn.Module):
         for name, tensor in before.items():
             if self._buffers[name].dtype != tensor.dtype:
                 self._buffers[name] = tensor.to(self._buffers[name].device)
+        self.weight_dtype = dtype_after(fn, self.weight_dtype)
         return self
 
     def extra_repr(self) -> str:
@@ -124,11 +129,23 @@ class _FrozenMatmul(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: NF4Tensor) -> Tensor:
         ctx.weight = weight
-        return F.linear(x, fast_dequantize(weight, x.dtype))
+        return F.linear(x, _multiplied(weight, x.dtype))
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
-        return grad @ fast_dequantize(ctx.weight, grad.dtype), None
+        return grad @ _multiplied(ctx.weight, grad.dtype), None
+
+
+def _multiplied(weight: NF4Tensor, dtype: torch.dtype) -> Tensor:
+    """Ŵ for a product in `dtype`: what ``dense_weight`` gives, cast."""
+    if weight.dtype in (torch.float32, torch.float64):  # then this is the only rounding
+        return fast_dequantize(weight, dtype)
+    return fast_dequantize(weight).to(dtype)
+
+
+def dtype_after(fn: Callable[[Tensor], Tensor], dtype: torch.dtype) -> torch.dtype:
+    """What `fn`, as ``nn.Module._apply`` is given it by ``model.half()`` and the like, makes of this `dtype`."""
+    return fn(torch.zeros(1, dtype=dtype)).dtype
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:

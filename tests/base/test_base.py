@@ -367,10 +367,11 @@ from labkit import load_base
 from labkit.errors import BaseModelError
 model, _ = load_base("ada/tiny", device="cpu")
 print(model.labkit.base_name, model.labkit.fingerprint)
-try:
-    load_base("ada/elsewhere")
-except BaseModelError as error:
-    print(error)
+for name in ("ada/elsewhere", "ada/adapter"):
+    try:
+        load_base(name)
+    except BaseModelError as error:
+        print(error)
 """
 
 
@@ -378,13 +379,18 @@ except BaseModelError as error:
 def test_hub_id_from_the_hub_cache(fetched, tmp_path):
     snapshot = tmp_path / "hub" / "models--ada--tiny" / "snapshots" / ("0" * 40)
     shutil.copytree(fetched, snapshot)
-    (snapshot.parents[1] / "refs").mkdir()
-    (snapshot.parents[1] / "refs" / "main").write_text("0" * 40)
+    adapter = tmp_path / "hub" / "models--ada--adapter" / "snapshots" / ("0" * 40)
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "ada/tiny"}')
+    for folder in (snapshot, adapter):
+        (folder.parents[1] / "refs").mkdir()
+        (folder.parents[1] / "refs" / "main").write_text("0" * 40)
     environment = os.environ | {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
     result = subprocess.run([sys.executable, "-c", HUB], env=environment, capture_output=True, text=True)
-    loaded, refused = result.stdout.splitlines()
+    loaded, refused, no_base = result.stdout.splitlines()
     assert loaded == f"ada/tiny {fingerprint(fetched)}" and result.stderr == ""
     assert refused.startswith("ada/elsewhere cannot be loaded") and "HF_HUB_OFFLINE=1" in refused
+    assert no_base == "ada/adapter is an adapter, not a base. Load the base that it's for (ada/tiny), then the adapter"
 
 
 # fingerprints

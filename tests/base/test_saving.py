@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -13,12 +14,14 @@ import torch
 from chat_templates import tokenizer_with
 from conftest import make_tiny_llama, make_tiny_tokenizer
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import AutoModelForCausalLM
 
 import labkit
 from labkit import AdapterBank, LoraConfig, inject_lora, load_adapter, load_base, lora_layers, save_adapter, save_merged
 from labkit.cli import main
-from labkit.errors import AdapterError, ConfigError
+from labkit.errors import AdapterError, BaseModelError, ConfigError
 from labkit.linear import dense_weight
 from labkit.step.batch import encode_prompt
 
@@ -123,8 +126,11 @@ def test_saving_changes_nothing_about_the_model(kind, merged_before, tiny_base, 
         )
 
     model, tokenizer = adapted(tiny_base, **BASES[kind])
-    if merged_before:
+    if merged_before and kind == "dense":
         labkit.merge(model)
+    elif merged_before:
+        with pytest.warns(labkit.LabkitWarning, match="rounded to four bits again"):
+            labkit.merge(model)
     before = portrait()
     save_merged(model, tokenizer, tmp_path / "merged", torch.bfloat16)
     assert portrait() == before
@@ -243,6 +249,48 @@ def test_half_a_folder_is_never_there(tiny_base, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         save_merged(model, tokenizer, tmp_path / "merged")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "spoil, said",
+    [
+        # as it happens to people: layers cast by hand, a hook, a buffer and a class of one's own
+        (lambda model: model.model.layers[0].mlp.bfloat16(), "same dtype"),
+        (lambda model: model.model.layers[0].register_forward_hook(lambda *_: _[2] * 2), "it answers otherwise"),
+        (lambda model: model.model.register_buffer("own", torch.ones(1)), "model.own is another one"),
+        (lambda model: setattr(model, "__class__", type("Own", (type(model),), {})), "LlamaForCausalLM, not a Own"),
+    ],
+)
+def test_what_others_would_not_read_as_it_is_meant_is_not_left_there(spoil, said, tiny_base, tmp_path):
+    model, tokenizer = adapted(tiny_base)
+    if "dtype" in said:  # the layers that a hand has cast, without LoRA around them
+        model, tokenizer = load_base(tiny_base, device="cpu")
+        inject_lora(model, LoraConfig(target_modules=["q_proj"]))
+    spoil(model)
+    with pytest.raises(
+        BaseModelError, match=f"merged: what transformers would read there isn't the model .*{said}.*Nothing"
+    ):
+        save_merged(model, tokenizer, tmp_path / "merged")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_transformers_would_pack_again_is_not_saved_packed(tiny_base, tmp_path):
+    """Loaded by transformers itself and not by load_base, FP8 is turned back, and is turned into FP8 by saving."""
+    config = json.loads((tiny_base / "config.json").read_text())
+    folder = Path(shutil.copytree(tiny_base, tmp_path / "fp8"))
+    weights = load_file(folder / "model.safetensors")
+    for key in [key for key in weights if "_proj" in key]:
+        weights |= {
+            key: weights[key].to(torch.float8_e4m3fn),
+            f"{key}_scale_inv": torch.ones_like(weights[key][::16, ::16]),
+        }
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    packed = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [16, 16], "dequantize": True}
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": packed}))
+    model = inject_lora(AutoModelForCausalLM.from_pretrained(folder), LoraConfig(target_modules=["q_proj"]))
+    with pytest.raises(BaseModelError, match="isn't the model that was to be written"):
+        save_merged(model, make_tiny_tokenizer(), tmp_path / "merged")
+    assert [path.name for path in tmp_path.iterdir()] == ["fp8"]
 
 
 # ---- on the command line

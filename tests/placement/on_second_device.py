@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import labkit
+from labkit.base.rereading import refuse_unlike
 from labkit.lab.checking.comparing import EXACT, difference
 from labkit.lab.explorers.quantization_error import Quantizer, error_picture, take_sample
 from labkit.lab.explorers.rank import rank_picture, take_apart
@@ -146,7 +147,7 @@ def test_a_layer_moves_and_is_cast_at_once_and_its_scales_are_not_rounded():
     layer = labkit.NF4Linear(nn.Linear(64, 32), double=True)
     before = layer.dense_weight()
     layer.to("second", torch.float16)
-    assert lies_on(layer, "second") and layer.dense_weight().cpu().equal(before)
+    assert lies_on(layer, "second") and layer.dense_weight().cpu().equal(before.half())
 
 
 def test_a_base_is_loaded_to_the_device(tmp_path):
@@ -325,3 +326,23 @@ def test_a_simulation_is_of_the_device_asked_for():
     config = make_tiny_llama(num_hidden_layers=1).config
     cpu, gpu = (set(labkit.simulate(config, sequence=8, device=device).assumptions) for device in ("cpu", "cuda"))
     assert cpu < gpu
+
+
+def test_a_merged_model_is_compared_with_what_is_read_again(tmp_path):
+    models = {device: labkit.merge_into_dense(make_model(device, nf4=True)) for device in DEVICES}
+    models["cpu"].save_pretrained(tmp_path)
+    for model in models.values():
+        refuse_unlike(tmp_path, model, tmp_path)
+    with torch.no_grad():
+        models["second"].model.norm.weight.mul_(2)
+    with pytest.raises(labkit.BaseModelError, match="model.norm.weight is another one"):
+        refuse_unlike(tmp_path, models["second"], tmp_path)
+
+
+def test_what_is_packed_follows_a_cast():
+    weights = {}
+    for device in DEVICES:
+        model = make_model(device, nf4=True, lora=False).bfloat16()
+        weights[device] = model.model.layers[0].mlp.up_proj.dense_weight()
+        assert weights[device].dtype == torch.bfloat16
+    assert weights["second"].device.type != "cpu" and weights["second"].cpu().equal(weights["cpu"])

@@ -5,6 +5,10 @@ weight, and told to take a new one. LoRA only ever talks through the functions b
 4-bit base share one :class:`labkit.LoraLinear`.
 """
 
+import inspect
+import re
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from typing import Protocol, runtime_checkable
@@ -92,9 +96,42 @@ def output_head(model: nn.Module) -> nn.Module | None:
 
 
 def linear_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Every linear layer of `model` but its output head, by name, in the model's order."""
-    head = output_head(model)
-    return {name: module for name, module in model.named_modules() if is_linear(module) and module is not head}
+    """Every linear layer of `model` but its output head, by name, in the model's order.
+
+    Left out as well are layers whose weight the model takes, for a product of its own or for a kernel, as Mamba does:
+    what is laid around such a layer isn't run, and a packed weight isn't the matrix that is asked for.
+    """
+    head, taken = output_head(model), _children_of(model, lambda kind: _taken(kind)[0])
+    modules = model.named_modules()
+    return {name: m for name, m in modules if is_linear(m) and m is not head and name not in taken}
+
+
+def uncalled_layers(model: nn.Module) -> set[str]:
+    """The layers, by name, that `model` itself multiplies with, and that it therefore never calls."""
+    return _children_of(model, lambda kind: _taken(kind)[1])
+
+
+def _children_of(model: nn.Module, chosen: Callable[[type[nn.Module]], set[str]]) -> set[str]:
+    owners = [(f"{name}." if name else "", module) for name, module in model.named_modules()]
+    return {prefix + child for prefix, module in owners for child in chosen(type(module)) if hasattr(module, child)}
+
+
+@cache
+def _taken(kind: type[nn.Module]) -> tuple[set[str], set[str]]:
+    """The children of which a module of this `kind` takes the weight, by its source; and those that it never calls."""
+    source = ""
+    for function in map(_unwrapped, chain.from_iterable(vars(parent).values() for parent in kind.__mro__)):
+        # most have no weight in them, and need not be read
+        if inspect.isfunction(function) and function.__name__ != "__init__" and "weight" in function.__code__.co_names:
+            with suppress(OSError):  # a class that was made at a prompt has no source
+                source += inspect.getsource(function)
+    # a slice of the weight is for an imitation of several GPUs (Bloom), and nobody trains with that
+    taken = set(re.findall(r"self\.(\w+)\.weight\b(?!\.(?:dtype|device)|\[)", source))
+    return taken, {child for child in taken if f"self.{child}.weight @" in source or f"self.{child}(" not in source}
+
+
+def _unwrapped(entry: object) -> object:
+    return inspect.unwrap(entry) if callable(entry) else entry
 
 
 def dense_weight(layer: nn.Module) -> Tensor:

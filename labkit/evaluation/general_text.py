@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from labkit.base.describing import context_length, refuse_encoder_decoder
 from labkit.errors import ConfigError
 from labkit.step.loss import label_logits
 
@@ -25,7 +26,7 @@ def general_text() -> str:
 def perplexity(
     model: nn.Module, tokenizer, text: str | None = None, windows: int = 16, window: int = 256, seed: int = 0
 ) -> float:
-    """exp of the mean loss a token, on windows drawn from `text`.
+    """exp of the mean loss per token, on windows drawn from `text`.
 
     Used on text that has nothing to do with the task, it shows what fine-tuning made the model forget.
 
@@ -35,13 +36,18 @@ def perplexity(
         window: tokens in each; the first is only context.
 
     Raises:
-        ConfigError: fewer than one window, fewer than two tokens in it, or a text shorter than that.
+        ConfigError: fewer than one window; fewer than two tokens in it, or more than the model's context; a text
+            shorter than that; a model that is not causal.
     """
+    refuse_encoder_decoder(model.config)
     if windows < 1 or window < 2:
         raise ConfigError(f"need at least one window of two tokens, got {windows} of {window}")
     ids = tokenizer(general_text() if text is None else text, add_special_tokens=False, verbose=False).input_ids
     if len(ids) < window:
         raise ConfigError(f"the text has {len(ids)} tokens, fewer than one window of {window}")
+    context = context_length(model.config)
+    if context is not None and window > context:
+        raise ConfigError(f"a window of {window} tokens is longer than the model's context of {context:,}: take fewer")
     draw = random.Random(seed)
     starts = [draw.randint(0, len(ids) - window) for _ in range(windows)]
     was_training = model.training

@@ -1,14 +1,14 @@
 """Putting LoRA layers into a model, and finding, freezing and silencing them."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import nn
 
 from labkit.errors import ConfigError
-from labkit.linear import BaseLinear, is_linear, linear_layers, output_head
+from labkit.linear import BaseLinear, is_linear, keeps_its_own_form, linear_layers, uncalled_layers
 from labkit.lora.config import DEFAULT_TARGETS, LoraConfig
 from labkit.lora.layer import LoraLinear
 from labkit.model_facts import Model, facts_of, note
@@ -28,8 +28,8 @@ def inject_lora(model: Model, config: LoraConfig, dtype: torch.dtype = torch.flo
         The same model. ``model.labkit.adapter`` holds the config, with ``"all-linear"`` spelled out.
 
     Raises:
-        ConfigError: a named target matches no layer, or a layer that is not linear; the model already
-            has LoRA layers or an AdapterBank; nothing at all is matched.
+        ConfigError: no target matches a layer, or one matches a layer that is not linear or is never called; the model
+            already has LoRA layers or an AdapterBank.
     """
     refuse_bank(model)
     if any(isinstance(module, LoraLinear) for module in model.modules()):
@@ -58,8 +58,8 @@ def resolve_targets(model: nn.Module, config: LoraConfig) -> tuple[LoraConfig, l
     """The config with ``"all-linear"`` spelled out, and the full names of the layers it adapts on `model`.
 
     Raises:
-        ConfigError: a named target matches no layer, or one that is not linear; two patterns disagree on
-            the r or α of a layer.
+        ConfigError: no target matches a layer, or one matches a layer that is not linear or is never called; two
+            patterns disagree on the r or α of a layer.
     """
     if config.target_modules == "all-linear":
         config = dataclasses.replace(config, target_modules=_all_linear_names(model))
@@ -72,26 +72,59 @@ def resolve_targets(model: nn.Module, config: LoraConfig) -> tuple[LoraConfig, l
 
 def _all_linear_names(model: nn.Module) -> list[str]:
     """Every linear layer but the output head, as the shortest names that say so."""
-    full, head = linear_layers(model), output_head(model)
-    short = {name.split(".")[-1] for name in full}
-    heads = {name.split(".")[-1] for name, module in model.named_modules() if head is not None and module is head}
-    return sorted(full if short & heads else short)
+    full = linear_layers(model)
+    if not full:
+        raise ConfigError(f"there is no layer to adapt{_what_there_is(model)}")
+    others = {name.split(".")[-1] for name, _ in model.named_modules() if name not in full}
+    return sorted({name if (short := name.split(".")[-1]) in others else short for name in full})
 
 
 def _check_targets(model: nn.Module, config: LoraConfig, names: list[str]) -> None:
-    linear = sorted({name.split(".")[-1] for name, module in model.named_modules() if is_linear(module)})
+    linear, uncalled = _short_names(model, is_linear), uncalled_layers(model)
     for name in names:
-        if not is_linear(model.get_submodule(name)):
-            kind = type(model.get_submodule(name)).__name__
-            raise ConfigError(f"{name} is a {kind}, not a linear layer; linear layers here: {', '.join(linear)}")
-    wanted = config.target_modules if isinstance(config.target_modules, list) else []
-    # a name whose layers are all excluded is no typo
-    there = [name for name, _ in model.named_modules()]
-    missed = [w for w in wanted if not any(name == w or name.endswith("." + w) for name in there)]
-    if missed or not names:
-        targets = DEFAULT_TARGETS if config.target_modules is None else config.target_modules
-        what = ", ".join(repr(w) for w in missed) if missed else repr(targets)
-        raise ConfigError(f"target {what} matches no layer to adapt; linear layers here: {', '.join(linear)}")
+        module = model.get_submodule(name)
+        if name in uncalled:
+            raise ConfigError(
+                f"{name} would learn nothing: the model takes its weight and never calls the layer. "
+                f"Leave {name.split('.')[-1]!r} out of target_modules"
+            )
+        if not is_linear(module):
+            raise ConfigError(f"{name} is a {type(module).__name__}, {_why_not(module)}; linear layers here: {linear}")
+    wanted = DEFAULT_TARGETS if config.target_modules is None else config.target_modules
+    if not names:
+        what = repr(wanted[0]) if isinstance(wanted, list) and len(wanted) == 1 else repr(wanted)
+        hint = _what_there_is(model)
+        raise ConfigError(f"target {what} matches no layer to adapt; linear layers here: {linear}{hint}")
+
+
+def _short_names(model: nn.Module, kind: Callable[[nn.Module], bool]) -> str:
+    return ", ".join(sorted({name.split(".")[-1] for name, module in model.named_modules() if kind(module)})) or "none"
+
+
+def _is_conv1d(module: nn.Module) -> bool:
+    return type(module).__name__ == "Conv1D"
+
+
+def _why_not(module: nn.Module) -> str:
+    if _is_conv1d(module):
+        return "GPT-2's linear layer with a transposed weight, which labkit doesn't adapt"
+    if keeps_its_own_form(module):
+        return (
+            "another library's layer, whose weight is packed: load the base unquantized, or with "
+            'load_base(..., quantize="nf4")'
+        )
+    return "not a linear layer"
+
+
+def _what_there_is(model: nn.Module) -> str:
+    """What a reader may have taken for linear layers, as the end of a sentence."""
+    for kind in (_is_conv1d, keeps_its_own_form):
+        for module in filter(kind, model.modules()):
+            return f". {_short_names(model, kind)}: each a {type(module).__name__}, {_why_not(module)}"
+    experts = {name.split(".")[-1] for name, parameter in model.named_parameters() if parameter.ndim == 3}
+    if experts:
+        return f". The experts' weights ({', '.join(sorted(experts))}) are no layers, but stacks of matrices"
+    return ""
 
 
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLinear]]:

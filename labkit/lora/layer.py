@@ -83,6 +83,18 @@ class LoraLinear(nn.Module):
         """Whether the update is at present part of the base's weight."""
         return self.unmerged_weight is not None
 
+    @property
+    def weight(self) -> Tensor:
+        """W + ΔW with its gradients, for models that have a kernel take the weight instead of calling the layer."""
+        weight = dense_weight(self.base_layer)
+        if not self.enabled or self.merged:
+            return weight
+        return weight + (self.scaling * (self.lora_B.weight @ self.lora_A.weight)).to(weight.dtype)
+
+    @property
+    def bias(self) -> Tensor | None:
+        return self.base_layer.bias
+
     def forward(self, x: Tensor) -> Tensor:
         """x of shape (..., in_features) → (..., out_features), in the dtype of the base's answer."""
         y = self.base_layer(x)

@@ -11,8 +11,8 @@ from labkit.errors import ConfigError
 def checkpoint_layers(model: nn.Module) -> nn.Module:
     """Have `model` keep only the input of each layer, and compute the layer again on the way back.
 
-    It saves most of the activations for one more forward pass. The state of the random numbers is kept only where
-    there is dropout, which must fall on the same numbers both times.
+    It saves most of the activations for one more forward pass. The state of the random numbers is kept, since dropout
+    and whatever else is drawn must fall on the same numbers both times.
 
     Args:
         model: a model of transformers; it is changed in place.
@@ -28,7 +28,7 @@ def checkpoint_layers(model: nn.Module) -> nn.Module:
     if not getattr(model, "supports_gradient_checkpointing", False):
         raise ConfigError(f"{type(model).__name__} has no gradient checkpointing: train without")
     # the reentrant kind gives no gradients when a layer's input needs none, as behind a frozen embedding
-    _switch(model, "enable")({"use_reentrant": False, "preserve_rng_state": has_dropout(model)})
+    _switch(model, "enable")({"use_reentrant": False, "preserve_rng_state": True})
     return model
 
 
@@ -56,10 +56,3 @@ def _switch(model: nn.Module, what: str) -> Callable:
 def is_checkpointed(model: nn.Module) -> bool:
     """Whether `model` computes its layers again on the way back, whatever name transformers has for that."""
     return getattr(model, f"is_{_kind(model)}_checkpointing", False)
-
-
-def has_dropout(model: nn.Module) -> bool:
-    """Whether there is any: as a module, or as a rate that a module hands on (OPT's is ``dropout``)."""
-    modules = (vars(m).get("p") for m in model.modules() if isinstance(m, nn.modules.dropout._DropoutNd))
-    rates = (v for m in model.modules() for name, v in vars(m).items() if "drop" in name and isinstance(v, float))
-    return any(modules) or any(rates)

@@ -8,8 +8,8 @@ is a label.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from labkit.base.describing import refuse_encoder_decoder
 from labkit.step.batch import Batch
-from labkit.step.gradient_checkpointing import has_dropout, is_checkpointed
 from labkit.step.shared_prefix import attention_by_row, pack, refuse_unless_exact
 
 
@@ -22,15 +22,17 @@ class CompletionLoss(nn.Module):
             :mod:`labkit.step.shared_prefix`). The loss and the gradients are the same.
 
     Raises:
-        ConfigError: `share_prefix`, and the model has dropout, checkpoints its layers, or has attention that is not
-            plain and causal: there it would not be exact.
+        ConfigError: `model` is no causal language model; `share_prefix`, and the model draws random numbers in
+            training, checkpoints its layers, or mixes tokens in another way than by causal attention: there it would
+            not be exact.
     """
 
     def __init__(self, model: nn.Module, share_prefix: bool = False):
         super().__init__()
+        refuse_encoder_decoder(model.config)
         self.model, self.share_prefix = model, share_prefix
         if share_prefix:
-            refuse_unless_exact(model, drops=has_dropout(model), checkpoints=is_checkpointed(model))
+            refuse_unless_exact(model, self._logits)
 
     def forward(self, batch: Batch) -> tuple[Tensor, int]:
         """Summed loss (a scalar, float32, nats) and how many tokens it counts.
@@ -38,19 +40,21 @@ class CompletionLoss(nn.Module):
         The token at position t is predicted from what stands before it, so the labels are shifted by
         one against the hidden states.
         """
-        logits = self._logits(batch)  # (counted tokens, vocabulary)
+        logits = self._logits(batch, self.share_prefix)  # (counted tokens, vocabulary)
         targets = batch.labels.flatten()[batch.positions + 1]
         return F.cross_entropy(logits.float(), targets, reduction="sum"), targets.numel()
 
-    def _logits(self, batch: Batch) -> Tensor:
-        if not self.share_prefix or not len(batch.positions):
+    def _logits(self, batch: Batch, share_prefix: bool) -> Tensor:
+        if not share_prefix or not len(batch.positions):
             return label_logits(self.model, batch.input_ids, batch.positions)
         packed = pack(batch)
-        with attention_by_row(self.model, packed):
-            return label_logits(self.model, packed.input_ids, packed.positions, packed.position_ids)
+        with attention_by_row(self.model, packed) as mask:
+            return label_logits(
+                self.model, packed.input_ids, packed.positions, position_ids=packed.position_ids, attention_mask=mask
+            )
 
 
-def label_logits(model: nn.Module, input_ids: Tensor, positions: Tensor, position_ids: Tensor | None = None) -> Tensor:
+def label_logits(model: nn.Module, input_ids: Tensor, positions: Tensor, **named: Tensor) -> Tensor:
     """Logits at the given positions only, equal to those of the model's own forward.
 
     It is the model's own forward that runs, so whatever the model does to its logits (soft caps, scales)
@@ -61,7 +65,7 @@ def label_logits(model: nn.Module, input_ids: Tensor, positions: Tensor, positio
         input_ids: shape (rows, tokens), padded on the right.
         positions: int64, shape (counted,): where in the flattened (rows · tokens) the next token is to be
             predicted.
-        position_ids: int64, shape (rows, tokens): each token's place in its row, where it is not 0, 1, 2, …
+        named: what else the model's forward is to be given.
 
     Returns:
         Shape (counted, vocabulary).
@@ -72,4 +76,4 @@ def label_logits(model: nn.Module, input_ids: Tensor, positions: Tensor, positio
         return hidden.flatten(0, 1).index_select(0, positions)
 
     with model.get_output_embeddings().register_forward_pre_hook(keep_counted):
-        return model(input_ids=input_ids, position_ids=position_ids, use_cache=False).logits
+        return model(input_ids=input_ids, **named, use_cache=False).logits

@@ -7,20 +7,31 @@ there the rows are put side by side again, each with its copy of the shared toke
 plain step, and on the way back the copies' gradients add up.
 """
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PretrainedConfig
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from labkit.base.describing import has_window, layer_kinds
+from labkit.base.describing import layer_kinds, text_config
 from labkit.errors import ConfigError
 from labkit.step.batch import Batch
+from labkit.step.gradient_checkpointing import is_checkpointed
+from labkit.step.probing import alike, draws_random_numbers, few_tokens, in_train_mode
 
 _NAME = "labkit_shared_prefix"
+_ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
+_NOT_PLAIN = (
+    'it is made for causal attention that transformers computes ("sdpa" or "eager"), and this {!r} doesn\'t leave '
+    "it to that. Train without it"
+)
 
 
 @dataclass(frozen=True)
@@ -83,45 +94,78 @@ def pack(batch: Batch) -> PackedBatch:
 
 
 @contextmanager
-def attention_by_row(model: nn.Module, packed: PackedBatch) -> Iterator[None]:
-    """Inside the ``with`` block, the attention of `model` takes the tokens it is given for those of `packed`."""
-    config, before = model.config, model.config._attn_implementation
-    plain = ALL_ATTENTION_FUNCTIONS[before]
+def attention_by_row(model: nn.Module, packed: PackedBatch) -> Iterator[Tensor]:
+    """Inside the ``with`` block, the attention of `model` takes the tokens it is given for those of `packed`.
+
+    What the block is given has to be passed as the attention mask: all ones, in the shape of the rows. From that
+    transformers makes the masks that the rows would have, windows and chunks included.
+    """
+    config = text_config(model.config)
+    before, (rows, tokens) = config._attn_implementation, packed.spread.shape
+    make_mask = ALL_MASK_ATTENTION_FUNCTIONS[before]
+    made = []  # the masks of this step
+
+    def mask_of_rows(**named):
+        sizes = {"batch_size": rows, "q_length": tokens, "kv_length": tokens, "attention_mask": None}
+        made.append(make_mask(**named | sizes))
+        return made[-1]
 
     def attend(module, query, key, value, attention_mask, **named):
+        if attention_mask is not None and not any(attention_mask is mask for mask in made):
+            raise ConfigError(_NOT_PLAIN.format(config.model_type))  # it made one of its own, for a single long row
+        # transformers has one "sdpa" for all; what is "eager" stands in each architecture's module
+        plain = ALL_ATTENTION_FUNCTIONS.get(before) or sys.modules[type(module).__module__].eager_attention_forward
         found, weights = plain(module, *map(packed.by_row, (query, key, value)), attention_mask, **named)
         return packed.packed(found), weights
 
-    # transformers makes no mask for an attention that it does not know, and a causal one without padding needs none
-    ALL_ATTENTION_FUNCTIONS[_NAME] = attend
-    config._attn_implementation = _NAME
+    # the second is looked up in the class, not in its instance
+    ALL_ATTENTION_FUNCTIONS[_NAME], config._attn_implementation = attend, _NAME
     try:
-        yield
+        with patch.dict(type(ALL_MASK_ATTENTION_FUNCTIONS)._global_mapping, {_NAME: mask_of_rows}):
+            yield torch.ones_like(packed.spread)
     finally:
         config._attn_implementation = before
         del ALL_ATTENTION_FUNCTIONS[_NAME]
 
 
-def refuse_unless_exact(model: nn.Module, *, drops: bool, checkpoints: bool) -> None:
+def refuse_unless_exact(model: nn.Module, logits: Callable[[Batch, bool], Tensor]) -> None:
     """Raise ConfigError where a step with a shared prefix would not be the plain step.
 
     Args:
         model: a causal language model of transformers.
-        drops: whether there is dropout in it.
-        checkpoints: whether it computes its layers again on the way back.
+        logits: those of a batch, where it has labels; with a shared prefix, or without. Both are tried on a few tokens.
     """
-    config = model.config
-    kinds = {"full_attention", *(layer_kinds(config) or ())}
-    plain = config._attn_implementation == "sdpa" and kinds == {"full_attention"}
+    config = text_config(model.config)
     reason = None
-    if drops:
-        reason = "dropout would fall on the prefix of each row differently. Set lora_dropout and all other dropout to 0"
-    elif checkpoints:
+    if is_checkpointed(model):
         reason = "gradient checkpointing would compute the layers again without it. Choose one of the two"
-    elif not plain or has_window(config) or not getattr(model, "_supports_attention_backend", False):
+    elif draws_random_numbers(model):
         reason = (
-            'it is made for plain causal attention in transformers\' "sdpa" implementation, and that of this '
-            f"{config.model_type!r} is not such. Train without it"
+            "this model draws random numbers in training, as for dropout or a router's jitter, and they would fall on "
+            "the prefix of each row differently. Set all dropout and jitter to 0, or train without share_prefix"
         )
+    elif not (_may_be_exact(model, config) and _is_exact(model, logits)):
+        reason = _NOT_PLAIN.format(config.model_type)
     if reason:
         raise ConfigError(f"share_prefix: {reason}")
+
+
+def _may_be_exact(model: nn.Module, config: PretrainedConfig) -> bool:
+    """Whether anything speaks against it that a few tokens would not show."""
+    return (
+        config._attn_implementation in ("sdpa", "eager")
+        and getattr(model, "_supports_attention_backend", False)
+        and {*(layer_kinds(config) or ())} <= _ATTENTION
+        # Llama 4's factor by position grows after 8,192 tokens of the row that it is handed
+        and not getattr(config, "attn_temperature_tuning", False)
+    )
+
+
+def _is_exact(model: nn.Module, logits: Callable[[Batch, bool], Tensor]) -> bool:
+    batch = few_tokens(model)
+    with in_train_mode(model):
+        plain = logits(batch, False)
+        try:
+            return alike(logits(batch, True), plain)
+        except Exception:  # whatever a model says that was made for something else
+            return False

@@ -10,6 +10,7 @@ from labkit.errors import ConfigError
 from labkit.lora.inject import lora_layers
 from labkit.simulation.memory_check import refuse_what_cannot_fit
 from labkit.step.batch import Batch, Example, collate, encode, padding_id, refuse_unknown_tokens
+from labkit.step.probing import refuse_unless_causal
 from labkit.step.shared_prefix import shared_tokens
 from labkit.tasks import Task
 from labkit.tasks.rows import check_rows
@@ -45,6 +46,7 @@ def examples_if_all_is_well(
         raise ConfigError("checkpoints need a folder: pass output_dir")
     if config.checkpoint_every and not resume and (found := checkpoints.newest(output_dir)):
         raise ConfigError(f"{found} is there from an earlier run: go on from it with resume=True, or remove it")
+    refuse_unless_causal(model)
     limit = context_length(model.config)
     rows = task.rows("train") if rows is None else check_rows(rows)
     examples = [

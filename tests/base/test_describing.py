@@ -1,24 +1,31 @@
 """Configs of transformers' own classes; the oracle is the model that transformers builds from them."""
 
 import pytest
+import torch
+from kinds_of_base import config_of, make
 from transformers import (
     AutoModelForCausalLM,
+    BartConfig,
+    BartForCausalLM,
     BloomConfig,
     Gemma3Config,
     GPT2Config,
     LlamaConfig,
-    MistralConfig,
+    MambaConfig,
     Qwen2Config,
+    T5Config,
+    XLNetConfig,
 )
 
 from labkit.base.describing import (
     context_length,
-    has_window,
     layer_count,
     layer_kinds,
+    refuse_encoder_decoder,
     set_layers,
     text_config,
 )
+from labkit.errors import ConfigError
 from labkit.simulation.tracing import decoder_layers
 
 LLAMA = LlamaConfig(num_hidden_layers=3, max_position_embeddings=77)
@@ -36,14 +43,44 @@ def test_context_and_layers_are_found_wherever_they_stand(config, context, layer
 
 def test_a_config_without_a_limit_has_none():
     assert context_length(BloomConfig()) is None  # its positions are slopes, for any length
+    assert context_length(MambaConfig()) is None  # it has states instead
+    assert context_length(XLNetConfig()) is None  # it raises when it's asked
 
 
-def test_windows_are_seen_also_where_they_are_nested():
-    assert has_window(NESTED) and set(layer_kinds(NESTED)) == {"full_attention", "sliding_attention"}
-    assert has_window(MistralConfig(sliding_window=8)) and not has_window(MistralConfig(sliding_window=None))
-    assert not has_window(LLAMA)
+def test_the_layers_of_what_was_a_decoder_are_its_own():
+    config = BartConfig(
+        encoder_layers=1, decoder_layers=3, d_model=16, decoder_ffn_dim=16, decoder_attention_heads=2, vocab_size=8
+    )
+    model = BartForCausalLM(config)
+    assert layer_count(model.config) == 3 == len(decoder_layers(model))
+
+
+def test_whatever_is_said_layer_by_layer_is_cut_with_them():
+    config = config_of("llama4_text", num_hidden_layers=3, no_rope_layers=[1, 0, 1])
+    set_layers(config, 2)
+    assert (len(config.layer_types), config.no_rope_layers) == (2, [1, 0])
+    assert len(decoder_layers(AutoModelForCausalLM.from_config(config))) == 2
+
+
+def test_kinds_of_layers_are_seen_also_where_they_are_nested():
+    assert set(layer_kinds(NESTED)) == {"full_attention", "sliding_attention"}
     windowless = Qwen2Config(num_hidden_layers=2, use_sliding_window=False, sliding_window=8)
-    assert not has_window(windowless) and set(layer_kinds(windowless)) == {"full_attention"}
+    assert set(layer_kinds(windowless)) == {"full_attention"} and layer_kinds(LLAMA) is None
+
+
+@pytest.mark.parametrize("kind", ["opt", "gpt2", "gpt_neo", "mpt"])
+def test_the_context_is_as_long_as_the_models_table_of_positions(kind):
+    model = make(kind)
+    context = context_length(model.config)
+    model(input_ids=torch.full((1, context), 5))
+    with pytest.raises((IndexError, RuntimeError)):
+        model(input_ids=torch.full((1, context + 1), 5))
+
+
+def test_a_model_of_two_halves_is_refused():
+    with pytest.raises(ConfigError, match="'t5' reads with an encoder and writes with a decoder, and labkit is for"):
+        refuse_encoder_decoder(T5Config())
+    refuse_encoder_decoder(LLAMA)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

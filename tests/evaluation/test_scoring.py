@@ -12,7 +12,7 @@ from conftest import make_tiny_llama, make_tiny_tokenizer, sampled
 from hypothesis import given
 from hypothesis import strategies as st
 from kinds_of_base import KINDS, make
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, T5Config, T5ForConditionalGeneration
 
 from labkit import (
     BaseModelError,
@@ -321,7 +321,8 @@ def test_mode_is_restored_also_after_an_error(model, tiny_tokenizer, training):
     perplexity(model, tiny_tokenizer, "abc " * 80)
     assert model.training is training
     with pytest.raises(IndexError):  # an id outside the vocabulary
-        perplexity(make_tiny_llama(vocab_size=4).train(training), tiny_tokenizer, "abc " * 80)
+        wide = make_tiny_llama(vocab_size=4, max_position_embeddings=256).train(training)
+        perplexity(wide, tiny_tokenizer, "abc " * 80)
     assert model.training is training
 
 
@@ -469,6 +470,11 @@ def test_windows_that_cannot_be_are_refused(model, tiny_tokenizer):
     for options in ({"windows": 0}, {"window": 1}):
         with pytest.raises(ConfigError, match="need at least one window of two tokens"):
             perplexity(model, tiny_tokenizer, "abc", **options)
+    with pytest.raises(ConfigError, match="a window of 65 tokens is longer than the model's context of 64: take fewer"):
+        perplexity(make("opt"), tiny_tokenizer, "abc " * 80, window=65)
+    assert perplexity(make("opt"), tiny_tokenizer, "abc " * 80, window=64, windows=1) > 1
+    with pytest.raises(ConfigError, match="'t5' reads with an encoder and writes with a decoder"):
+        perplexity(T5ForConditionalGeneration(T5Config(vocab_size=96, d_model=8, num_layers=1)), tiny_tokenizer)
 
 
 # ---- what a notebook would show

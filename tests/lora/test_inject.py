@@ -1,9 +1,11 @@
+import peft
 import pytest
 import torch
 from adapted import adapted, bits, logits, untouched
 from conftest import make_tiny_llama
+from kinds_of_base import make
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import CTRLConfig, CTRLLMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from labkit.errors import ConfigError
 from labkit.lora.config import LoraConfig
@@ -123,7 +125,7 @@ def test_the_mode_is_kept(training):
     "fields, message",
     [
         ({"target_modules": ["q_porj"]}, "target 'q_porj' matches no layer to adapt; linear layers here: down_proj"),
-        ({"target_modules": ["q_proj", "k_porj"]}, "target 'k_porj' matches no layer"),
+        ({"target_modules": ["q_porj", "k_porj"]}, r"target \['k_porj', 'q_porj'\] matches no layer"),
         ({"target_modules": ["proj"]}, "target 'proj' matches no layer"),
         ({"target_modules": []}, r"target \[\] matches no layer"),
         ({"target_modules": r".*\.qq_proj"}, "matches no layer"),
@@ -217,3 +219,75 @@ def test_one_layer_disabled_by_hand_stays_so():
     next(layer for _, layer in lora_layers(model)).enabled = False
     with untouched(model), disable_adapter(model):
         pass
+
+
+def test_names_that_this_base_lacks_do_no_harm_where_others_match():
+    """As with PEFT: one list of names goes with many architectures."""
+    names = ["c_attn", "q_proj", "query_key_value", "v_proj"]
+    theirs = peft.get_peft_model(make_tiny_llama(), peft.LoraConfig(target_modules=names))
+    ours = inject_lora(make_tiny_llama(), LoraConfig(target_modules=names))
+    assert [name for name, _ in lora_layers(ours)] == theirs.targeted_module_names
+
+
+@pytest.mark.parametrize(
+    ("kind", "left_out"),
+    [
+        ("llama4_text", {"router"}),  # it answers with a choice of experts
+        ("phimoe", {"gate", "router"}),
+        ("mamba", {"dt_proj", "x_proj", "out_proj"}),  # whose weight the model takes, for a product or a kernel
+        ("mamba2", {"out_proj"}),
+        ("jamba", {"dt_proj", "router"}),
+    ],
+)
+def test_all_linear_takes_what_learns(kind, left_out):
+    """Every layer with an adapter gets a gradient, and no other linear layer would."""
+    model = inject_lora(make(kind), LoraConfig(target_modules="all-linear"))
+    tokens = torch.arange(3, 43)[None]
+    model.train()(input_ids=tokens, labels=tokens, use_cache=False).loss.backward()
+    assert all(layer.lora_B.weight.grad is not None for _, layer in lora_layers(model))
+    without = {name.split(".")[-1] for name, m in model.named_modules() if type(m) is nn.Linear and "lora" not in name}
+    assert without - {"base_layer", "lm_head"} <= left_out
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "message"),
+    [
+        ("gpt2", "all-linear", "no layer to adapt. c_attn, c_fc, c_proj: each a Conv1D, GPT-2's linear layer"),
+        ("gpt2", ["c_attn"], r"h.0.attn.c_attn is a Conv1D, GPT-2's .* which labkit doesn't adapt"),
+        ("gpt2", None, r"\['q_proj', 'v_proj'\] matches no layer to adapt; .* each a Conv1D"),
+        ("mixtral", ["w1", "w2"], r"The experts' weights \(down_proj, gate_up_proj\) are no layers, but stacks"),
+        ("mamba", ["dt_proj"], "mixer.dt_proj would learn nothing: .* Leave 'dt_proj' out of target_modules"),
+        ("llama4_text", ["router"], "feed_forward.router is a Llama4Router, not a linear layer"),
+    ],
+)
+def test_what_only_looks_linear_is_called_by_its_name(kind, targets, message):
+    with pytest.raises(ConfigError, match=message):
+        inject_lora(make(kind), LoraConfig(target_modules=targets))
+
+
+def test_another_librarys_packed_layer_is_called_so():
+    bnb = pytest.importorskip("bitsandbytes")
+    model = nn.Sequential(bnb.nn.Linear4bit(64, 64, quant_type="nf4").to("cpu"))
+    for targets in ("all-linear", ["0"], ["q_proj"]):
+        with pytest.raises(ConfigError, match=r"Linear4bit, another library's layer.*, or with load_base\(.*\"nf4\"\)"):
+            inject_lora(model, LoraConfig(target_modules=targets))
+
+
+def test_names_that_stand_for_other_modules_too_are_spelled_in_full():
+    """The layers of CTRL have numbers, and in each is a linear layer called 0."""
+    config = CTRLConfig(vocab_size=96, n_embd=32, dff=48, n_layer=3, n_head=4, n_positions=64)
+    model = inject_lora(CTRLLMHeadModel(config), LoraConfig(target_modules="all-linear"))
+    full = [f"transformer.h.{layer}.ffn.{part}" for layer in (0, 1, 2) for part in (0, 2)]
+    assert model.labkit.adapter.target_modules == ["Wk", "Wq", "Wv", "dense", *full]
+
+
+def test_a_model_may_take_the_weight_of_a_layer():
+    """For a kernel, as Mamba does on a GPU: it is then the adapted one, with its gradients."""
+    layer = LoraLinear(nn.Linear(4, 3), r=2)
+    nn.init.normal_(layer.lora_B.weight)
+    x = torch.randn(5, 4)
+    torch.testing.assert_close(torch.nn.functional.linear(x, layer.weight, layer.bias), layer(x))
+    ours = torch.autograd.grad((x @ layer.weight.T).square().sum(), layer.lora_B.weight)
+    torch.testing.assert_close(ours, torch.autograd.grad((layer(x) - layer.bias).square().sum(), layer.lora_B.weight))
+    layer.enabled = False
+    assert layer.weight.equal(layer.base_layer.weight)

@@ -2,12 +2,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import TINY_SHAPE, make_tiny_llama
-from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM, OPTConfig, OPTForCausalLM
+from kinds_of_base import make
+from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from labkit import CompletionLoss, ConfigError, LoraConfig, encode, inject_lora
 from labkit.step.batch import IGNORED, Batch, collate
-from labkit.step.gradient_checkpointing import checkpoint_layers, checkpointed, has_dropout, is_checkpointed
+from labkit.step.gradient_checkpointing import checkpoint_layers, checkpointed, is_checkpointed
 from labkit.step.loss import label_logits
+from labkit.step.probing import draws_random_numbers
 
 ROWS = [
     {"prompt": "Say a number.", "completion": "87"},
@@ -159,9 +168,29 @@ def test_a_model_without_checkpointing_is_refused():
         checkpoint_layers(torch.nn.Linear(2, 2))
 
 
-def test_dropout_is_seen_under_any_name():
-    """OPT's layers hold a rate called `dropout`, and draw by themselves."""
-    shape = {"hidden_size": 32, "ffn_dim": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 64}
-    for rate in (0.0, 0.1):
-        config = OPTConfig(**shape, word_embed_proj_dim=32, dropout=rate, attention_dropout=0.0)
-        assert has_dropout(OPTForCausalLM(config)) == (rate > 0)
+@pytest.mark.parametrize("kind", ["phimoe", "opt", "mixtral", "mamba2", "gemma3_text"])
+def test_checkpointing_changes_no_bit_of_any_kind(kind):
+    """PhiMoE's router jitters, OPT drops whole layers, and Mixtral's jitter is off unless it's asked for."""
+    drawn = {"phimoe": {}, "opt": {"dropout": 0.2, "layerdrop": 0.3}, "mixtral": {"router_jitter_noise": 0.2}}
+    model, (ids,) = make(kind, **drawn.get(kind, {})).train(), torch.arange(3, 43).split(40)
+    batch = Batch(ids.view(2, 20), ids.view(2, 20))
+    assert draws_random_numbers(model) == (kind in drawn)
+
+    def loss_and_gradients():
+        model.zero_grad()
+        torch.manual_seed(1)
+        summed, _ = CompletionLoss(model)(batch)
+        summed.backward()
+        return summed, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+    plain = loss_and_gradients()
+    with checkpointed(model):
+        again = loss_and_gradients()
+    assert plain[0].equal(again[0]) and plain[1].keys() == again[1].keys()
+    assert all(gradient.equal(again[1][name]) for name, gradient in plain[1].items())
+
+
+def test_a_model_of_two_halves_is_refused():
+    config = T5Config(vocab_size=96, d_model=32, d_kv=8, d_ff=48, num_layers=1, num_heads=4)
+    with pytest.raises(ConfigError, match="'t5' reads with an encoder and writes with a decoder, and labkit is for"):
+        CompletionLoss(T5ForConditionalGeneration(config))

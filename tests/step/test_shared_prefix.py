@@ -1,18 +1,22 @@
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
 from conftest import TINY_SHAPE, make_tiny_llama
 from hypothesis import given
 from hypothesis import strategies as st
+from kinds_of_base import make
 from training_run import ROWS, TASK, make_model, weights_of
 from transformers import (
+    AutoModelForCausalLM,
     CohereConfig,
     CohereForCausalLM,
-    FalconConfig,
-    FalconForCausalLM,
+    Gemma3Config,
     Qwen3Config,
     Qwen3ForCausalLM,
+    RobertaConfig,
+    RobertaForCausalLM,
 )
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -68,10 +72,28 @@ def qwen3():
     return Qwen3ForCausalLM(Qwen3Config(**TINY_SHAPE, head_dim=8)).eval()
 
 
-def falcon():
-    """Its attention is written out in its own layers, which would take the packed rows for one long row."""
+def gemma3():
+    """Reads and sees, with windows in the half that reads: its settings are nested, and so is its attention's."""
+    text = TINY_SHAPE | {"head_dim": 8, "sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"]}
+    sight = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sight |= {"image_size": 16, "patch_size": 8}
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(
+        Gemma3Config(text_config=text, vision_config=sight, mm_tokens_per_image=4, image_token_index=95)
+    )
+
+
+def deepseek_v2():
+    """Queries, keys and values are made of a few numbers, and values have another head size; with experts."""
+    return make("deepseek_v3", model_type="deepseek_v2", topk_method="greedy", n_group=1, head_dim=8)
+
+
+def roberta():
+    """A decoder that gives the first token position 3, whatever position it is told."""
     shape = {key: TINY_SHAPE[key] for key in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")}
-    return FalconForCausalLM(FalconConfig(**shape, alibi=False))
+    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    torch.manual_seed(0)
+    return RobertaForCausalLM(RobertaConfig(**shape, **no_dropout, intermediate_size=48, is_decoder=True))
 
 
 def nf4():
@@ -100,9 +122,9 @@ def loss_and_gradients(model, batch, share_prefix):
 
 
 @pytest.mark.parametrize("name", BATCHES)
-@pytest.mark.parametrize("make", [llama, cohere, qwen3, nf4, bitsandbytes])
-def test_loss_and_gradients_equal_the_plain_steps(make, name):
-    model, (_, batch) = with_lora(make()), BATCHES[name]
+@pytest.mark.parametrize("made", [llama, cohere, qwen3, nf4, bitsandbytes])
+def test_loss_and_gradients_equal_the_plain_steps(made, name):
+    model, (_, batch) = with_lora(made()), BATCHES[name]
     plain, wanted = loss_and_gradients(model, batch, share_prefix=False)
     shared, found = loss_and_gradients(model, batch, share_prefix=True)
     torch.testing.assert_close(shared, plain, atol=1e-5, rtol=1e-5)
@@ -121,11 +143,44 @@ def test_full_fine_tuning_too():
 tokens = st.lists(st.integers(3, 5), min_size=1, max_size=6)
 
 
+@cache
+def both_losses() -> tuple[dict, CompletionLoss, CompletionLoss]:
+    """Of one model, which is asked once whether it shares prefixes."""
+    model = llama().train()
+    trained = dict(model.named_parameters())
+    return trained, CompletionLoss(model), CompletionLoss(model, share_prefix=True)
+
+
 @given(st.lists(st.tuples(tokens, tokens), min_size=2, max_size=4))
 def test_any_batch(rows):
-    batch = rows_of(*rows)
-    (plain, wanted), (shared, found) = (loss_and_gradients(llama(), batch, share) for share in (False, True))
-    torch.testing.assert_close((shared, found), (plain, wanted), atol=1e-5, rtol=1e-5)
+    batch, (trained, *losses) = rows_of(*rows), both_losses()
+    (plain, wanted), (shared, found) = (
+        (summed, torch.autograd.grad(summed, trained.values())) for summed in (loss(batch)[0] for loss in losses)
+    )
+    torch.testing.assert_close((shared, *found), (plain, *wanted), atol=1e-5, rtol=1e-5)
+
+
+LONG = rows_of(
+    *(([3, 4, 5, 6] * 4 + list(range(10, 10 + row)), list(range(30, 44 + 5 * row)) + [2]) for row in range(3))
+)
+
+
+@pytest.mark.parametrize("kind", ["mistral, window", "gemma2", "gpt_oss", "qwen2_moe", "opt", gemma3, deepseek_v2])
+def test_other_peoples_models_too(kind):
+    """Rows are longer than the windows, and what they begin with is, too."""
+    model = kind() if callable(kind) else make(kind)
+    with torch.no_grad():
+        for p in model.parameters():  # so that a token that's looked at matters
+            p.mul_(4 if p.ndim > 1 else 1)
+    model = inject_lora(model, LoraConfig(r=4, target_modules="all-linear", exclude_modules=".*vision.*"))
+    for _, layer in lora_layers(model):
+        torch.nn.init.normal_(layer.lora_B.weight, std=0.1)
+    before, per_part = model.config._attn_implementation, [m.config for m in model.modules() if hasattr(m, "config")]
+    (plain, wanted), (shared, found) = (loss_and_gradients(model, LONG, share) for share in (False, True))
+    torch.testing.assert_close(shared, plain, atol=0, rtol=1e-5)
+    for key, gradient in wanted.items():
+        assert (found[key] - gradient).abs().max() <= 1e-5 * max(1, gradient.abs().max()), key
+    assert {config._attn_implementation for config in per_part} == {before}
 
 
 @pytest.mark.parametrize("name", BATCHES)
@@ -170,11 +225,12 @@ def test_layers_see_the_prefix_once(tiny_tokenizer):
     ]
     batch, seen = collate(examples, tiny_tokenizer.pad_token_id), []
     rows, tokens = batch.input_ids.shape
+    plain, shared = CompletionLoss(model), CompletionLoss(model, share_prefix=True)
     with model.model.layers[1].mlp.register_forward_hook(lambda layer, inputs, output: seen.append(output.shape[:2])):
-        CompletionLoss(model)(batch)
-        CompletionLoss(model, share_prefix=True)(batch)
-    shared = len(tiny_tokenizer("<|im_start|>system\nAdd.<|im_end|>\n<|im_start|>user\nAdd ").input_ids)
-    assert seen == [(rows, tokens), (1, shared + rows * (tokens - 1 - shared))]
+        plain(batch)
+        shared(batch)
+    alike = len(tiny_tokenizer("<|im_start|>system\nAdd.<|im_end|>\n<|im_start|>user\nAdd ").input_ids)
+    assert seen == [(rows, tokens), (1, alike + rows * (tokens - 1 - alike))]
 
 
 # ---- training
@@ -228,21 +284,22 @@ def test_the_model_is_as_before_also_after_an_error():
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("made", "message"),
     [
-        (lambda: make_model(dropout=0.1), "dropout would fall"),
-        (lambda: make_tiny_llama(attention_dropout=0.1), "dropout would fall"),
+        (lambda: make_model(dropout=0.1), "draws random numbers in training"),
+        (lambda: make_tiny_llama(attention_dropout=0.1), "draws random numbers in training"),
+        (lambda: make("phimoe"), "draws random numbers in training, as for dropout or a router's jitter"),
+        (lambda: make("opt", layerdrop=0.1), "draws random numbers in training"),
         (lambda: checkpoint_layers(llama()), "checkpointing would compute the layers again"),
-        (lambda: make_tiny_llama(attn_implementation="eager"), "made for plain causal attention"),
-        (
-            lambda: Qwen3ForCausalLM(Qwen3Config(**TINY_SHAPE, use_sliding_window=True)),
-            "made for plain causal attention",
+        *(
+            (lambda kind=kind: make(kind), f"this {kind!r} doesn't leave it to that")
+            for kind in ("falcon", "bloom", "gpt_neo", "llama4_text", "mamba", "jamba")
         ),
-        (falcon, "that of this 'falcon' is not such"),
+        (roberta, "this 'roberta' doesn't leave it to that"),
     ],
 )
-def test_where_it_would_not_be_exact_it_is_refused(tiny_tokenizer, make, message):
-    model = make()
+def test_where_it_would_not_be_exact_it_is_refused(tiny_tokenizer, made, message):
+    model = made()
     with pytest.raises(ConfigError, match=f"share_prefix: .*{message}"):
         CompletionLoss(model, share_prefix=True)
     with pytest.raises(ConfigError, match=f"share_prefix: .*{message}"):

@@ -271,7 +271,8 @@ def test_another_runs_checkpoint_is_refused(run, interrupted, change, what):
 def test_a_checkpoint_of_other_shapes_is_refused(run, interrupted):
     """r = 1 would broadcast into r = 4 without a word."""
     model = make_model()
-    model.model.layers[0].mlp.up_proj.lora_A.weight = torch.nn.Parameter(torch.zeros(1, 32))
+    layer = model.model.layers[0].mlp.up_proj
+    layer.lora_A.weight, layer.lora_B.weight = (torch.nn.Parameter(torch.zeros(shape)) for shape in ((1, 32), (48, 1)))
     with pytest.raises(TrainingError, match="not the same: the trained parameters"):
         run(SAVED, model, output_dir=interrupted, resume=True)
 

@@ -59,9 +59,14 @@ def plan(options: argparse.Namespace) -> None:
     """What a fine-tune would cost: memory, cards, time, money. Nothing is trained or downloaded."""
     import labkit
     from labkit.simulation.cards import card_named
-    from labkit.simulation.estimates import estimate
+    from labkit.simulation.estimates import estimate, refuse_no_estimate
 
-    card = None if options.card is None else card_named(options.card)  # refused before the work
+    # refused before the work
+    card = None if options.card is None else card_named(options.card)
+    counts = {"examples": options.examples, "epochs": options.epochs}
+    refuse_no_estimate(card, options.utilisation, options.price, **counts)
+    if options.price is not None and card is None:
+        raise ConfigError("--price is for the time on a card: say --card, too")
     cost = labkit.simulate(
         options.model,
         options.method,

@@ -4,13 +4,24 @@ from collections.abc import Iterable
 
 from transformers import PretrainedConfig
 
+from labkit.errors import ConfigError
+from labkit.simulation.shapes import ALIKE
+
 
 def linear_shapes(config: PretrainedConfig) -> dict[str, tuple[int, int]]:
     """The linear layers of one decoder layer of the Llama family: name -> (out_features, in_features).
 
     With grouped queries the keys and values are narrower than the hidden state: kv = heads_kv · head size. Leaving
     that out is the commonest mistake in published counts.
+
+    Raises:
+        ConfigError: the model is of another family. So say all the forms that take a config.
     """
+    if config.model_type not in ALIKE:
+        raise ConfigError(
+            f"these forms count the layers of the Llama family ({', '.join(sorted(ALIKE))}), and a "
+            f"{config.model_type!r} model has others: ask labkit.simulate"
+        )
     hidden, mlp = config.hidden_size, config.intermediate_size
     head = getattr(config, "head_dim", None) or hidden // config.num_attention_heads
     query, grouped = head * config.num_attention_heads, head * config.num_key_value_heads
@@ -121,8 +132,8 @@ def step_flops(
     with checkpointing, which stops where the last kept tensor is there again.
     """
     tokens = batch_size * sequence
-    head = config.vocab_size * config.hidden_size
     linear = config.num_hidden_layers * sum(rows * columns for rows, columns in linear_shapes(config).values())
+    head = config.vocab_size * config.hidden_size
     product = config.num_hidden_layers * 2 * tokens * sequence * linear_shapes(config)["q_proj"][0]
     passes = 3 if method == "full" else 2
     layers = 2 * linear * tokens * (passes + checkpointing) + product * (7 + 2 * checkpointing)

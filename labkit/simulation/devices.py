@@ -20,6 +20,7 @@ import math
 import torch
 from transformers import PretrainedConfig
 
+from labkit.base.describing import text_config
 from labkit.simulation.flops import ATTENTION, ATTENTION_BACKWARD
 from labkit.simulation.options import DTYPES, StepOptions
 from labkit.simulation.tally import Tally
@@ -84,8 +85,9 @@ def notes_on_cuda(config: PretrainedConfig, options: StepOptions, trained: int) 
     if options.optimizer == "adamw":
         size = DTYPES[options.dtype if options.method == "full" else options.adapter_dtype].itemsize
         lines.append(f"the optimizer's temporaries are as large as all it trains: {trained * size / 1e9:.3f} GB")
-    if options.dtype == "float32":
-        square = 4 * options.batch_size * config.num_attention_heads * options.sequence**2
+    heads = getattr(text_config(config), "num_attention_heads", None)  # None where there's no attention
+    if options.dtype == "float32" and heads:
+        square = 4 * options.batch_size * heads * options.sequence**2
         lines.append(
             "FlashAttention has no float32: where PyTorch falls back to plain attention, every layer keeps its scores, "
             f"at least {square / 1e9:.3f} GB a layer that are not counted here"

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from labkit.errors import ConfigError
-from labkit.simulation.cards import Card
+from labkit.simulation.cards import CARDS, Card
 from labkit.simulation.ledger import StepCost
 
 
@@ -59,12 +59,11 @@ def estimate(
         cards: how many work side by side, each on rows of its own.
 
     Raises:
-        ConfigError: the card's peak is not known, or a number makes no sense.
+        ConfigError: the card's peak is not known (make a Card with its teraflops), or a number makes no sense.
     """
-    if card.teraflops is None:
-        raise ConfigError(f"no peak is known for {card.name}: make a Card of your own, with its teraflops")
-    if not 0 < utilisation <= 1 or min(examples, batch_size, epochs, cards) < 1:
-        raise ConfigError("need 0 < utilisation ≤ 1, and at least one example, row, epoch and card")
+    refuse_no_estimate(
+        card, utilisation, price_per_hour, examples=examples, batch_size=batch_size, epochs=epochs, cards=cards
+    )
     steps = math.ceil(examples * epochs / batch_size)
     seconds = steps * cost.total_flops / (cards * card.teraflops * 1e12 * utilisation)
     tokens_per_second = steps * cost.tokens / seconds
@@ -77,3 +76,19 @@ def estimate(
         assumptions.append(f"{price_per_hour:,.2f} an hour and card")
     money = None if price_per_hour is None else seconds / 3600 * cards * price_per_hour
     return Estimate(seconds, money, tokens_per_second, assumptions)
+
+
+def refuse_no_estimate(card: Card | None, utilisation: float, price_per_hour: float | None, **counts: int) -> None:
+    """ConfigError where :func:`estimate` could say nothing, or nothing true, with these; no card is none to refuse."""
+    if card is not None and card.teraflops is None:
+        known = "; ".join(card.name for card in CARDS if card.teraflops)
+        raise ConfigError(
+            f"the peak of the {card.name} isn't known, so its time can't be estimated. Choose from {known}"
+        )
+    for name, value in counts.items():
+        if not 1 <= value < math.inf:
+            raise ConfigError(f"{name} must be at least 1, got {value}")
+    if not 0 < utilisation <= 1:
+        raise ConfigError(f"utilisation must be above 0 and at most 1, got {utilisation}")
+    if price_per_hour is not None and not 0 <= price_per_hour < math.inf:
+        raise ConfigError(f"price_per_hour must be a number of at least 0, got {price_per_hour}")

@@ -32,11 +32,13 @@ class Trace:
     Attributes:
         sections: in their order; of an extrapolated step without the inner layers', whose FLOPs are in the others'.
         trained, parameters: how many numbers are trained, and how many there are.
+        elsewhere: how many are in no linear layer, by name (:func:`labkit.quant.convert.weights_elsewhere`).
     """
 
     sections: list[Section]
     trained: int
     parameters: int
+    elsewhere: dict[str, int]
 
 
 def trace_to_depth(model: nn.Module, depth: int, trace: Callable[[nn.Module], Trace]) -> Trace:
@@ -56,6 +58,7 @@ def trace_to_depth(model: nn.Module, depth: int, trace: Callable[[nn.Module], Tr
         _extrapolated(shallow.sections, deep.sections, depth),
         _line(shallow.trained, deep.trained, depth),
         _line(shallow.parameters, deep.parameters, depth),
+        {name: _line(shallow.elsewhere[name], deep.elsewhere[name], depth) for name in deep.elsewhere},
     )
 
 

@@ -6,6 +6,7 @@ from labkit.errors import ConfigError
 from labkit.lora.inject import trainable_parameters
 from labkit.simulation.devices import on_cpu
 from labkit.simulation.ledger import StepCost, by_phase
+from labkit.simulation.options import StepOptions
 from labkit.simulation.simulating import empty_batch
 from labkit.simulation.tally import Tally
 from labkit.simulation.tracing import trace_step
@@ -41,6 +42,7 @@ def measure(
     if not trained:
         raise ConfigError("nothing to train: every parameter is frozen. Did you call inject_lora?")
     if batch is None:
+        StepOptions(batch_size=batch_size, sequence=sequence, labelled=labelled, optimizer=optimizer)  # refuses
         batch = empty_batch(batch_size, sequence, labelled)
     batch = batch.to(next(model.parameters()).device)
     was_training = model.training

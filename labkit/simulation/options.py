@@ -10,6 +10,8 @@ from labkit.simulation.idle_optimizers import OPTIMIZERS
 METHODS = ("full", "lora", "qlora")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+MOST = 10**9  # of anything that is counted: what torch multiplies with it still is a number of 64 bits
+
 
 @dataclass(frozen=True)
 class StepOptions:
@@ -46,6 +48,8 @@ class StepOptions:
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
+            if value > MOST:
+                raise ConfigError(f"{name} must be a whole number of at most {MOST:,}, got {value:,}")
         counted_tokens(self.labelled, self.sequence)
 
 

@@ -2,15 +2,17 @@
 
 import copy
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import AutoConfig, PretrainedConfig
+from transformers import PretrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from labkit.base.describing import layer_kinds, set_layers
 from labkit.errors import ConfigError
-from labkit.storage.untrusted import read_json
+from labkit.simulation.options import MOST
+from labkit.storage.untrusted import plain, read_json
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,14 @@ PRESETS = {
     "llama-3-70b": _llama("meta-llama/Meta-Llama-3-70B", 70_553_706_496, 8192, 28672, 80, 64, 8, 128256, 8192, False),
 }
 
+# What a model has at least one of, in the names that most configs know them by; and how they call their layers.
+_SIZES = (
+    *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
+    *("head_dim", "vocab_size"),
+)
+_LAYERS = r"(num|n|encoder|decoder)(_\w+)?_layers?|depth"
+MOST_LAYERS = 1_000  # all of them are simulated where they differ; the deepest models known have some hundred
+
 # decoders whose layers are all alike: what a step takes grows by the same bytes with each of them
 ALIKE = {"llama", "mistral", "qwen2", "qwen3"}
 
@@ -74,27 +84,32 @@ def config_of(model: str | Path | PretrainedConfig) -> PretrainedConfig:
     """The config of a preset, of a ``config.json`` (or the folder it lies in), or of a model on the hub.
 
     Raises:
-        ConfigError: nothing is known under that name, or its architecture needs code of its own.
+        ConfigError: nothing is known under that name, its architecture needs code of its own, or its numbers are none
+            that a model can have.
     """
     if isinstance(model, PretrainedConfig):
+        refuse_impossible(model.to_dict(), type(model), "the config")
         return model
     name = str(model)
     preset = PRESETS.get(name.lower()) or next((p for p in PRESETS.values() if p.hub_id == name), None)
     if preset:
         return CONFIG_MAPPING[preset.model_type](**preset.shape)
     path = Path(os.path.expanduser(name))
-    if path.exists():
-        return _read(path / "config.json" if path.is_dir() else path)
+    if name.strip() and path.exists():
+        file = path / "config.json" if path.is_dir() else path
+        read_json(file, ConfigError)  # bounded, and with a sentence of its own where it isn't JSON
+        return _config_from(PretrainedConfig.get_config_dict(file)[0], str(file))
     known = ", ".join(PRESETS)
     if name.count("/") != 1 or path.suffix == ".json":
         raise ConfigError(f"no model is known as {name!r}. Known are {known}; a config.json and a hub id will do, too")
     try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
+        entries, _ = PretrainedConfig.get_config_dict(name)
     except Exception as error:  # offline, gated, misspelt: transformers raises many things
         raise ConfigError(
             f"the config of {name!r} cannot be had from the hub. Check the name and the connection, "
             f"or give the path of its config.json; without a connection there are {known}"
         ) from error
+    return _config_from(entries, name)
 
 
 def with_layers(config: PretrainedConfig, layers: int) -> PretrainedConfig:
@@ -109,12 +124,50 @@ def layers_are_alike(config: PretrainedConfig) -> bool:
     return config.model_type in ALIKE and len(set(layer_kinds(config) or [""])) == 1
 
 
-def _read(path: Path) -> PretrainedConfig:
-    entries = read_json(path, ConfigError)
+def refuse_impossible(entries: dict, kind: type[PretrainedConfig], where: str) -> None:
+    """ConfigError where a number of a config is none that a model can have: a negative width, a million layers.
+
+    transformers finds some of them, in many places and words, and begins to make a million layers.
+
+    Args:
+        entries: of the config.
+        kind: whose names they have.
+        where: the config in words.
+    """
+    sizes = {*_SIZES, *(kind.attribute_map.get(name) for name in _SIZES)}
+    for part in (entries, *(entry for entry in entries.values() if isinstance(entry, dict))):
+        of_text = part is entries or part is entries.get("text_config")
+        for name, value in part.items():
+            most = MOST_LAYERS if (layers := re.fullmatch(_LAYERS, str(name))) else MOST
+            least = 1 if of_text and name in sizes else 0
+            if not (layers or least) or value is None or isinstance(value, (list, dict)):  # a list: one for each layer
+                continue
+            if type(value) is not int:
+                raise ConfigError(f"{where}: {plain(name)} must be a whole number, got {plain(repr(value))}")
+            if not least <= value <= most:
+                raise ConfigError(f"{where}: {plain(name)} must be from {least} to {most:,}, got {value:,}")
+
+
+def reason_of(error: Exception) -> str:
+    """What somebody else's code stopped at, in one line without a full stop."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    line = lines[-1] if "Validation" in type(error).__name__ else lines[0]  # of a config's field: the cause comes last
+    line = re.sub(r"^\w+Error: ", "", line)
+    if isinstance(error, KeyError) and error.args:  # whose text is that of the key, in quotes, or a sentence in quotes
+        line = str(error.args[0]) if " " in line else f"it doesn't know {line}"
+    return plain(line).rstrip(".")
+
+
+def _config_from(entries: dict, where: str) -> PretrainedConfig:
+    name = entries.get("model_type")
+    if name is None:
+        raise ConfigError(f"{where}: without a model_type it doesn't say which architecture it describes")
+    kind = CONFIG_MAPPING[name] if isinstance(name, str) and name in CONFIG_MAPPING else None
+    if kind is None:
+        brings = ", and the code that comes with it is never run" if entries.get("auto_map") else ""
+        raise ConfigError(f"{where}: the architecture {plain(repr(name))} is none that transformers knows{brings}")
+    refuse_impossible(entries, kind, where)
     try:
-        model_type = entries["model_type"]
-        if model_type in CONFIG_MAPPING:
-            return CONFIG_MAPPING[model_type].from_dict(entries)
+        return kind.from_dict(entries)
     except Exception as error:  # a field of the wrong kind raises what each class likes
-        raise ConfigError(f"{path} is not a model's config.json: {error!r}") from error
-    raise ConfigError(f"{path}: the architecture {model_type!r} is none that transformers knows by itself")
+        raise ConfigError(f"{where} is not the config of a {name!r} model: {reason_of(error)}") from error

@@ -43,7 +43,7 @@ class Tally(TorchDispatchMode):
         super().__init__()
         self.round_to, self.workspace_of = round_to, workspace_of
         self.sizes: list[int] = []  # of each storage ever seen, by number
-        self.kinds: dict[int, str] = {}  # number -> kind, where it is known
+        self.kinds: dict[int, str | None] = {}  # number -> kind, where it is known; None does not count
         self.born: list[str] = []  # number -> phase
         self.log: list[tuple[int, int]] = []  # (number, +1 or −1); a workspace is (−bytes, 0)
         self.sections = [(0, Section(("loaded", "all")))]  # (position in the log, section)
@@ -53,6 +53,11 @@ class Tally(TorchDispatchMode):
         """Count `tensors` from now on, or if they are counted already, say what kind they are."""
         for tensor in tensors:
             self.kinds[self._number(tensor)] = kind
+
+    def discount(self, tensors: Iterable[Tensor]) -> None:
+        """Have `tensors` count as if they had never been, unless they are registered again."""
+        for tensor in tensors:
+            self.kinds[self._number(tensor)] = None
 
     def enter(self, phase: str, part: str | int) -> None:
         """What comes now belongs to another section."""
@@ -76,7 +81,10 @@ class Tally(TorchDispatchMode):
                         most = sum(now.values()) - number
                         section.peak = now | {"workspace": now["workspace"] - number}
                     continue
-                now[self.kinds.get(number, "temporaries")] += sign * self.sizes[number]
+                kind = self.kinds.get(number, "temporaries")
+                if kind is None:
+                    continue
+                now[kind] += sign * self.sizes[number]
                 now["rounding"] += sign * (-self.sizes[number] % self.round_to)
                 if sign > 0 and sum(now.values()) > most:
                     section.peak, most = dict(now), sum(now.values())

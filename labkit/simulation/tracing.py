@@ -30,7 +30,7 @@ def trace_step(
     tally.register("weights", [*model.parameters(), *model.buffers()])
     tally.register("adapters", adapters)
     tally.enter("forward", "embedding")
-    tally.register("optimizer", [t for state in stepper.state.values() for t in state.values() if torch.is_tensor(t)])
+    tally.register("optimizer", state_of(stepper))
     tally.register("activations", [batch.input_ids, batch.labels, batch.positions])
     with _no_garbage_collection(), _sections(model, tally), tally:
         summed, counted = CompletionLoss(model)(batch)
@@ -38,12 +38,23 @@ def trace_step(
         tally.enter("backward", "head")
         (summed / counted).backward()
         tally.register("gradients", [p.grad for p in trained if p.grad is not None])
+        # what has no part in the loss, such as adapters on what sees pictures, never gets any moments
+        tally.discount(state_of(stepper))
+        for parameter in trained:
+            if parameter.grad is None:
+                stepper.state.pop(parameter, None)
+        tally.register("optimizer", state_of(stepper))
         tally.enter("step", "clip")
         nn.utils.clip_grad_norm_(trained, 1.0)
         tally.enter("step", "update")
         stepper.step()
         stepper.zero_grad()
     return tally.finished()
+
+
+def state_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """All tensors that `optimizer` keeps from step to step."""
+    return [t for state in optimizer.state.values() for t in state.values() if torch.is_tensor(t)]
 
 
 def decoder_layers(model: nn.Module) -> nn.ModuleList:

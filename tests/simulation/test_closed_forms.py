@@ -1,10 +1,11 @@
 """Each form against the simulator, with the error its docstring states."""
 
+import kinds_of_base
 import pytest
 from conftest import TINY_SHAPE
 from transformers import LlamaConfig
 
-from labkit import simulate
+from labkit import ConfigError, simulate
 from labkit.simulation.closed_forms import (
     activations_per_layer,
     bytes_per_parameter,
@@ -110,6 +111,21 @@ def test_activations_are_exact(name, method, dtype, adapter_dtype):
 def test_lora_saves_a_third_of_the_flops_at_most():
     full, lora = (simulate("llama-3-8b", method, r=8, sequence=1024).total_flops for method in ("full", "lora"))
     assert 2 / 3 < lora / full < 0.70
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda config: lora_parameters(config, 8),
+        model_parameters,
+        lambda config: activations_per_layer(config, 16),
+        lambda config: step_flops(config, 1, 16),
+    ],
+)
+@pytest.mark.parametrize("kind", ["mixtral", "gemma2", "gpt2"])
+def test_other_families_are_refused(form, kind):
+    with pytest.raises(ConfigError, match=f"of the Llama family .*, and a '{kind}' model has others"):
+        form(kinds_of_base.config_of(kind))
 
 
 def test_ignoring_grouped_queries_is_wrong():

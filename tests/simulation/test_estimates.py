@@ -32,10 +32,12 @@ def test_no_price_no_money(cost):
 @pytest.mark.parametrize(
     ("card", "options", "message"),
     [
-        ("RTX 3060", {}, "no peak is known for RTX 3060"),
-        ("L4", {"utilisation": 0.0}, "0 < utilisation"),
-        ("L4", {"utilisation": 1.1}, "0 < utilisation"),
-        ("L4", {"epochs": 0}, "at least one"),
+        ("RTX 3060", {}, "the peak of the RTX 3060, 12 GB isn't known"),
+        ("L4", {"utilisation": 0.0}, "utilisation must be above 0 and at most 1"),
+        ("L4", {"utilisation": 1.1}, "utilisation must be above 0 and at most 1"),
+        ("L4", {"epochs": 0}, "epochs must be at least 1, got 0"),
+        ("L4", {"cards": float("nan")}, "cards must be at least 1, got nan"),
+        ("L4", {"price_per_hour": float("inf")}, "price_per_hour must be a number of at least 0, got inf"),
     ],
 )
 def test_what_cannot_be_estimated_is_refused(cost, card, options, message):

@@ -130,6 +130,12 @@ def test_a_batch_of_ones_own_is_measured(tiny_tokenizer):
     assert abs(measure(model, batch).peak - allocator_peak(model, batch)) <= CLOSE
 
 
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"sequence": 1}, {"labelled": 2.0}, {"optimizer": "lion"}])
+def test_what_cannot_be_measured_is_refused(wrong):
+    with pytest.raises(ConfigError, match=f"^{next(iter(wrong))} must be"):
+        measure(prepared(make_tiny_llama(), "lora", checkpointing=False), **wrong)
+
+
 def test_a_frozen_model_is_refused():
     with pytest.raises(ConfigError, match="every parameter is frozen"):
         measure(make_tiny_llama().requires_grad_(False))

@@ -43,6 +43,18 @@ def test_kinds_blocks_and_workspaces():
     assert tally.sections[-1][1].flops == 2 * 10**3 and product.shape == (10, 10)
 
 
+def test_what_is_discounted_never_was():
+    tally = Tally()
+    kept, dropped = torch.ones(10), torch.ones(100)
+    tally.register("optimizer", [kept, dropped])
+    with tally:
+        tally.enter("forward", "all")
+        torch.ones(1)
+    tally.discount([kept, dropped])
+    tally.register("optimizer", [kept])
+    assert [sum(section.peak.values()) for section in tally.finished()] == [40, 44]
+
+
 @pytest.mark.parametrize("size", [(100, 30), (4095,), (64, 64), (257, 100)])
 def test_the_state_of_8_bit_adamw_is_bitsandbytes_own(size):
     theirs_of = pytest.importorskip("bitsandbytes").optim.AdamW8bit

@@ -17,9 +17,9 @@ export PIP_ARGS
 # Threads that wait without spinning, for a machine that has other things to do (see labkit/__init__.py)
 export OMP_WAIT_POLICY := passive
 
-# Tests see no model hub, and write progress to a folder that is thrown away
+# Tests see no model hub and no GPU (what's marked gpu asks for it), and write progress to a folder that is thrown away
 SANDBOXED = set -e; data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; \
-	HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 PYTHONUTF8=1 LABKIT_DATA="$$data"
+	HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 PYTHONUTF8=1 LABKIT_DEVICE=cpu LABKIT_DATA="$$data"
 # Two processes, each with one thread; a file's tests stay together, and files are dealt out in their order
 UNITS = $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests --ignore=tests/browser
 NBVAL = $(PY) -m pytest -p tests.notebooks.budgets --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg \
@@ -121,7 +121,7 @@ adapters: setup
 
 refresh: setup
 	@test -n "$(NB)" || { echo "Say which notebook: make refresh NB=04 (or NB='03 04', or NB=all)."; exit 1; }
-	$(PY) -m labkit.lab.refresh $(NB)
+	LABKIT_DEVICE=cpu $(PY) -m labkit.lab.refresh $(NB)
 
 # Outside the test extra: a learner who commits nothing needs no pre-commit
 hooks: $(VENV)/.installed

@@ -13,7 +13,7 @@ import torch
 from conftest import make_tiny_llama, make_tiny_tokenizer
 from safetensors.torch import save_file
 
-from labkit import CompletionLoss, LoraConfig, Task, TrainConfig, cli, inject_lora, train
+from labkit import CompletionLoss, LoraConfig, Task, TrainConfig, cli, inject_lora, quantize_model, train
 from labkit.step.batch import collate, encode
 from labkit.tasks import exact_match
 
@@ -48,13 +48,52 @@ def told_by_training(out: Path, rows: list[dict] = ROWS) -> dict:
     for module in dropping.modules():
         if isinstance(module, torch.nn.Dropout):
             module.register_forward_hook(lambda _, inputs, y: masks.append((y == 0).float().mean().item()))
-    train(dropping, make_tiny_tokenizer(), TASK, TrainConfig(steps=1, batch_size=8), rows=rows[:1] * 8)
-    return {
+    train(dropping, make_tiny_tokenizer(), TASK, TrainConfig(steps=1, batch_size=8), rows=rows[:1] * 8, force=True)
+    return told_by_qlora(out, rows) | {
         "losses": result.losses,
         "reports": len(reports),
         "processes": int(os.environ.get("WORLD_SIZE", 1)),
         "dropped": masks,
     }
+
+
+def told_by_qlora(out: Path, rows: list[dict]) -> dict:
+    """What goes over the wire, of a base in four bits with an expert for one of the processes and one for none."""
+    model = quantize_model(make_tiny_llama(max_position_embeddings=256))
+    torch.manual_seed(RANK)  # so that the adapters differ until they are handed out
+    inject_lora(model, LoraConfig(r=4, target_modules="all-linear"))
+    model.idle, model.second = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3))
+    forward = model.forward
+    model.forward = lambda **given: with_expert(forward(**given), model.second if RANK else None)
+    config = TrainConfig(steps=4, batch_size=8, gradient_accumulation=2, gradient_checkpointing=True)
+    sent, steps = [], []  # (steps done, bytes)
+    real = {name: getattr(torch.distributed, name) for name in ("broadcast", "all_reduce", "_broadcast_coalesced")}
+
+    def watch(name):
+        def watched(*given):
+            tensors = next(value for value in given if isinstance(value, (list, torch.Tensor)))
+            sent.append((len(steps), sum(t.nbytes for t in ([tensors] if torch.is_tensor(tensors) else tensors))))
+            return real[name](*given)
+
+        return watched
+
+    try:
+        for name in real:
+            setattr(torch.distributed, name, watch(name))
+        result = train(model, make_tiny_tokenizer(), TASK, config, rows=rows, force=True, on_step=steps.append)
+    finally:
+        for name, function in real.items():
+            setattr(torch.distributed, name, function)
+    trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    save_file(trained, out / f"qlora-{RANK}.safetensors")
+    sizes = {"trained": sum(p.nbytes for p in trained.values()), "held": sum(b.nbytes for b in model.buffers())}
+    return {"qlora": result.losses, "sent": sent, **sizes}
+
+
+def with_expert(output, expert: torch.Tensor | None):
+    if expert is not None:
+        output.logits = output.logits * expert.square().mean()
+    return output
 
 
 def command(out: Path, arguments: list[str]) -> dict:

@@ -5,6 +5,8 @@ import os
 import string
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Outputs, bits and bytes are a CPU's, also on a machine with a GPU; what's marked gpu names its device
+os.environ.setdefault("LABKIT_DEVICE", "cpu")
 # Two threads on matrices of 32 × 32 wait for each other more than they work; child processes inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -20,6 +20,7 @@ from transformers.utils import cached_file, find_adapter_config_file
 
 from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, fetch_base, verify_base, wheel_base
 from labkit.base.fingerprinting import fingerprint, read_model_json
+from labkit.base.placing import chosen_device
 from labkit.base.prequantized import how_to_turn_back, turn_back
 from labkit.base.quiet import forget_origin, quiet_transformers
 from labkit.errors import BaseModelError, ConfigError, LabkitError
@@ -58,7 +59,8 @@ def load_base(
             environment variable ``LABKIT_BASE``, or else :data:`DEFAULT_BASE`. Code that comes with a model
             is never run.
         dtype: of the weights; with `quantize`, of those that stay dense.
-        device: where to put it; None means a CUDA GPU where there is one, else the CPU.
+        device: where to put it ("cpu", "cuda", "cuda:1"); None means what the environment variable ``LABKIT_DEVICE``
+            says, or else a CUDA GPU where there is one, and the CPU where there is none.
         quantize: "nf4" for linear layers in four bits, quantized one by one from the weights as they lie in the
             file (see :func:`labkit.quantize_model`); None for none.
         double: quantize NF4's scales too.
@@ -69,8 +71,8 @@ def load_base(
         :func:`labkit.base.fingerprint` of its folder.
 
     Raises:
-        ConfigError: `quantize` is something else, or `double` or `backend` are given without it; a weight is too large
-            for `dtype`.
+        ConfigError: `quantize` is something else, or `double` or `backend` are given without it; there is no such
+            device; a weight is too large for `dtype`.
         BaseModelError: nothing is found under `name`; the folder is incomplete or damaged; the hub cannot be
             reached; there is no chat template; it is an adapter, no causal language model, needs code of its own, is
             quantized in a way that transformers can't turn back, or has weights that its config doesn't speak of.
@@ -79,7 +81,7 @@ def load_base(
         raise ConfigError(f'quantize must be "nf4" or None, got {quantize!r}')
     if quantize is None and (double or backend != "labkit"):
         raise ConfigError('double and backend are about four bits: they need quantize="nf4"')
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = chosen_device(device)
     source, base_name = _locate(name or os.environ.get("LABKIT_BASE") or DEFAULT_BASE)
     with quiet_transformers(), _load_errors_explained(source):
         config = _config_of(source)

@@ -60,7 +60,7 @@ class _WrongUsage(Exception):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):
-        raise _WrongUsage(self.prog, message.removeprefix("argument "))
+        raise _WrongUsage(self.prog, message.removeprefix("argument ").replace(": must", " must"))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from torch import nn
 
 from labkit.base.describing import context_length, refuse_encoder_decoder
 from labkit.errors import ConfigError
+from labkit.evaluation.generation import whole_number
 from labkit.step.loss import label_logits
 
 
@@ -40,8 +41,7 @@ def perplexity(
             shorter than that; a model that is not causal.
     """
     refuse_encoder_decoder(model.config)
-    if windows < 1 or window < 2:
-        raise ConfigError(f"need at least one window of two tokens, got {windows} of {window}")
+    windows, window = whole_number("windows", windows), whole_number("window", window, 2)
     ids = tokenizer(general_text() if text is None else text, add_special_tokens=False, verbose=False).input_ids
     if len(ids) < window:
         raise ConfigError(f"the text has {len(ids)} tokens, fewer than one window of {window}")

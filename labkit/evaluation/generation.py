@@ -12,7 +12,7 @@ from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
 from labkit.base.chat_format import ends_of_answer
-from labkit.base.describing import context_length
+from labkit.base.describing import context_length, refuse_encoder_decoder
 from labkit.errors import ConfigError
 from labkit.evaluation.streaming import AnswerStreamer
 from labkit.model_facts import facts_of
@@ -77,6 +77,7 @@ def answers_and_cuts(
     adapters: Sequence[str | Mapping[str, float] | None] | None = None,
 ) -> tuple[list[str], list[bool]]:
     """As :func:`generate`, and for each answer, whether it was cut off before the model ended it."""
+    refuse_encoder_decoder(model.config)
     max_new_tokens, batch_size = whole_number("max_new_tokens", max_new_tokens), whole_number("batch_size", batch_size)
     prompts = _texts("prompts", prompts)
     systems = [system] * len(prompts) if isinstance(system, str) else _texts("system", system)

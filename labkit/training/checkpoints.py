@@ -27,6 +27,8 @@ _PREFIX = "checkpoint-"
 _NAME = re.compile(rf"{_PREFIX}(\d+)")
 # code books of the 8-bit optimizers: the same for all parameters, and not changed by training
 _CONSTANT = ("qmap1", "qmap2")
+# in the place of the averages of a parameter that no step has reached yet, as an expert that no token was sent to
+_NO_GRADIENT = "no_gradient"
 
 
 def digest(examples: Sequence[Example]) -> str:
@@ -48,9 +50,12 @@ def save(
     averages = {
         f"{name}.{key}": torch.as_tensor(value)  # torch counts steps in tensors, bitsandbytes in whole numbers
         for name, p in trainable.items()
-        for key, value in optimizer.state[p].items()
+        for key, value in optimizer.state.get(p, {}).items()
         if key not in _CONSTANT
     }
+    for name, p in trainable.items():
+        if not optimizer.state.get(p):
+            averages[f"{name}.{_NO_GRADIENT}"] = torch.empty(0)
     with folder_written_aside(path) as folder:
         save_file({name: p.detach().contiguous() for name, p in trainable.items()}, folder / "weights.safetensors")
         save_file(averages, folder / "optimizer.safetensors")
@@ -95,6 +100,8 @@ def restore(
     with torch.no_grad():
         for position, (name, parameter) in enumerate(trainable.items()):
             parameter.copy_(weights[name])
+            if _NO_GRADIENT in state[name]:
+                continue
             if hasattr(optimizer, "init_state"):
                 # bitsandbytes makes the buffers itself, paged or not; what is in them comes from the checkpoint
                 optimizer.init_state(optimizer.param_groups[0], parameter, 0, position)

@@ -1,9 +1,16 @@
 """How to train: the settings of a run, checked when they are made."""
 
-from dataclasses import dataclass
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 from labkit.errors import ConfigError
 from labkit.training.optimizers import OPTIMIZERS
+
+MOST_STEPS = 1_000_003  # the random numbers of the next process begin there (see labkit.training.surroundings)
+_SEEDS = 2**63  # torch takes 64 bits, and the steps and processes of a run are added to its seed
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -11,14 +18,14 @@ class TrainConfig:
     """How to train.
 
     Args:
-        steps: optimizer steps.
-        batch_size: rows a step, over all processes together.
+        steps: optimizer steps, at most 1,000,003.
+        batch_size: rows per step, over all processes together.
         learning_rate: the highest, reached after the warm-up.
         warmup_share: share of the steps in which the rate rises in a line; then it falls as a half cosine.
         weight_decay: AdamW's, 0 by default: A and B are small already.
-        max_grad_norm: gradients are scaled down to this norm.
+        max_grad_norm: gradients are scaled down to this norm; ``math.inf`` leaves them as they are.
         gradient_accumulation: into how many parts a process splits its rows, to save memory.
-        seed: of the order of the rows and of dropout.
+        seed: of the order of the rows and of dropout, 0 to 2⁶³ − 1.
         checkpoint_every: steps between checkpoints; None for none. Needs `output_dir` in :func:`train`.
         optimizer: "adamw", "adamw8bit" or "paged_adamw8bit" (see :func:`labkit.training.optimizers.make_optimizer`).
         gradient_checkpointing: keep only each block's input for the backward pass and compute the rest again
@@ -26,8 +33,10 @@ class TrainConfig:
         share_prefix: compute what all prompts of a step begin with only once, and padding not at all: less work, the
             same gradients. Not together with dropout or gradient checkpointing (see :mod:`labkit.step.shared_prefix`).
 
+    Numbers of NumPy, and tensors of one number, become Python's own.
+
     Raises:
-        ConfigError: a value that makes no sense.
+        ConfigError: a value that makes no sense; the message names the setting and the value.
     """
 
     steps: int = 30
@@ -44,17 +53,49 @@ class TrainConfig:
     share_prefix: bool = False
 
     def __post_init__(self):
-        for name in ("steps", "batch_size", "gradient_accumulation"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        # put so that NaN is refused, too
-        if not (self.learning_rate >= 0 and self.weight_decay >= 0 and self.max_grad_norm > 0):
-            raise ConfigError("need learning_rate ≥ 0, weight_decay ≥ 0 and max_grad_norm > 0")
-        if not 0 <= self.warmup_share <= 1:
-            raise ConfigError(f"warmup_share must be between 0 and 1, got {self.warmup_share}")
-        if self.checkpoint_every is not None and self.checkpoint_every < 1:
-            raise ConfigError(f"checkpoint_every must be at least 1, got {self.checkpoint_every}")
-        if self.optimizer not in OPTIMIZERS:
+        for field in fields(self):  # so that a recipe can be written down and compared
+            object.__setattr__(self, field.name, _plain(getattr(self, field.name)))
+        self._check_whole("steps", 1, MOST_STEPS)
+        self._check_whole("batch_size", 1)
+        self._check_whole("gradient_accumulation", 1)
+        self._check_whole("seed", 0, _SEEDS - 1)
+        if self.checkpoint_every is not None:
+            self._check_whole("checkpoint_every", 1)
+        self._check_number("learning_rate", "a finite number of at least 0", lambda rate: 0 <= rate < math.inf)
+        self._check_number("weight_decay", "a finite number of at least 0", lambda decay: 0 <= decay < math.inf)
+        self._check_number("max_grad_norm", "a number above 0 (math.inf for no limit)", lambda norm: norm > 0)
+        self._check_number("warmup_share", "a number from 0 to 1", lambda share: 0 <= share <= 1)
+        for name in ("gradient_checkpointing", "share_prefix"):
+            if type(getattr(self, name)) is not bool:
+                raise ConfigError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
             raise ConfigError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
         if self.share_prefix and self.gradient_checkpointing:
             raise ConfigError("share_prefix and gradient_checkpointing do not go together: choose one of the two")
+
+    def _check_whole(self, name: str, least: int, most: float = math.inf) -> None:
+        value = getattr(self, name)
+        if type(value) is not int or not least <= value <= most:
+            bounds = f"of at least {least}" if most == math.inf else f"from {least} to {most:,}"
+            raise ConfigError(f"{name} must be a whole number {bounds}, got {_shown(value)}")
+
+    def _check_number(self, name: str, words: str, holds: Callable[[float], bool]) -> None:
+        value = getattr(self, name)
+        if type(value) not in (int, float) or not holds(value) or (value != math.inf and value > _LARGEST):
+            raise ConfigError(f"{name} must be {words}, got {_shown(value)}")
+        object.__setattr__(self, name, float(value))
+
+
+def _plain(value):
+    """Python's own number where `value` is one of NumPy, or a tensor of one number; everything else as it is."""
+    try:
+        return value.item() if hasattr(value, "item") else value
+    except (TypeError, ValueError, RuntimeError):  # more than one number, or none
+        return value
+
+
+def _shown(value) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python writes out no whole number of more than 4,300 digits
+        return "one of thousands of digits"

@@ -4,7 +4,6 @@ Everything a step depends on is a function of the step's number (which rows, whi
 random numbers), so a run that was killed and resumed ends in the very bits of one that was not.
 """
 
-import atexit
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from torch import nn
 
-from labkit.errors import TrainingError
+from labkit.errors import LabkitError, TrainingError
+from labkit.linear import device_of
 from labkit.model_facts import facts_of
 from labkit.step.batch import Example, collate, padding_id
 from labkit.step.gradient_checkpointing import checkpointed
@@ -25,13 +25,14 @@ from labkit.tasks import Task
 from labkit.training import checkpoints
 from labkit.training.config import TrainConfig
 from labkit.training.optimizers import make_optimizer
+from labkit.training.processes import add_up_gradients, hand_out, is_sharded, make_accelerator
 from labkit.training.refusals import examples_if_all_is_well
 from labkit.training.reports import StepReport, TrainResult, report_on
-from labkit.training.schedule import learning_rate_at, rows_at
+from labkit.training.schedule import learning_rate_at, parts_of, rows_at
+from labkit.training.surroundings import autocast_dtype, own_random_numbers, seed_random_numbers, torch_as_it_comes
 
-_SEED_STRIDE = 1_000_003  # more than any run has steps; torch's CPU generator looks at 32 bits of a seed only
 
-
+@torch_as_it_comes()
 def train(
     model: nn.Module,
     tokenizer,
@@ -61,28 +62,32 @@ def train(
         The run's history and speed. The model's mode (train or eval) is afterwards as before.
 
     Raises:
-        ConfigError: nothing is trainable, there are no rows, the batch cannot be split as asked, checkpoints
-            without a folder or into one that holds those of an earlier run, an optimizer, gradient checkpointing or
-            a shared prefix that is not to be had here, a step that does not fit into memory (see `force`).
+        ConfigError: nothing is trainable, or the model was made in inference mode; there are no rows; the batch cannot
+            be split as asked; checkpoints without a folder, into one that holds those of an earlier run, or of a model
+            that is sharded; an optimizer, gradient checkpointing or a shared prefix that is unavailable here;
+            Accelerate is set to something that `config` doesn't say; a step that does not fit into memory (see
+            `force`).
         BaseModelError: the chat template can't show a row, an answer has no end, or the model lacks some of its tokens.
         DataError: a row isn't as a row of a file should be, or is longer than the model's context.
         TrainingError: the loss or the gradient is no longer a number, or the checkpoint is another run's.
     """
-    config, accelerator = config or TrainConfig(), _accelerator()
-    if accelerator.num_processes > 1:
-        model.to(accelerator.device)  # else it stays where it is, also on a CPU beside a GPU
-        atexit.register(_leave_the_others)
+    config, accelerator = config or TrainConfig(), make_accelerator()
     examples = examples_if_all_is_well(
-        model, tokenizer, task, rows, config, accelerator.num_processes, output_dir, resume=resume, force=force
+        model, tokenizer, task, rows, config, accelerator, output_dir, resume=resume, force=force
     )
-    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    optimizer = make_optimizer(config.optimizer, trainable.values(), config.learning_rate, config.weight_decay)
-    recipe, result, start = _recipe(model, examples, config), TrainResult(), 0
-    if resume:
-        start, result.history = checkpoints.restore(output_dir, trainable, optimizer, recipe)
-        if accelerator.is_main_process:  # a run killed right after its last checkpoint had no time to remove the others
-            checkpoints.remove_all_but_newest(output_dir)
-    loss_module, optimizer = accelerator.prepare(CompletionLoss(model, config.share_prefix), optimizer)
+    with _moved(model, accelerator):
+        loss_module = CompletionLoss(model, config.share_prefix)
+        trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        optimizer = make_optimizer(config.optimizer, trainable.values(), config.learning_rate, config.weight_decay)
+        recipe, result, start = _recipe(model, examples, config), TrainResult(), 0
+        if resume:
+            start, result.history = checkpoints.restore(output_dir, trainable, optimizer, recipe)
+            if accelerator.is_main_process:  # a run killed right after its last checkpoint had no time for this
+                checkpoints.remove_all_but_newest(output_dir)
+    if is_sharded(accelerator):
+        loss_module, _ = accelerator.prepare(loss_module, optimizer)
+    elif accelerator.num_processes > 1:
+        hand_out(trainable.values())
 
     pad = padding_id(model, tokenizer)
     model.zero_grad()  # whatever a stopped step or a hand left there is not this run's
@@ -90,7 +95,7 @@ def train(
     with _in_train_mode(model, config):
         for step in range(start, config.steps):
             # dropout depends on the step, not on what came before, and no two processes drop the same numbers
-            torch.manual_seed(config.seed + step + _SEED_STRIDE * accelerator.process_index)
+            seed_random_numbers(model, config.seed + step, accelerator.process_index)
             batch = [examples[i] for i in rows_at(step, len(examples), config)]
             rate = learning_rate_at(step, config)
             for group in optimizer.param_groups:
@@ -115,7 +120,7 @@ def train(
             if not accelerator.is_main_process:
                 continue
             if config.checkpoint_every and (step + 1) % config.checkpoint_every == 0:
-                checkpoints.save(output_dir, step + 1, trainable, optimizer.optimizer, recipe, result.history)
+                checkpoints.save(output_dir, step + 1, trainable, optimizer, recipe, result.history)
             if on_step:
                 on_step(report)
     return result
@@ -124,22 +129,37 @@ def train(
 def _backward(
     loss_module: nn.Module, accelerator: Accelerator, batch: list[Example], config: TrainConfig, pad_token_id: int
 ) -> float:
-    """Add up the gradients of a step; the loss a token over the whole batch, whatever way it was split."""
+    """Add up the gradients of a step; the loss per token over the whole batch, whatever way it was split."""
     counted = sum(len(example.input_ids) - example.prompt_length for example in batch)
-    mine = batch[accelerator.process_index :: accelerator.num_processes]
-    size = len(mine) // config.gradient_accumulation
-    device = next(loss_module.parameters()).device
+    parts = parts_of(batch, config, accelerator.process_index, accelerator.num_processes)
+    sharded, device = is_sharded(accelerator), next(loss_module.parameters()).device
     total = torch.zeros((), device=device)
-    for part in range(config.gradient_accumulation):
-        rows = collate(mine[part * size : (part + 1) * size], pad_token_id).to(device)
-        last = part == config.gradient_accumulation - 1
+    for number, part in enumerate(parts, 1):
+        rows = collate(part, pad_token_id).to(device)
         # processes exchange gradients once, at the end of the step
-        with nullcontext() if last else accelerator.no_sync(loss_module):
+        with accelerator.no_sync(loss_module) if sharded and number < len(parts) else nullcontext():
             summed, _ = loss_module(rows)
-            # data parallelism averages gradients over processes; the loss is an average over tokens
-            accelerator.backward(summed / counted * accelerator.num_processes)
+            # FSDP averages gradients over processes; the loss is an average over tokens
+            (summed / counted * (accelerator.num_processes if sharded else 1)).backward()
         total += summed.detach()
+    if accelerator.num_processes > 1 and not sharded:
+        add_up_gradients(p for p in loss_module.parameters() if p.requires_grad)
     return (accelerator.reduce(total, "sum") / counted).item()
+
+
+@contextmanager
+def _moved(model: nn.Module, accelerator: Accelerator) -> Iterator[None]:
+    """Of several processes each has a device, and `model` goes there; one that is refused goes back."""
+    if accelerator.num_processes == 1:
+        yield  # it stays where it is, also on a CPU beside a GPU
+        return
+    home = device_of(model)
+    model.to(accelerator.device)
+    try:
+        yield
+    except LabkitError:
+        model.to(home)
+        raise
 
 
 @contextmanager
@@ -148,15 +168,10 @@ def _in_train_mode(model: nn.Module, config: TrainConfig) -> Iterator[None]:
     was_training = model.training
     model.train()
     try:
-        with torch.random.fork_rng(), checkpointed(model) if config.gradient_checkpointing else nullcontext():
+        with own_random_numbers(model), checkpointed(model) if config.gradient_checkpointing else nullcontext():
             yield
     finally:
         model.train(was_training)
-
-
-def _accelerator() -> Accelerator:
-    # said outright where there is no other device: else processes on CPUs do not find each other, and each trains alone
-    return Accelerator(device_placement=False, cpu=True if not torch.accelerator.is_available() else None)
 
 
 def _recipe(model: nn.Module, examples: list[Example], config: TrainConfig) -> dict:
@@ -168,13 +183,5 @@ def _recipe(model: nn.Module, examples: list[Example], config: TrainConfig) -> d
         "base": known.fingerprint,
         "lora": str(known.adapter),
         "quantization": known.quantization,
+        "autocast": autocast_dtype(device_of(model)),
     }
-
-
-def _leave_the_others() -> None:
-    """End the threads of torch's process group before Python ends itself.
-
-    One of them may just be letting go of a tensor. While Python is whole, nobody notices; a moment later the process
-    aborts, and with it a training that had gone well (seen once; pytorch's pull request 179291 describes it).
-    """
-    PartialState().destroy_process_group()

@@ -18,7 +18,7 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """AdamW for `parameters`.
 
-    Its two averages are float32 with "adamw", 8 bytes a parameter. "adamw8bit" keeps them in 2, for tensors of 4,096
+    Its two averages are float32 with "adamw", 8 bytes per parameter. "adamw8bit" keeps them in 2, for tensors of 4,096
     numbers or more; "paged_adamw8bit" also lets the GPU's driver move them to the computer's memory when the GPU's
     runs out.
 
@@ -28,14 +28,19 @@ def make_optimizer(
     Source: Dettmers et al., 8-bit Optimizers via Block-wise Quantization, arXiv 2110.02861; paging: QLoRA,
     arXiv 2305.14314, section 3.
     """
-    if name not in OPTIMIZERS:
-        raise ConfigError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
     parameters = list(parameters)
+    refuse_optimizer(name, {p.device for p in parameters})
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
-    if name.startswith("paged") and {p.device.type for p in parameters} != {"cuda"}:
+    made = getattr(find_bitsandbytes().optim, _CLASSES[name])
+    return made(parameters, lr=learning_rate, weight_decay=weight_decay)
+
+
+def refuse_optimizer(name: str, devices: Iterable[torch.device]) -> None:
+    """Raise ConfigError where :func:`make_optimizer` can't make `name` for parameters on `devices`."""
+    if name not in OPTIMIZERS:
+        raise ConfigError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
+    if name.startswith("paged") and {device.type for device in devices} != {"cuda"}:
         raise ConfigError(f'optimizer="{name}" needs a CUDA GPU, whose memory it pages. Use "adamw8bit" here')
-    bitsandbytes = find_bitsandbytes()
-    if bitsandbytes is None:
+    if name != "adamw" and find_bitsandbytes() is None:
         raise ConfigError(f'optimizer="{name}" needs bitsandbytes, which is not installed or does not run here')
-    return getattr(bitsandbytes.optim, _CLASSES[name])(parameters, lr=learning_rate, weight_decay=weight_decay)

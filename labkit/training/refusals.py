@@ -1,22 +1,29 @@
 """What would stop a training later is refused before it begins."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+import torch
+from accelerate import Accelerator
 from torch import nn
 
 from labkit.base.describing import context_length
 from labkit.errors import ConfigError
+from labkit.linear import device_of
 from labkit.lora.inject import lora_layers
-from labkit.simulation.memory_check import refuse_what_cannot_fit
+from labkit.simulation.memory_check import free_bytes, refuse_what_cannot_fit
 from labkit.step.batch import Batch, Example, collate, encode, padding_id, refuse_unknown_tokens
+from labkit.step.gradient_checkpointing import checkpointed
 from labkit.step.probing import refuse_unless_causal
 from labkit.step.shared_prefix import shared_tokens
 from labkit.tasks import Task
 from labkit.tasks.rows import check_rows
 from labkit.training import checkpoints
 from labkit.training.config import TrainConfig
-from labkit.training.schedule import rows_at
+from labkit.training.optimizers import refuse_optimizer
+from labkit.training.processes import is_sharded, local_processes
+from labkit.training.schedule import parts_of, rows_at
 
 
 def examples_if_all_is_well(
@@ -25,7 +32,7 @@ def examples_if_all_is_well(
     task: Task,
     rows: Sequence | None,
     config: TrainConfig,
-    processes: int,
+    accelerator: Accelerator,
     output_dir: Path | str | None,
     *,
     resume: bool,
@@ -33,13 +40,18 @@ def examples_if_all_is_well(
 ) -> list[Example]:
     """The encoded training rows, once nothing speaks against training on them.
 
-    The arguments are those of :func:`labkit.train`, and how many processes train together.
+    The arguments are those of :func:`labkit.train`, and the processes that train together. The model stays as it is.
 
     Raises:
         ConfigError, DataError: as :func:`labkit.train` says.
     """
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ConfigError("nothing to train: every parameter is frozen. Did you call inject_lora?")
+    if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
+        raise ConfigError(
+            "this model was made inside torch.inference_mode(), and such tensors never get a gradient: load it, and "
+            "call inject_lora, outside"
+        )
     if any(layer.merged for _, layer in lora_layers(model)):
         raise ConfigError("the adapter is merged, and would not be trained: call labkit.unmerge(model) first")
     if output_dir is None and (config.checkpoint_every or resume):
@@ -55,25 +67,62 @@ def examples_if_all_is_well(
     if not examples:
         raise ConfigError("nothing to train on: there are no rows")
     refuse_unknown_tokens(model, tokenizer, (example.input_ids for example in examples))
-    parts = processes * config.gradient_accumulation
-    if config.batch_size % parts:
+    processes = accelerator.num_processes
+    if config.batch_size % (parts := processes * config.gradient_accumulation):
         raise ConfigError(f"batch_size {config.batch_size} cannot be split into {parts} equal parts")
+    if config.checkpoint_every and is_sharded(accelerator):
+        raise ConfigError("under FSDP each process holds a part of every matrix: train without checkpoint_every")
+    device = accelerator.device if processes > 1 else device_of(model)
+    refuse_optimizer(config.optimizer, {device})
+    with checkpointed(model) if config.gradient_checkpointing else nullcontext():
+        pass  # or it has none
     if not force:
-        heaviest = _heaviest_batch(examples, config, parts, padding_id(model, tokenizer))
         refuse_what_cannot_fit(
-            model, heaviest, config.optimizer, config.gradient_checkpointing, may_checkpoint=not config.share_prefix
+            model,
+            _heaviest_batches(examples, config, processes, padding_id(model, tokenizer)),
+            config.optimizer,
+            config.gradient_checkpointing,
+            free=None if processes == 1 else _least_free(accelerator),
+            may_checkpoint=not config.share_prefix,
+            device=device,
         )
     return examples
 
 
-def _heaviest_batch(examples: list[Example], config: TrainConfig, parts: int, pad_token_id: int) -> Batch:
-    """Of what goes through the model at once in the first hundred steps: the part with the longest row."""
-    size = config.batch_size // parts
-    steps = [rows_at(step, len(examples), config) for step in range(min(100, config.steps))]
-    split = [rows[first : first + size] for rows in steps for first in range(0, config.batch_size, size)]
-    longest = max(split, key=lambda rows: max(len(examples[i].input_ids) for i in rows))
-    batch = collate([examples[i] for i in longest], pad_token_id)
-    if config.share_prefix:  # what all rows begin with is computed once: cut from each row its part of what is saved
-        saved = shared_tokens(batch) * (size - 1) // size
-        return Batch(batch.input_ids[:, saved:], batch.labels[:, saved:])
-    return batch
+def _heaviest_batches(examples: list[Example], config: TrainConfig, processes: int, pad_token_id: int) -> list[Batch]:
+    """Of what goes through the model at once in the first hundred steps: what no other part outweighs.
+
+    A part weighs by its tokens and by its labels, whose logits are the widest tensors of a step: the longest row may
+    have few of them.
+    """
+    weights = {}
+    for step in range(min(100, config.steps)):
+        rows = rows_at(step, len(examples), config)
+        for process in range(processes):
+            for part in parts_of(rows, config, process, processes):
+                tokens = max(len(examples[i].input_ids) for i in part)
+                labels = sum(len(examples[i].input_ids) - examples[i].prompt_length for i in part)
+                weights[tokens, labels] = part
+    chosen, most = [], 0
+    for (_, labels), part in sorted(weights.items(), reverse=True):
+        if labels > most:
+            chosen.append(part)
+            most = labels
+    batches = [collate([examples[i] for i in part], pad_token_id) for part in chosen]
+    return [_without_shared(batch) for batch in batches] if config.share_prefix else batches
+
+
+def _without_shared(batch: Batch) -> Batch:
+    """What all rows begin with is computed once: cut from each row its part of what is saved."""
+    rows = len(batch.input_ids)
+    saved = shared_tokens(batch) * (rows - 1) // rows
+    return Batch(batch.input_ids[:, saved:], batch.labels[:, saved:])
+
+
+def _least_free(accelerator: Accelerator) -> int:
+    """What the process with the least memory has, so that all of them begin, or none."""
+    accelerator.wait_for_everyone()  # until each has loaded its model
+    free = free_bytes(accelerator.device)
+    if accelerator.device.type == "cpu":
+        free //= local_processes(accelerator)
+    return int(accelerator.gather(torch.tensor([free], device=accelerator.device)).min())

@@ -9,7 +9,7 @@ class StepReport:
 
     Attributes:
         step, steps: steps done, and steps in all.
-        loss: of this step, in nats a token.
+        loss: of this step, in nats per token.
         learning_rate: of this step.
         tokens: that went through the model so far, prompts included, since the start of this call of train.
         seconds: since then; seconds_left: what is likely still to come.
@@ -31,7 +31,7 @@ class TrainResult:
     """A finished run.
 
     Attributes:
-        history: one entry a step: step, loss (nats a token), learning_rate, tokens.
+        history: one entry per step: step, loss (nats per token), learning_rate, tokens.
         seconds: wall time of this call.
         tokens_per_second: all tokens that went through the model, over that time.
     """

@@ -215,7 +215,7 @@ def test_neither_a_strangers_folder_nor_an_answer_moves_the_cursor(chat, capsys,
     assert "\x1b" not in said and r"Be\x1b[2J kind" in said
     monkeypatch_text(chat, "a\x1b[2Jb\tc\n")
     [answer] = heard(chat, capsys, QUESTION)
-    assert answer.startswith("a\ufffd[2Jb\tc\n")
+    assert answer.startswith("a\\x1b[2Jb\tc\n")
 
 
 def monkeypatch_text(chat, text: str) -> None:

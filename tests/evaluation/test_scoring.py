@@ -467,14 +467,16 @@ def test_windows_that_cannot_be_are_refused(model, tiny_tokenizer):
         perplexity(model, tiny_tokenizer, "abc")
     with pytest.raises(ConfigError, match="the text has 0 tokens"):
         perplexity(model, tiny_tokenizer, "")
-    for options in ({"windows": 0}, {"window": 1}):
-        with pytest.raises(ConfigError, match="need at least one window of two tokens"):
+    for options in ({"windows": 0}, {"windows": "4"}, {"window": 1}, {"window": 2.5}):
+        with pytest.raises(ConfigError, match="windows? is a whole number from [12] on"):
             perplexity(model, tiny_tokenizer, "abc", **options)
     with pytest.raises(ConfigError, match="a window of 65 tokens is longer than the model's context of 64: take fewer"):
         perplexity(make("opt"), tiny_tokenizer, "abc " * 80, window=65)
     assert perplexity(make("opt"), tiny_tokenizer, "abc " * 80, window=64, windows=1) > 1
-    with pytest.raises(ConfigError, match="'t5' reads with an encoder and writes with a decoder"):
-        perplexity(T5ForConditionalGeneration(T5Config(vocab_size=96, d_model=8, num_layers=1)), tiny_tokenizer)
+    t5 = T5ForConditionalGeneration(T5Config(vocab_size=96, d_model=8, num_layers=1))
+    for ask in (perplexity, lambda *given: generate(*given, ["Hello"], "Be kind.")):
+        with pytest.raises(ConfigError, match="'t5' reads with an encoder and writes with a decoder"):
+            ask(t5, tiny_tokenizer)
 
 
 # ---- what a notebook would show

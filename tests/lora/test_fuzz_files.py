@@ -392,6 +392,7 @@ ENDLESS = {
 ENDLESS_ALIKE = {"rank_pattern": {"(.|[^!])(.|[^!])" * 18 + "!": 4}}
 
 
+@pytest.mark.slow  # each waits until the time that it has is over
 @pytest.mark.parametrize("field, given", [*ENDLESS.items(), *ENDLESS_ALIKE.items()])
 def test_a_regular_expression_that_finds_no_end_is_refused(field, given, pristine, tmp_path, monkeypatch):
     monkeypatch.setattr(untrusted, "PATTERN_SECONDS", 1.0)

@@ -13,16 +13,20 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import labkit
+from labkit.base.placing import chosen_device
 from labkit.base.rereading import refuse_unlike
+from labkit.cli.chat import Chat
 from labkit.lab.checking.comparing import EXACT, difference
+from labkit.lab.conversation.answering import ask
 from labkit.lab.explorers.quantization_error import Quantizer, error_picture, take_sample
 from labkit.lab.explorers.rank import rank_picture, take_apart
 from labkit.lora.adapter import adapter_state
 from labkit.quant.codebooks import dynamic_codebook, fp4_codebook, nf4_codebook
 from labkit.simulation.idle_optimizers import make_optimizer, prime
-from labkit.simulation.memory_check import free_bytes, refuse_what_cannot_fit
+from labkit.simulation.memory_check import Way, _needed, free_bytes, refuse_what_cannot_fit
 from labkit.step.batch import Batch
 from labkit.tasks import exact_match
+from labkit.training.refusals import _heaviest_batches
 
 TOKENS = torch.tensor([[1, 5, 9, 33, 2, 7], [7, 8, 60, 4, 11, 3]])
 ROWS = [{"prompt": f"Add 1 to {i}.", "completion": str(i + 1)} for i in (1, 20, 333, 4)]
@@ -160,6 +164,24 @@ def test_a_base_is_loaded_to_the_device(tmp_path):
         assert torch.uint8 not in second_device.copied, "packed elsewhere, then moved"
 
 
+def test_a_base_goes_where_it_is_told_and_one_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
+    make_tiny_llama(num_hidden_layers=1).save_pretrained(tmp_path)
+    make_tiny_tokenizer().save_pretrained(tmp_path)
+    monkeypatch.setenv("LABKIT_DEVICE", "second:0")
+    assert lies_on(labkit.load_base(tmp_path)[0], "second") and lies_on(
+        labkit.load_base(tmp_path, device="cpu")[0], "cpu"
+    )
+    for asked, message in {
+        "cuda": "has second and no cuda. Use cpu or second",
+        "second:1": "has second:0, and nothing",
+    }.items():
+        with pytest.raises(labkit.ConfigError, match=f"device='{asked}': this machine {message}"):
+            chosen_device(asked)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
+    assert chosen_device("second") == torch.device("second:1") and chosen_device("second:0") == torch.device("second:0")
+
+
 # ---- adapters
 
 
@@ -179,6 +201,10 @@ def test_a_bank_serves_adapters_from_anywhere(tmp_path):
         bank = labkit.AdapterBank(make_model(device, lora=False))
         bank.add("folder", tmp_path / "folder")
         bank.add("model", give_adapter(make_model("cpu", lora=False), seed=2))
+        held = [pair for route in bank._adapters.values() for pair in route.updates.values()]
+        assert {matrix.device.type for pair in held for matrix in pair} == {device}, (
+            "it would be moved at its first use"
+        )
         found = []
         for rows in choices:
             with bank.rows(rows) as model:
@@ -186,6 +212,25 @@ def test_a_bank_serves_adapters_from_anywhere(tmp_path):
         bank.blend({"folder": 0.5, "model": -1.0})
         on[device] = torch.cat([*found, logits(bank.model)])
     assert same(on)
+
+
+def test_a_bank_follows_its_model():
+    model, found = make_model("cpu", lora=False), {}
+    bank = labkit.AdapterBank(model)
+    for seed, name in enumerate(["one", "two", "three"]):
+        bank.add(name, give_adapter(make_model("cpu", lora=False), seed))
+    for device in DEVICES:
+        model.to(device)
+        bank.activate("one")
+        answers = [logits(model)]
+        bank.blend({"one": 0.5, "two": 1.0})  # one of them has followed, the other not yet
+        answers.append(logits(model))
+        with bank.rows(["three", {"one": 1.0, "two": 1.0}]):
+            answers.append(logits(model))
+        found[device] = torch.cat(answers)
+    assert same(found)
+    with bank.rows(["three", "one"]):  # moved inside of the block
+        assert close(logits(model.to("cpu")), logits(model.to("second")))
 
 
 @pytest.mark.parametrize("double", [None, False, True], ids=["dense", "NF4", "double"])
@@ -243,6 +288,33 @@ def test_no_token_is_copied_as_it_comes():
     assert copies[0] == copies[1]
 
 
+def test_an_answer_is_followed_and_a_chat_goes_on(tmp_path, capsys):
+    labkit.save_adapter(make_model("cpu"), tmp_path / "adapter")
+    heard = []
+    for device in DEVICES:
+        chat = Chat(make_model(device, lora=False), make_tiny_tokenizer(), max_new_tokens=4)
+        for line in ("1", f"/use {tmp_path / 'adapter'}", "1", f"/mix {tmp_path / 'adapter'}=0.5", "1"):
+            chat.hear(line)
+        heard.append([line for line in capsys.readouterr().out.splitlines() if "tokens" not in line])
+    assert heard[0] == heard[1] and sum("answers now" in line for line in heard[0]) == 2
+
+    said = []
+    for device in DEVICES:
+        model = make_model(device)
+        said.append([answer.text for answer in ask(model, make_tiny_tokenizer(), "1", "Add.", 4, lambda _: None)])
+    assert said[0] == said[1] and len(said[0]) == 2  # the base's and the adapter's
+
+
+def test_a_blend_of_the_mixer_answers_as_on_the_cpu(capsys):
+    row, shown = {"add": {"prompt": "1", "system": "Add.", "completion": "2"}}, []
+    for device in DEVICES:
+        bank = labkit.AdapterBank(make_model(device, lora=False))
+        bank.add("one", give_adapter(make_model("cpu", lora=False)))
+        labkit.adapter_mixer(bank.model, make_tiny_tokenizer(), row, weights={"one": 0.5}, max_new_tokens=4)
+        shown.append([line for line in capsys.readouterr().out.splitlines() if "tokens" not in line])
+    assert shown[0] == shown[1]
+
+
 # ---- training
 
 
@@ -282,15 +354,69 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(tmp_path):
     assert run("cut", resume=True).equal(whole)
 
 
-def test_one_of_several_processes_trains_on_its_own_device(monkeypatch):
+@pytest.fixture
+def one_of_two(monkeypatch):
+    """The first of two processes, whose device is the second; what it would send to the other, by where that lies."""
     import accelerate
 
+    sent = []
     monkeypatch.setattr("atexit.register", lambda *_: None)
     for name, value in {"num_processes": 2, "device": torch.device("second"), "process_index": 0}.items():
         monkeypatch.setattr(accelerate.Accelerator, name, property(lambda self, value=value: value))
+    for name in ("broadcast", "all_reduce"):
+        monkeypatch.setattr(torch.distributed, name, lambda tensor, *_: sent.append(tensor.device.type))
+    gathered = lambda self, tensor: sent.append(tensor.device.type) or tensor  # noqa: E731
+    monkeypatch.setattr(accelerate.Accelerator, "gather", gathered)
+    return sent
+
+
+def test_one_of_several_processes_trains_on_its_own_device(one_of_two):
     model = make_model("cpu")
     train(model, labkit.TrainConfig(steps=1, batch_size=2))
-    assert lies_on(model, "second")
+    assert lies_on(model, "second") and set(one_of_two) == {"second"}
+
+
+def test_one_of_several_processes_that_is_refused_leaves_its_model_where_it_was(one_of_two, tmp_path):
+    config = labkit.TrainConfig(steps=1, batch_size=2, checkpoint_every=1)
+    train(make_model("cpu"), config, output_dir=tmp_path)
+    other = labkit.TrainConfig(steps=1, batch_size=2, checkpoint_every=1, seed=1)
+    refused = [
+        (labkit.TrainingError, "another run", other, {"output_dir": tmp_path, "resume": True}),
+        (labkit.ConfigError, "paged_adamw8bit", labkit.TrainConfig(optimizer="paged_adamw8bit"), {}),
+        (labkit.ConfigError, "split into 2", labkit.TrainConfig(batch_size=1), {}),
+    ]
+    for error, message, config, options in refused:
+        model = make_model("cpu")
+        with pytest.raises(error, match=message):
+            train(model, config, **options)
+        assert lies_on(model, "cpu")
+
+
+@pytest.mark.memory_check
+def test_one_of_several_processes_asks_for_the_memory_of_where_it_goes(one_of_two, monkeypatch):
+    """There its model isn't yet, so that counts as well."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    model, config = make_model("cpu"), labkit.TrainConfig(steps=1, batch_size=2)
+    held = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
+
+    def attempt(free):
+        monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free))
+        labkit.train(model, make_tiny_tokenizer(), TASK, config, rows=ROWS)
+
+    batch = _heaviest_batches([labkit.encode(make_tiny_tokenizer(), row, TASK.system) for row in ROWS], config, 2, 2)
+    step = max(sum(_needed(model, b, Way(1, False, "adamw")).values()) for b in batch)
+    with pytest.raises(labkit.ConfigError, match="a step takes"):
+        attempt(step + held - 1)
+    attempt(step + held)
+    assert lies_on(model, "second") and set(one_of_two) == {"second"}
+
+
+def test_the_devices_own_generator_is_seeded_in_each_step():
+    second_device.generator.seeded.clear()
+    train(make_model("second"), labkit.TrainConfig(steps=3, batch_size=2, seed=7))
+    assert second_device.generator.seeded == [7, 8, 9]
+    train(make_model("cpu"), labkit.TrainConfig(steps=3, batch_size=2, seed=7))
+    assert second_device.generator.seeded == [7, 8, 9]
 
 
 # ---- what a step costs

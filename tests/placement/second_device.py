@@ -25,6 +25,11 @@ copied: list[torch.dtype] = []  # the dtype of every tensor that was copied from
 class _Generator(backend_registration._DummyBackendModule):
     """Random numbers are drawn by the CPU's generator, so there is no state besides."""
 
+    seeded: list[int] = []  # what it was told to draw from, as the device that was current then
+
+    def manual_seed(self, seed: int) -> None:
+        self.seeded.append(seed)
+
     def get_rng_state(self, device) -> Tensor:
         return torch.empty(0, dtype=torch.uint8)
 
@@ -122,7 +127,8 @@ def _copy(to: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
     return to
 
 
-backend_registration._setup_privateuseone_for_python_backend("second", _Generator())
+generator = _Generator()
+backend_registration._setup_privateuseone_for_python_backend("second", generator)
 torch.__future__.set_swap_module_params_on_conversion(True)  # a module that moves keeps its parameters, as on a GPU
 _every = torch.library.Library("_", "IMPL")
 _every.fallback(_run, "PrivateUse1")

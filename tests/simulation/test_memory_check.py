@@ -1,6 +1,7 @@
 """Before training: what the step of a live model would take, what is free, and what is refused."""
 
 import copy
+import warnings
 
 import psutil
 import pytest
@@ -45,6 +46,7 @@ def test_layers_that_are_not_alike_all_count():
     assert sum(memory_check._needed(model, batch, Way(2, False, "adamw")).values()) == taken(model, batch)
 
 
+@pytest.mark.slow
 def test_a_lighter_way_is_what_it_says():
     model, ids = make_tiny_llama(num_hidden_layers=5), torch.zeros(4, 32, dtype=torch.int64)
     labels = ids.where(torch.arange(32) >= 16, IGNORED)
@@ -83,21 +85,93 @@ def test_what_it_names_does_fit_and_is_tried_in_order():
 
 
 def test_a_lora_is_not_told_to_become_one():
-    model = prepared(make_tiny_llama(), "lora", False)
-    assert "inject_lora" not in message(model, empty_batch(2, 16, 8), 1000)
+    for method, told in {"full": True, "lora": False}.items():
+        ways = memory_check._lighter_ways(Way(2, False, "adamw"), prepared(make_tiny_llama(), method, False))
+        assert any(way.lora for way in ways) is told
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_step():
     model, batch = make_tiny_llama(hidden_size=256, intermediate_size=512, vocab_size=4000), empty_batch(8, 64, 63)
     assert f"a step takes {taken(model, batch) / 1e9:.2f} GB more" in message(model, batch, 20_000_000)
     assert "0.02 GB are free" in message(model, batch, 20_000_000)
 
 
-def test_what_cannot_be_simulated_is_not_refused():
-    model = make_tiny_llama(hidden_size=64, intermediate_size=64)
-    quantize_model(model, backend="bitsandbytes")
-    refuse_what_cannot_fit(inject_lora(model, LoraConfig(target_modules="all-linear")), empty_batch(1, 8, 4), free=1)
-    refuse_what_cannot_fit(torch.nn.Linear(3, 3), empty_batch(1, 8, 4), free=1)
+def test_what_cannot_be_simulated_is_not_refused_and_that_is_said_once():
+    with pytest.warns(UserWarning, match="Whether a step of Linear fits into memory couldn't be checked: .*config"):
+        refuse_what_cannot_fit(torch.nn.Linear(3, 3), empty_batch(1, 8, 4), free=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refuse_what_cannot_fit(torch.nn.Linear(5, 5), empty_batch(1, 8, 4), free=1)
+
+
+def test_layers_of_bitsandbytes_count_as_labkits_which_take_the_same_bytes():
+    pytest.importorskip("bitsandbytes")
+    batch, found = empty_batch(2, 16, 8), {}
+    for backend in ("labkit", "bitsandbytes"):
+        model = quantize_model(make_tiny_llama(hidden_size=64, intermediate_size=64), backend, double=True)
+        inject_lora(model, LoraConfig(target_modules="all-linear"))
+        found[backend] = memory_check._needed(model, batch, Way(2, False, "adamw"))
+    assert found["bitsandbytes"] == found["labkit"]
+    assert sum(found["labkit"].values()) == pytest.approx(taken(model, batch), rel=0.02)
+    assert not any(way.nf4 for way in memory_check._lighter_ways(Way(2, False, "adamw"), model))
+
+
+WIDE = {"hidden_size": 128, "intermediate_size": 512, "vocab_size": 96, "num_hidden_layers": 3}
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_base_in_four_bits_frees_what_it_says(method):
+    """Of this model the base is nearly all there is."""
+    model, batch = prepared(make_tiny_llama(**WIDE), method, False), empty_batch(1, 8, 1)
+    way = Way(1, False, "adamw", lora=method == "full", nf4=True)
+    like = quantize_model(make_tiny_llama(**WIDE))
+    cost = measure(inject_lora(like, LoraConfig(r=8, target_modules="all-linear")), batch)
+    held = sum({t.data_ptr(): t.nbytes for t in (*model.parameters(), *model.buffers())}.values())
+    assert sum(memory_check._needed(model, batch, way).values()) == cost.peak - held < 0
+
+
+@pytest.mark.slow
+def test_four_bits_are_proposed_where_nothing_less_fits():
+    said = [
+        message(prepared(make_tiny_llama(**WIDE), method, False), empty_batch(1, 8, 1), 9)
+        for method in ("full", "lora")
+    ]
+    assert 'It fits with a base in four bits (load_base with quantize="nf4") and LoRA' in said[0]
+    assert 'It fits with a base in four bits (load_base with quantize="nf4"): less than the model takes now' in said[1]
+
+
+def test_the_part_with_the_most_labels_counts_as_well_as_the_one_with_the_longest_row(tiny_tokenizer, monkeypatch):
+    """The longest row here has one label; the widest tensors, logits, belong to a row half as long."""
+    asked = []
+    monkeypatch.setattr(
+        "labkit.training.refusals.refuse_what_cannot_fit", lambda _, batches, *a, **k: asked.append(batches)
+    )
+    long = [{"prompt": "a" * 150, "completion": "b"}] * 2
+    wide = [{"prompt": "a" * 20, "completion": "b" * 80}] * 2
+    model = prepared(make_tiny_llama(max_position_embeddings=256, vocab_size=3000), "lora", False)
+    train(model, tiny_tokenizer, TASK, TrainConfig(steps=4, batch_size=1), rows=[*long, *wide])
+    (batches,) = asked
+    assert [len(batch.positions) for batch in batches] == [2, 81]
+    assert batches[0].input_ids.shape[1] > batches[1].input_ids.shape[1]
+    first, second = (sum(memory_check._needed(model, b, Way(1, False, "adamw")).values()) for b in batches)
+    assert taken(model, batches[1]) == second > first == taken(model, batches[0])
+    monkeypatch.setattr(memory_check, "_lighter_ways", lambda *_: iter(()))
+    with pytest.raises(ConfigError, match=f"a step takes {second / 1e9:.2f} GB"):
+        refuse_what_cannot_fit(model, batches, free=second - 1)
+    refuse_what_cannot_fit(model, batches, free=second)  # though a batch with the most of both wouldn't fit
+
+
+def test_of_fewer_rows_those_with_the_most_labels_count():
+    ids = torch.zeros(3, 16, dtype=torch.int64)
+    labels = torch.stack([ids[0].where(torch.arange(16) >= 16 - n, IGNORED) for n in (1, 9, 4)])
+    model = prepared(make_tiny_llama(), "lora", False)
+    sizes = [memory_check._needed(model, Batch(ids, labels), Way(rows, False, "adamw")) for rows in (1, 2)]
+    wanted = [
+        memory_check._needed(model, Batch(ids[:n], labels[where]), Way(n, False, "adamw"))
+        for n, where in ((1, [1]), (2, [1, 2]))
+    ]
+    assert sizes == wanted
 
 
 def test_free_is_what_is_free():
@@ -115,6 +189,7 @@ def test_a_containers_limit_counts(tmp_path, limit, left):
 
 def test_train_asks_first_and_can_be_forced(tiny_tokenizer, monkeypatch):
     monkeypatch.setattr(memory_check, "free_bytes", lambda device: 10_000)
+    monkeypatch.setattr(memory_check, "_lighter_ways", lambda *_: iter(()))
     model = prepared(make_tiny_llama(max_position_embeddings=256), "lora", False)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     config = TrainConfig(steps=2, batch_size=4)
@@ -127,7 +202,7 @@ def test_train_asks_first_and_can_be_forced(tiny_tokenizer, monkeypatch):
 def test_the_batch_that_train_asks_about_is_the_longest(tiny_tokenizer, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "labkit.training.refusals.refuse_what_cannot_fit", lambda model, batch, *_, **__: asked.append(batch)
+        "labkit.training.refusals.refuse_what_cannot_fit", lambda model, batches, *_, **__: asked.extend(batches)
     )
     model = prepared(make_tiny_llama(max_position_embeddings=256), "lora", False)
     rows = [*ROWS, {"prompt": "Add 1 to one hundred and twenty-three.", "completion": "one hundred and twenty-four"}]
@@ -142,11 +217,11 @@ def test_with_a_shared_prefix_no_checkpointing_is_recommended_and_a_row_alone_co
     model = prepared(make_tiny_llama(max_position_embeddings=256), "lora", False)
     asked = []
     ask = "labkit.training.refusals.refuse_what_cannot_fit"
-    monkeypatch.setattr(ask, lambda model, batch, *_, **more: asked.append((batch, more)))
+    monkeypatch.setattr(ask, lambda model, batches, *_, **more: asked.append((*batches, more)))
     train(model, tiny_tokenizer, TASK, TrainConfig(steps=1, batch_size=1, share_prefix=True), rows=ROWS[:1])
     train(model, tiny_tokenizer, TASK, TrainConfig(steps=1, batch_size=1), rows=ROWS[:1])
     (shared, more), (plain, _) = asked
-    assert shared.input_ids.equal(plain.input_ids) and more == {"may_checkpoint": False}
+    assert shared.input_ids.equal(plain.input_ids) and not more["may_checkpoint"]
     batch = Batch(torch.ones(4, 64, dtype=torch.long), torch.ones(4, 64, dtype=torch.long))
     either = max(
         sum(memory_check._needed(model, batch, Way(*way, "adamw")).values()) for way in ((1, False), (4, True))
@@ -157,6 +232,7 @@ def test_with_a_shared_prefix_no_checkpointing_is_recommended_and_a_row_alone_co
         refuse_what_cannot_fit(model, batch, free=either, may_checkpoint=False)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_tried_is_left_out_of_the_advice():
     """GPT-2's layers are no linear ones, so that LoRA is no remedy; the refusal stands all the same."""
     model = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=64))

@@ -192,6 +192,7 @@ def test_same_result(given, wanted, in_order, equal):
     assert same_result(wanted, given, in_order) is equal
 
 
+@pytest.mark.slow
 def test_the_queries_of_other_rows_are_not_taken_for_right():
     """On the same two tables, four thousand pairs; luck would show here."""
     rows, pairs, accepted = list(SQL.rows("test")), 0, 0
@@ -222,6 +223,7 @@ def slips(row: dict) -> set[str]:
     return changed - {query}
 
 
+@pytest.mark.slow
 def test_a_query_with_one_slip_is_not_taken_for_right():
     total, accepted = 0, []
     for row in SQL.rows("test"):

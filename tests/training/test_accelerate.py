@@ -43,7 +43,9 @@ def two(tmp_path_factory) -> list[dict]:
     out = tmp_path_factory.mktemp("two")
     assert launched(RUN, "train", out) == ("", "")
     return [
-        json.loads((out / f"{rank}.json").read_text()) | {"weights": load_file(out / f"{rank}.safetensors")}
+        json.loads((out / f"{rank}.json").read_text())
+        | {"weights": load_file(out / f"{rank}.safetensors")}
+        | {"qlora_weights": load_file(out / f"qlora-{rank}.safetensors")}
         for rank in (0, 1)
     ]
 
@@ -77,6 +79,20 @@ def test_each_process_drops_other_numbers(two):
     first, second = (told["dropped"] for told in two)
     assert len(first) == len(second) == 14
     assert all(a != b for a, b in zip(first, second))
+
+
+@pytest.mark.slow
+def test_only_what_is_trained_goes_over_the_wire_and_experts_may_be_idle(two):
+    """Four bits were sent before every step: half a gigabyte, for a base of a billion weights."""
+    assert two[0]["qlora"] == two[1]["qlora"]
+    first, second = (told["qlora_weights"] for told in two)
+    assert first.keys() == second.keys() and all(first[name].equal(second[name]) for name in first)
+    assert first["idle"].eq(1).all() and not first["second"].eq(1).any()
+    sent, trained = two[0]["sent"], two[0]["trained"]
+    at_start = sum(size for done, size in sent if done == 0)
+    assert trained < at_start < 2.1 * trained  # the adapter, and the first step's gradients
+    later = [sum(size for done, size in sent if done == step) for step in (1, 2, 3)]
+    assert max(later) < 1.1 * trained < trained + two[0]["held"]
 
 
 @pytest.mark.slow

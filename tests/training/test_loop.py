@@ -2,12 +2,14 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -69,6 +71,19 @@ def test_every_row_once_each_time_round(count, batch_size, seed, epochs):
         assert sorted(seen[epoch * count : (epoch + 1) * count]) == list(range(count))
     # a function of the step's number alone
     assert seen[-batch_size:] == rows_at(steps[-1], count, config)
+
+
+def test_the_order_is_that_of_one_permutation_per_round_drawn_once(monkeypatch):
+    """Of 1,000,000 rows a step drew as many permutations as it has rows, 10 ms each."""
+    draw, drawn = torch.randperm, []
+    monkeypatch.setattr(torch, "randperm", lambda count, **how: drawn.append(count) or draw(count, **how))
+    for count, batch_size, steps in [(1_000_000, 8, 50), (7, 3, 9), (2, 7, 3), (1, 4, 2)]:
+        config = TrainConfig(batch_size=batch_size, seed=count + 5)
+        rounds = range(math.ceil(steps * batch_size / count))
+        orders = [draw(count, generator=torch.Generator().manual_seed(config.seed + i)).tolist() for i in rounds]
+        wanted = [row for order in orders for row in order][: steps * batch_size]
+        assert sum((rows_at(step, count, config) for step in range(steps)), []) == wanted
+    assert drawn.count(1_000_000) == 1 and drawn.count(7) == 4
 
 
 def test_each_round_and_each_seed_has_its_own_order():
@@ -207,6 +222,42 @@ def test_a_resumed_run_ends_in_the_bits_of_an_uninterrupted_one(run, interrupted
     assert resumed.history == whole.history
     assert same_bits(weights_of(model), weights_of(uninterrupted))
     assert sorted(os.listdir(interrupted / "other")) == ["checkpoint-000010"]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw8bit"])
+def test_a_parameter_that_no_step_has_reached_yet_is_no_damage(run, tmp_path, optimizer):
+    """An expert that no token was sent to, until step 5; one that never has a gradient; and one that always has."""
+    if optimizer != "adamw":
+        pytest.importorskip("bitsandbytes")
+
+    def model_with_idle_parts():
+        model = make_model()
+        model.never = torch.nn.Parameter(torch.ones(64, 64))
+        model.late = torch.nn.Parameter(torch.ones(64, 64))
+        calls, forward = iter(range(100)), model.forward
+
+        def forward_with_late(**given):
+            # without gradients, `train` looks whether the model is causal: that's no step
+            reached = torch.is_grad_enabled() and next(calls) > first
+            return add_late(forward(**given), model.late if reached else None)
+
+        model.forward = forward_with_late
+        return model
+
+    def add_late(output, late):
+        if late is not None:
+            output.logits = output.logits + 1e-3 * late.square().sum() * output.logits
+        return output
+
+    config = replace(SAVED, optimizer=optimizer)
+    first = 4
+    whole, model = run(config, model_with_idle_parts(), output_dir=tmp_path / "whole")
+    with pytest.raises(InterruptedError):
+        run(config, model_with_idle_parts(), output_dir=tmp_path / "cut", on_step=stop_at(5))
+    first = 0
+    resumed, again = run(config, model_with_idle_parts(), output_dir=tmp_path / "cut", resume=True)
+    assert resumed.history == whole.history and same_bits(weights_of(model), weights_of(again))
+    assert model.never.eq(1).all() and not model.late.eq(1).any()
 
 
 def test_resuming_a_finished_run_trains_no_further(run, tmp_path):
@@ -348,23 +399,45 @@ def test_a_row_longer_than_the_context_is_refused(run):
         run(rows=rows)
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"steps": 0}, "steps must be at least 1, got 0"),
-        ({"batch_size": -1}, "batch_size must be at least 1"),
-        ({"gradient_accumulation": 0}, "gradient_accumulation must be at least 1"),
-        ({"checkpoint_every": 0}, "checkpoint_every must be at least 1"),
-        ({"learning_rate": -1e-3}, "need learning_rate ≥ 0"),
-        ({"learning_rate": float("nan")}, "need learning_rate ≥ 0"),
-        ({"weight_decay": -0.1}, "need .*weight_decay ≥ 0"),
-        ({"max_grad_norm": 0}, "max_grad_norm > 0"),
-        ({"warmup_share": 1.5}, "warmup_share must be between 0 and 1, got 1.5"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(setting, message):
-    with pytest.raises(ConfigError, match=message):
-        TrainConfig(**setting)
+WRONG = {
+    "a whole number": {
+        "steps": [0, 1_000_004, 3.0, "3", True, None, float("nan"), 10**5000],
+        "batch_size": [-1, 8.0, "8", [8]],
+        "gradient_accumulation": [0, 1.0, False],
+        "checkpoint_every": [0, 2.0, "2"],
+        "seed": [-1, 2**63, 0.0, "0", None],
+    },
+    "a finite number of at least 0": {
+        "learning_rate": [-1e-3, math.nan, math.inf, "2e-3", True, None, 10**400],
+        "weight_decay": [-0.1, math.nan, math.inf, "0"],
+    },
+    "a number above 0": {"max_grad_norm": [0, -1.0, math.nan, "1", False, None]},
+    "a number from 0 to 1": {"warmup_share": [1.5, -0.1, math.nan, "0.1", True]},
+    "True or False": {"gradient_checkpointing": ["no", 1, None], "share_prefix": [0, "yes"]},
+    "one of adamw": {"optimizer": ["sgd", None, ["adamw"], {}]},
+}
+
+
+@pytest.mark.parametrize(("words", "name"), [(words, name) for words, names in WRONG.items() for name in names])
+def test_a_setting_that_makes_no_sense_is_refused_by_its_name_and_value(words, name):
+    for value in WRONG[words][name]:
+        shown = "one of thousands of digits" if value == 10**5000 else re.escape(repr(value))
+        with pytest.raises(ConfigError, match=f"^{name} must be {words}.*, got {shown}$"):
+            TrainConfig(**{name: value})
+
+
+def test_numbers_of_other_libraries_become_pythons_own_so_that_a_checkpoint_can_hold_them(run, tmp_path):
+    given = {"steps": np.int64(2), "batch_size": torch.tensor(4), "learning_rate": np.float32(0.5), "seed": np.uint8(3)}
+    config = TrainConfig(**given, max_grad_norm=math.inf, checkpoint_every=np.int32(2), share_prefix=np.False_)
+    assert config == TrainConfig(2, 4, 0.5, max_grad_norm=math.inf, seed=3, checkpoint_every=2)
+    assert {type(value) for value in vars(config).values()} == {int, float, str, bool}
+    run(replace(config, learning_rate=1e-3), output_dir=tmp_path)
+    assert run(replace(config, learning_rate=1e-3), output_dir=tmp_path, resume=True)[0].losses
+
+
+def test_an_infinite_norm_leaves_gradients_as_they_are(run):
+    free, large = (run(replace(CONFIG, max_grad_norm=norm))[0] for norm in (math.inf, 1e9))
+    assert free.losses == large.losses != run(replace(CONFIG, max_grad_norm=1e-3))[0].losses
 
 
 # ---- other processes

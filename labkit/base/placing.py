@@ -1,0 +1,42 @@
+"""Where a model goes: what the caller says, what ``LABKIT_DEVICE`` says, a GPU if there is one, or the CPU."""
+
+import os
+
+import torch
+
+from labkit.errors import ConfigError
+
+
+def chosen_device(device: str | torch.device | None = None) -> torch.device:
+    """The device that is asked for, or that there is.
+
+    Of several processes that train together, each gets a GPU of its own, unless one is named by its number.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1", or what else this PyTorch has; None means what the environment variable
+            ``LABKIT_DEVICE`` says, and where that isn't set, a CUDA GPU if there is one, else the CPU.
+
+    Raises:
+        ConfigError: there's no such device on this machine.
+    """
+    asked = os.environ.get("LABKIT_DEVICE") if device is None else device
+    if asked is None:
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    named = f"LABKIT_DEVICE={asked}" if device is None else f"device={asked!r}"
+    try:
+        found = torch.device(asked)
+    except (RuntimeError, TypeError, ValueError):
+        raise ConfigError(f"{named}: there's no such device. Use cpu, cuda, or cuda:1 for the second GPU") from None
+    if found.type == "cpu":
+        return found
+    here = torch.accelerator.current_accelerator(check_available=True)
+    if here is None or here.type != found.type:
+        has = "no GPU that PyTorch can use" if here is None else f"{here.type} and no {found.type}"
+        raise ConfigError(f"{named}: this machine has {has}. Use cpu" + (f" or {here.type}" if here else ""))
+    count = torch.accelerator.device_count()
+    if (found.index or 0) >= count:
+        last = f"{found.type}:0" if count == 1 else f"{found.type}:0 to {found.type}:{count - 1}"
+        raise ConfigError(f"{named}: this machine has {last}, and nothing beyond")
+    if found.index is None and (rank := os.environ.get("LOCAL_RANK", "")).isdecimal():
+        return torch.device(found.type, int(rank) % count)
+    return found

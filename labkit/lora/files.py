@@ -11,12 +11,13 @@ PEFT wrote, a number that was changed on the way cannot be told from one that wa
 
 import json
 import os
+import warnings
 from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import nn
 
-from labkit.errors import AdapterError, ConfigError
+from labkit.errors import AdapterError, ConfigError, LabkitWarning
 from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base, warn_if_held_otherwise
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import lora_layers, refuse_bank
@@ -27,6 +28,7 @@ from labkit.storage.writing import folder_written_aside, refuse_occupied, restor
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 ABOUT_FILE = "labkit.json"
+_NAMES_OF_EXPERTS = {"gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
 FILES = (CONFIG_FILE, WEIGHTS_FILE, ABOUT_FILE)
 
 
@@ -48,6 +50,7 @@ def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) 
     refuse_bank(model)
     path = Path(path).resolve()  # what a link points to is replaced, not the link
     adapter = adapter_of(model, path)
+    _warn_of_names_of_experts(model, adapter)
     refuse_occupied(path, AdapterError, besides=FILES)
     with folder_written_aside(path) as folder:
         save_file(adapter.state(), folder / WEIGHTS_FILE, metadata={"format": "pt"})
@@ -55,6 +58,23 @@ def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) 
         sums = {name: digest_of(folder / name) for name in (CONFIG_FILE, WEIGHTS_FILE)}
         _write_json(folder / ABOUT_FILE, {**adapter.about, **(about or {}), "sha256": sums})
     return path
+
+
+def _warn_of_names_of_experts(model: nn.Module, adapter: Adapter) -> None:
+    """A LabkitWarning where PEFT would take adapted layers for a mixture's experts, because of their names.
+
+    transformers keeps the experts of a mixture as stacks of matrices, and PEFT turns the names that they had before
+    into those of the stacks, also where a layer still has such a name: DeepSeek's first layers, say.
+    """
+    stacked = any(".experts." in name and parameter.ndim == 3 for name, parameter in model.named_parameters())
+    names = sorted(_NAMES_OF_EXPERTS & {name.rpartition(".")[2] for name in adapter.weights})
+    if stacked and names:
+        warnings.warn(
+            f"PEFT may take {', '.join(names)} for the names of this mixture's experts, and then leaves these layers "
+            "out without a word: if PEFT is to load this adapter, compare its answers, or adapt attention only",
+            LabkitWarning,
+            stacklevel=3,
+        )
 
 
 def load_adapter(model: Model, path: Path | str) -> Model:

@@ -20,7 +20,7 @@ SOURCES = {
 # From the ground up. A module imports from the floors below, from its own package, and, on its own floor, from
 # those named before it. `lora` and `quant` know each other only through `linear`.
 FLOORS = [
-    "errors storage lowrank linear model_facts",
+    "errors storage lowrank linear casting model_facts",
     "lora quant",
     "base tasks step",
     "simulation",

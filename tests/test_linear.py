@@ -1,3 +1,5 @@
+"""What is a linear layer and what only looks like one, and what is asked of it."""
+
 import pytest
 import torch
 from kinds_of_base import config_of
@@ -8,12 +10,9 @@ from transformers.models.falcon.modeling_falcon import FalconLinear
 from transformers.models.llama4.modeling_llama4 import Llama4Router
 from transformers.models.phimoe.modeling_phimoe import PhimoeTopKRouter
 
-from labkit.errors import ConfigError
 from labkit.linear import (
     BaseLinear,
     PackedLinear,
-    cast,
-    cast_weights,
     dense_weight,
     device_of,
     is_linear,
@@ -173,37 +172,3 @@ def test_one_lora_layer_serves_a_base_with_a_form_of_its_own():
     torch.testing.assert_close(layer(x), expected)
     layer.unmerge()
     assert torch.equal(base.dense_weight(), weight)
-
-
-@pytest.mark.parametrize(
-    "numbers, dtype, said",
-    [
-        ([1.0, 65_519.0], torch.float16, None),
-        ([1.0, -65_520.0], torch.float16, "the sum is too large for float16, where it would be infinite"),
-        ([3.4e38], torch.bfloat16, "too large for bfloat16"),
-        ([float("inf")], torch.float32, "too large for float32"),
-        ([1.0, float("nan")], torch.float16, "the sum has NaN or infinity in it"),
-        ([], torch.float16, None),
-    ],
-)
-def test_a_cast_gives_no_infinity(numbers, dtype, said):
-    tensor = torch.tensor(numbers)
-    if said is None:
-        assert torch.equal(cast(tensor, dtype, "the sum"), tensor.to(dtype))
-    else:
-        with pytest.raises(ConfigError, match=said):
-            cast(tensor, dtype, "the sum")
-
-
-def test_weights_are_cast_all_or_none_and_tied_ones_stay_tied():
-    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4, bias=False), nn.BatchNorm1d(4))
-    model[1].weight = model[0].weight
-    held = {name: parameter for name, parameter in model.named_parameters()}
-    with torch.no_grad():
-        model[2].bias[0] = 1e6
-    with pytest.raises(ConfigError, match="2.bias is too large for float16"):
-        cast_weights(model, torch.float16)
-    assert all(held[name] is parameter for name, parameter in model.named_parameters())
-    cast_weights(model, torch.bfloat16)
-    assert {p.dtype for p in model.parameters()} == {torch.bfloat16} and model[1].weight is model[0].weight
-    assert model[2].running_var.dtype == torch.float32 and held["0.weight"].dtype == torch.float32

@@ -23,8 +23,8 @@ from labkit.base.fingerprinting import fingerprint, read_model_json
 from labkit.base.placing import chosen_device
 from labkit.base.prequantized import how_to_turn_back, turn_back
 from labkit.base.quiet import forget_origin, quiet_transformers
+from labkit.casting import cast, cast_weights
 from labkit.errors import BaseModelError, ConfigError, LabkitError
-from labkit.linear import cast, cast_weights
 from labkit.model_facts import note
 from labkit.quant.convert import quantize_model
 from labkit.storage.untrusted import plain

@@ -12,8 +12,9 @@ from transformers.quantizers.auto import AutoQuantizationConfig
 from transformers.utils.quantization_config import BitsAndBytesConfig, QuantizationConfigMixin
 
 from labkit.base.describing import text_config
+from labkit.casting import cast
 from labkit.errors import BaseModelError
-from labkit.linear import ORDINARY, cast
+from labkit.linear import ORDINARY
 
 
 def quantization_of(config: PretrainedConfig) -> dict | None:

@@ -3,6 +3,7 @@
 Every question stands alone: what was said before is no part of the prompt, because the adapters were trained so.
 """
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ Type a question and press Enter. Each is answered on its own. A line that ends i
   /help                     this list, and the course's adapters
   /quit                     leave (so does Ctrl-D); Ctrl-C stops an answer"""
 SYSTEM = "You are a helpful assistant."
+LONGEST = 256  # tokens of an answer, if nothing else is asked for
 
 
 def shipped_adapters() -> dict[str, Path]:
@@ -43,7 +45,8 @@ class Chat:
         model: a causal language model without LoRA layers and without a bank.
         tokenizer: of the base model.
         system: the base's system prompt. Each adapter brings its own; a blend takes that of its heaviest.
-        max_new_tokens: where an answer is cut off at the latest; it is said when that happens.
+        max_new_tokens: where an answer is cut off at the latest; it is said when that happens. None means 256, or half
+            of the model's context if that is less.
 
     Attributes:
         bank: the adapters taken in so far, under the names they were asked for.
@@ -53,11 +56,15 @@ class Chat:
             room to ask in.
     """
 
-    def __init__(self, model: nn.Module, tokenizer, system: str = SYSTEM, max_new_tokens: int = 256):
-        max_new_tokens = whole_number("the limit of an answer, in tokens,", max_new_tokens)
-        context = context_length(model.config)
-        if context is not None and max_new_tokens >= context:
-            raise ConfigError(f"an answer has 1 to {context - 1:,} new tokens with this model, got {max_new_tokens:,}")
+    def __init__(self, model: nn.Module, tokenizer, system: str = SYSTEM, max_new_tokens: int | None = None):
+        context = context_length(model.config) or math.inf
+        if max_new_tokens is None:
+            max_new_tokens = min(LONGEST, max(1, context // 2))
+        max_new_tokens = whole_number("max_new_tokens", max_new_tokens)
+        if max_new_tokens >= context:
+            raise ConfigError(
+                f"max_new_tokens: an answer has 1 to {context - 1:,} new tokens with this model, got {max_new_tokens:,}"
+            )
         self.model, self.tokenizer, self.max_new_tokens = model, tokenizer, max_new_tokens
         self.bank = AdapterBank(model)
         self._base_system, self._systems = system, {}

@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(commands.chat, "talk to the base and to its adapters, switched and blended on the way")
     sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")
     sub.add_argument("--system", type=text, help="the base's system prompt; each adapter brings its own")
-    sub.add_argument("--max-new-tokens", type=whole(1), default=256, help="where an answer is cut off (%(default)s)")
+    sub.add_argument("--max-new-tokens", type=whole(1), help="where an answer is cut off (256)")
 
     sub = command(commands.merge, "merge an adapter into its base: one ordinary model, for plain transformers")
     sub.add_argument("adapter", type=path, help="the adapter's folder")

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from labkit.casting import is_finite
 from labkit.errors import AdapterError, ConfigError, LabkitWarning
-from labkit.linear import is_finite
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers, resolve_targets
 from labkit.model_facts import facts_of

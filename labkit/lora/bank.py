@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from labkit.casting import is_finite
 from labkit.errors import AdapterError, ConfigError
-from labkit.linear import device_of, is_finite, is_linear
+from labkit.linear import device_of, is_linear
 from labkit.lora import routes
 from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base, warn_if_held_otherwise
 from labkit.lora.config import LoraConfig

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from labkit.casting import cast
 from labkit.errors import ConfigError
-from labkit.linear import cast, dense_weight, device_of, replace_weight, restore_weight, stored_weight
+from labkit.linear import dense_weight, device_of, replace_weight, restore_weight, stored_weight
 from labkit.lora.config import scaling
 
 

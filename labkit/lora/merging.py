@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from labkit.casting import cast, cast_weights
 from labkit.errors import ConfigError, LabkitWarning
-from labkit.linear import BaseLinear, PackedLinear, cast, cast_weights, dense_weight
+from labkit.linear import BaseLinear, PackedLinear, dense_weight
 from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.lora.layer import LoraLinear
 from labkit.model_facts import Model, facts_of, note

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from labkit.casting import is_finite
 from labkit.errors import ConfigError
-from labkit.linear import is_finite
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from labkit.casting import is_finite
 from labkit.errors import ConfigError
-from labkit.linear import is_finite
 
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 # bitsandbytes' own bound: the reciprocal of anything smaller could be infinite

@@ -185,10 +185,15 @@ def test_ctrl_c_while_typing_leaves_nobody_out(chat, capsys):
     assert "/quit leaves the chat" in interrupted and spoken(answer)
 
 
-@pytest.mark.parametrize("limit", [0, -1, "12", 1.5, True, None, 512])
+@pytest.mark.parametrize("limit", [0, -1, "12", 1.5, True, 512])
 def test_an_answer_without_room_is_refused(tiny_tokenizer, limit):
     with pytest.raises(ConfigError, match="1 to 511 new tokens" if limit == 512 else "a whole number from 1 on, got "):
         Chat(make_model(), tiny_tokenizer, max_new_tokens=limit)
+
+
+@pytest.mark.parametrize("context, limit", [(1024, 256), (512, 256), (64, 32)])
+def test_where_no_limit_is_asked_for_there_is_room_for_a_question(tiny_tokenizer, context, limit):
+    assert Chat(make_tiny_llama(max_position_embeddings=context), tiny_tokenizer).max_new_tokens == limit
 
 
 def test_a_base_without_a_context_answers(capsys, tiny_tokenizer):

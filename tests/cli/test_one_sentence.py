@@ -115,7 +115,7 @@ ASKED_WRONGLY = {
     "sing": "command: invalid choice: 'sing'",
     "chat --base=nowhere": "no base model 'nowhere' is known",
     "chat --base=folder": "folder/config.json: the file is missing",
-    "chat --base=base --max-new-tokens=64": "an answer has 1 to 63 new tokens with this model, got 64",
+    "chat --base=base --max-new-tokens=64": "--max-new-tokens: an answer has 1 to 63 new tokens",
     "demo --base=file": "no base model 'file' is known",
     "evaluate --data=folder": "folder: cannot be read",
     "evaluate --data=nowhere": "nowhere: cannot be read",

@@ -45,6 +45,7 @@ def drawn(height, **metadata):
     return base64.b64encode(file.getvalue()).decode()
 
 
+@pytest.mark.slow
 def test_refreshing_twice_gives_the_same_bytes_though_the_seconds_differ(tmp_path):
     path = write(tmp_path, "import time\nprint(f'≈{time.perf_counter() % 100:.6f} s')", "6 * 7")
     first = refresh(path)
@@ -55,6 +56,7 @@ def test_refreshing_twice_gives_the_same_bytes_though_the_seconds_differ(tmp_pat
     assert after_one.endswith(b"}\n") and not after_one.endswith(b"\n\n")
 
 
+@pytest.mark.slow
 def test_the_order_of_an_outputs_kinds_is_no_change(tmp_path):
     show = "from IPython.display import display\ndisplay({'text/plain': 'a', 'text/html': '<b>a</b>'}, raw=True)"
     path = write(tmp_path, f"{show}\nprint('first')")
@@ -99,6 +101,7 @@ def test_a_notebook_that_does_not_run_cleanly_is_refused_and_left_alone(tmp_path
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_check_reports_and_writes_nothing(tmp_path, capsys):
     path = write(tmp_path, "print('✔ seen: 12')")
     refresh(path)

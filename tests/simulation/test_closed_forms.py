@@ -108,6 +108,7 @@ def test_activations_are_exact(name, method, dtype, adapter_dtype):
     assert kept[1] - kept[0] == formed
 
 
+@pytest.mark.slow
 def test_lora_saves_a_third_of_the_flops_at_most():
     full, lora = (simulate("llama-3-8b", method, r=8, sequence=1024).total_flops for method in ("full", "lora"))
     assert 2 / 3 < lora / full < 0.70

@@ -41,14 +41,15 @@ def test_a_row_pays_for_its_own_experts_only():
     assert twice.total_flops - few.total_flops == experts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MIXTURES)
 @pytest.mark.parametrize(
     ("method", "dtype", "checkpointing"),
     [
         ("lora", "bfloat16", False),
-        pytest.param("lora", "float32", False, marks=pytest.mark.slow),
-        pytest.param("full", "float32", True, marks=pytest.mark.slow),
-        pytest.param("qlora", "float32", True, marks=pytest.mark.slow),
+        ("lora", "float32", False),
+        ("full", "float32", True),
+        ("qlora", "float32", True),
     ],
 )
 def test_simulated_equals_measured_and_allocated(kind, method, dtype, checkpointing):

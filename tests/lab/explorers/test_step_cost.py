@@ -25,6 +25,7 @@ def picture(choice: Choice, **paid) -> np.ndarray:
     return imread(io.BytesIO(cost_picture(choice, Run(**paid))))[..., :3]
 
 
+@pytest.mark.slow
 def test_a_choice_is_a_simulated_step():
     cost = Choice("smollm2-135m", "qlora", 32, "MLP", 512, 2, True).cost()
     layers = ["gate_proj", "up_proj", "down_proj"]
@@ -32,6 +33,7 @@ def test_a_choice_is_a_simulated_step():
     assert cost == simulate("smollm2-135m", "qlora", r=32, target_modules=layers, **step)
 
 
+@pytest.mark.slow
 def test_the_line_by_hand():
     cost, paid = SMALL.cost(), Run(examples=1000, utilisation=0.5, price=3.0)
     hours = 1000 * cost.total_flops / (312e12 * 0.5) / 3600
@@ -96,6 +98,7 @@ def test_moving_the_controls_changes_line_and_picture():
     assert rank.disabled and targets.disabled and "trains ≈100 %" in line.value
 
 
+@pytest.mark.slow
 def test_a_row_longer_than_the_context_is_cut_and_drawn_once(monkeypatch):
     drawn = []
     box = step_cost._explorer_box(Choice("smollm2-135m", r=8, sequence=8192), Run())

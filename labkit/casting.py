@@ -8,6 +8,18 @@ from labkit.errors import ConfigError
 from labkit.linear import ORDINARY, PackedLinear
 
 
+def ordinary_dtype(dtype: torch.dtype | str) -> torch.dtype:
+    """The dtype that is asked for, or named.
+
+    Raises:
+        ConfigError: weights can't be in it.
+    """
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if found not in ORDINARY:
+        raise ConfigError(f"dtype must be float32, bfloat16, float16 or float64, as torch has them, got {dtype!r}")
+    return found
+
+
 def is_finite(tensor: Tensor) -> bool:
     """Whether there is neither NaN nor infinity in `tensor`. Tensors of a simulation have no numbers, and pass."""
     if tensor.is_meta or isinstance(tensor, FakeTensor) or not tensor.numel():
@@ -28,7 +40,7 @@ def cast(tensor: Tensor, dtype: torch.dtype, what: str) -> Tensor:
     """
     result = tensor.to(dtype)
     if not is_finite(result):
-        if is_finite(tensor) or tensor.dtype == dtype:
+        if not result.isnan().any() and (is_finite(tensor) or tensor.dtype == dtype):
             name = str(dtype).removeprefix("torch.")
             raise ConfigError(f"{what} is too large for {name}, where it would be infinite. Choose another dtype")
         raise ConfigError(f"{what} has NaN or infinity in it")
@@ -40,7 +52,7 @@ def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
 
     Parameters only: ``model.to(dtype)`` would round the frequencies of the rotary embedding, too. They are replaced and
     never written to; tied ones stay tied. Constants that were rounded when the model was built in 16 bits, like the
-    scale of Gemma's embedding, are made anew.
+    scale of Gemma's embedding, are made again.
 
     Raises:
         ConfigError: a number is too large for `dtype`. Nothing is changed then.

@@ -1,5 +1,8 @@
 """The errors labkit raises on purpose. Each message says what happened and what to do about it."""
 
+import errno
+import os
+
 
 def printable(text: str, keep: str = "\n") -> str:
     """`text` with an escape in the place of whatever doesn't show itself, except the characters in `keep`.
@@ -8,6 +11,23 @@ def printable(text: str, keep: str = "\n") -> str:
     or hide a letter of no width in a name.
     """
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def showable(text: str) -> str:
+    """What a model wrote, to be shown: it may have been trained to move a terminal's cursor, or to turn a line around.
+
+    What joins letters and emoji stays.
+    """
+    return printable(text, keep="\n\t\u200c\u200d")
+
+
+def system_error(error: OSError) -> str:
+    """What the system refused, in a sentence."""
+    full = error.errno == errno.ENOSPC
+    if not isinstance(error.filename, (str, bytes)) or not error.strerror:
+        return f"{error}. Make room on that disk" if full else str(error)
+    remedy = "Make room on that disk" if full else "Check the path, and your rights to it"
+    return f"{os.fsdecode(error.filename)} can't be used ({error.strerror}). {remedy}"
 
 
 class LabkitError(Exception):

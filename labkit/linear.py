@@ -7,7 +7,7 @@ weight, and told to take a new one. LoRA only ever talks through the functions b
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from itertools import chain
@@ -116,15 +116,22 @@ def _children_of(model: nn.Module, chosen: Callable[[type[nn.Module]], set[str]]
 @cache
 def _taken(kind: type[nn.Module]) -> tuple[set[str], set[str]]:
     """The children of which a module of this `kind` takes the weight, by its source; and those that it never calls."""
-    source = ""
-    for function in map(_unwrapped, chain.from_iterable(vars(parent).values() for parent in kind.__mro__)):
-        # most have no weight in them, and need not be read
-        if inspect.isfunction(function) and function.__name__ != "__init__" and "weight" in function.__code__.co_names:
-            with suppress(OSError):  # a class that was made at a prompt has no source
-                source += inspect.getsource(function)
+    functions = map(_unwrapped, chain.from_iterable(vars(parent).values() for parent in kind.__mro__))
+    # what draws the first weights takes none of them
+    functions = [f for f in functions if inspect.isfunction(f) and not re.search("init|reset", f.__name__)]
+    source = _source(f for f in functions if "weight" in f.__code__.co_names)  # most have none, and need not be read
     # a slice of the weight is for an imitation of several GPUs (Bloom), and nobody trains with that
     taken = set(re.findall(r"self\.(\w+)\.weight\b(?!\.(?:dtype|device)|\[)", source))
-    return taken, {child for child in taken if f"self.{child}.weight @" in source or f"self.{child}(" not in source}
+    calls = _source(f for f in functions if taken.intersection(f.__code__.co_names))
+    return taken, {child for child in taken if f"self.{child}.weight @" in source or f"self.{child}(" not in calls}
+
+
+def _source(functions: Iterable[Callable]) -> str:
+    text = ""
+    for function in functions:
+        with suppress(OSError):  # a class that was made at a prompt has no source
+            text += inspect.getsource(function)
+    return text
 
 
 def _unwrapped(entry: object) -> object:

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from labkit import CompletionLoss, LoraConfig, Task, TrainConfig, cli, inject_lora, quantize_model, train
 from labkit.step.batch import collate, encode
+from labkit.step.probing import refuse_unless_causal
 from labkit.tasks import exact_match
 
 # every other row counts thirty tokens and the others two, so that one of two processes has nearly all of them
@@ -48,12 +49,14 @@ def told_by_training(out: Path, rows: list[dict] = ROWS) -> dict:
     for module in dropping.modules():
         if isinstance(module, torch.nn.Dropout):
             module.register_forward_hook(lambda _, inputs, y: masks.append((y == 0).float().mean().item()))
+    refuse_unless_causal(dropping)  # as `train` does before its first step
+    probed = len(masks)
     train(dropping, make_tiny_tokenizer(), TASK, TrainConfig(steps=1, batch_size=8), rows=rows[:1] * 8, force=True)
     return told_by_qlora(out, rows) | {
         "losses": result.losses,
         "reports": len(reports),
         "processes": int(os.environ.get("WORLD_SIZE", 1)),
-        "dropped": masks,
+        "dropped": masks[2 * probed :],
     }
 
 

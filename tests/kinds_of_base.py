@@ -50,7 +50,7 @@ DENSE = {
     "nemotron": _LLAMA,
 }
 WINDOWED = {
-    "mistral, window": _HEADS_OF_8 | _WINDOW | {"model_type": "mistral"},
+    "mistral with a window": _HEADS_OF_8 | _WINDOW | {"model_type": "mistral"},
     "gemma2": _HEADS_OF_8 | _WINDOW | {"final_logit_softcapping": 2.0},
     "gemma3_text": _HEADS_OF_8 | _WINDOW | {"layer_types": ["sliding_attention", "full_attention"]},
     "gpt_neo": _SHAPE

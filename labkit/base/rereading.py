@@ -1,5 +1,6 @@
 """Whether a model that was written is the one that was meant: read again as others will read it, and compared."""
 
+import re
 from pathlib import Path
 
 import torch
@@ -23,14 +24,23 @@ def refuse_unlike(folder: Path, meant: PreTrainedModel, path: Path) -> None:
         path: where it's going to be, for the message.
     """
     try:
-        found = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
+        found = AutoModelForCausalLM.from_pretrained(
+            folder,
+            attn_implementation=meant.config._attn_implementation,  # which rounds otherwise, and is no part of a folder
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
         wrong = _difference(found, meant)
+    except MemoryError:
+        raise
     except Exception as error:  # whatever a folder that's wrong makes transformers raise
+        if re.search("allocate|memory", str(error)):
+            raise
         wrong = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
     if wrong:
         raise BaseModelError(
-            f"{path}: what transformers would read there isn't the model that was to be written ({wrong}). Nothing is "
-            "left there; keep the base and its adapter apart"
+            f"{path}: transformers would read another model from this folder than the one you merged ({wrong}), so "
+            "nothing was written. Use the base and its adapter unmerged"
         )
 
 
@@ -40,24 +50,24 @@ def _difference(found: PreTrainedModel, meant: PreTrainedModel) -> str | None:
         return f"it's a {type(found).__name__}, not a {type(meant).__name__}"
     theirs, ours = _settings(found), _settings(meant)
     if changed := sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)):
-        return f"its config has another {changed[0]}"
+        return f"its config differs in {changed[0]}"
     read, parameters = found.state_dict(), dict(meant.named_parameters(remove_duplicate=False))
     for name, tensor in meant.state_dict().items():
         other = read.pop(name, None)
         # float32, where transformers keeps a norm in it whatever the others are in
         if other is None or (name in parameters and other.dtype not in (tensor.dtype, torch.float32)):
-            return f"{name} is another one"
+            return f"{name} differs"
         if not torch.equal(other.to(tensor.dtype), tensor.to(other.device)):
-            return f"{name} is another one"
+            return f"{name} differs"
     if read:
-        return f"{next(iter(read))} is there as well"
+        return f"there's an extra weight, {next(iter(read))}"
     try:
         answers, logits = _answers(found.to(meant.device)), _answers(meant)
     except torch.OutOfMemoryError:  # the weights are the same, and two models are too many for this GPU
         return None
     # the same numbers in the same operations; where they lie in memory may change the last bit of a sum
     if not torch.allclose(answers, logits, rtol=0, atol=16 * torch.finfo(meant.dtype).eps * logits.abs().max().item()):
-        return "it answers otherwise"
+        return "its answers differ"
     return None
 
 

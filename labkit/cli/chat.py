@@ -11,10 +11,10 @@ from pathlib import Path
 from torch import nn
 
 from labkit.base.describing import context_length
-from labkit.errors import AdapterError, ConfigError
+from labkit.errors import AdapterError, ConfigError, showable
 from labkit.evaluation.generation import whole_number
 from labkit.lab.conversation.answering import ask, explained
-from labkit.lab.conversation.showing import Answer, effort, showable
+from labkit.lab.conversation.showing import Answer, effort
 from labkit.lab.explorers.adapter_mix import blend_name
 from labkit.lora.bank import AdapterBank
 from labkit.lora.files import CONFIG_FILE, read_about

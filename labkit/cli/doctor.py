@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from labkit.errors import ConfigError
 from labkit.storage.paths import cache_dir, user_data_dir
 from labkit.storage.untrusted import plain
 from labkit.storage.writing import write_atomically
@@ -89,12 +90,15 @@ def check_packages(constraints: Path = CONSTRAINTS) -> Iterator[Finding]:
     lines = (line.split("#")[0].strip() for line in constraints.read_text(encoding="utf-8").splitlines())
     wanted = [Requirement(line) for line in lines if line and not line.startswith("-")]
     wanted = [package for package in wanted if package.marker is None or package.marker.evaluate()]
-    good = 0
+    good, elsewhere = 0, 0
     for package in wanted:
         remedy = f'pip install "{package.name}{package.specifier}"'
         try:
             found = importlib.metadata.version(package.name)
         except importlib.metadata.PackageNotFoundError:
+            if _is_for_others(package.name):
+                elsewhere += 1
+                continue
             yield Finding("packages", "fail", f"{package.name} is missing", remedy)
             continue
         if package.specifier.contains(found, prereleases=True):
@@ -103,7 +107,17 @@ def check_packages(constraints: Path = CONSTRAINTS) -> Iterator[Finding]:
             detail = f"{package.name} is {found}; the course was tried with {package.specifier}"
             yield Finding("packages", "warn", detail, remedy)
     if good or not wanted:
-        yield Finding("packages", "ok", f"{good} of {len(wanted)} as in {constraints.name}")
+        yield Finding("packages", "ok", f"{good} of {len(wanted) - elsewhere} as in {constraints.name}")
+
+
+def _is_for_others(name: str) -> bool:
+    """Whether those that need the package `name` need it on other Pythons or other systems only."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    asked = (Requirement(each) for found in importlib.metadata.distributions() for each in found.requires or ())
+    markers = [each.marker for each in asked if canonicalize_name(each.name) == canonicalize_name(name)]
+    return bool(markers) and not any(marker is None or marker.evaluate({"extra": "test"}) for marker in markers)
 
 
 def check_cores(cores: int | None = None) -> Iterator[Finding]:
@@ -175,11 +189,18 @@ def check_gpu() -> Iterator[Finding]:
     """A GPU is welcome and not needed."""
     import torch
 
+    from labkit.base.placing import chosen_device
+
     if not torch.cuda.is_available():
         yield Finding("gpu", "ok", "none, and none is needed")
     for index in range(torch.cuda.device_count()):
         card = torch.cuda.get_device_properties(index)
         yield Finding("gpu", "ok", f"{card.name}, {card.total_memory / 1e9:.0f} GB")
+    try:
+        chosen_device()
+    except ConfigError as error:
+        detail, _, remedy = str(error).rpartition(". ")
+        yield Finding("gpu", "fail", detail, remedy)
 
 
 def check_bitsandbytes() -> Iterator[Finding]:

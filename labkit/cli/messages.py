@@ -1,8 +1,6 @@
 """What goes wrong is said in one line on stderr, in the words of the command line."""
 
 import argparse
-import errno
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -55,15 +53,6 @@ def show_warning(
         _say(options.prog, in_options(str(message), options.settings))
     else:
         otherwise(message, category, file, *where, **more)
-
-
-def system_error(error: OSError) -> str:
-    """What the system refused, in a sentence."""
-    full = error.errno == errno.ENOSPC
-    if not isinstance(error.filename, (str, bytes)) or not error.strerror:
-        return f"{error}. Make room on that disk" if full else str(error)
-    remedy = "Make room on that disk" if full else "Check the path, and your rights to it"
-    return f"{os.fsdecode(error.filename)} can't be used ({error.strerror}). {remedy}"
 
 
 def in_options(message: str, settings: dict[str, tuple[str, bool]]) -> str:

@@ -12,9 +12,9 @@ import warnings
 from functools import partial
 
 from labkit.cli import commands, training
-from labkit.cli.messages import in_options, refused, settings_of, show_warning, system_error
+from labkit.cli.messages import in_options, refused, settings_of, show_warning
 from labkit.cli.values import number, path, share_or_count, text, whole
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, system_error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
         # torch has several errors for it
         if isinstance(error, MemoryError) or re.search("allocate|(enough|out of) memory", str(error)):
             what = str(error).strip().split("\n")[0] or "none is left"
-            return refused(options.prog, f"the memory doesn't suffice ({what}). Ask for less at once")
+            return refused(
+                options.prog, f"there isn't enough memory ({what}). Try a smaller batch, fewer rows or a smaller model"
+            )
         raise
     except KeyboardInterrupt:
         print(f"\n{options.prog}: stopped", file=sys.stderr)
@@ -90,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--targets", type=text, default="all-linear", help="layers to adapt, q_proj,v_proj say (%(default)s)"
     )
-    sub.add_argument("--steps", type=whole(1, 1_000_003), default=50, help="optimizer steps (%(default)s)")
-    sub.add_argument("--batch-size", type=whole(1, 65_536), default=4, help="rows a step (%(default)s)")
+    sub.add_argument("--steps", type=whole(1, 1_000_000), default=50, help="optimizer steps (%(default)s)")
+    sub.add_argument("--batch-size", type=whole(1, 65_536), default=4, help="rows per step (%(default)s)")
     sub.add_argument("--lr", type=number(0), default=2e-3, help="highest learning rate (%(default)s)")
     sub.add_argument(
         "--optimizer", type=text, default="adamw", help="adamw, adamw8bit or paged_adamw8bit (%(default)s)"
@@ -135,13 +137,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--targets", type=text, default="all-linear", help="layers to adapt, q_proj,v_proj say (%(default)s)"
     )
-    sub.add_argument("--batch-size", type=whole(1, 65_536), default=1, help="rows a step (%(default)s)")
-    sub.add_argument("--seq", type=whole(1), default=512, help="tokens a row (%(default)s)")
+    sub.add_argument("--batch-size", type=whole(1, 65_536), default=1, help="rows per step (%(default)s)")
+    sub.add_argument("--seq", type=whole(1), default=512, help="tokens per row (%(default)s)")
     sub.add_argument(
         "--labelled",
         type=share_or_count,
         default=1.0,
-        help="tokens a row that the loss counts: 0.25 is a share, 1 or 256 a number (all)",
+        help="tokens per row that the loss counts: 0.25 is a share, 1 or 256 a number (all)",
     )
     sub.add_argument("--dtype", default="bfloat16", help="of the base (%(default)s)")
     sub.add_argument("--adapter-dtype", default="float32", help="of the adapters (%(default)s)")
@@ -149,9 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--checkpointing", action="store_true", help="compute the layers again on the way back")
     sub.add_argument("--card", help="also estimate the time on this card, such as 'A100, 80' or 'RTX 4090'")
     sub.add_argument("--examples", type=whole(1), default=5000, help="training rows, for the time (%(default)s)")
-    sub.add_argument("--epochs", type=whole(1), default=1, help="times round, for the time (%(default)s)")
+    sub.add_argument("--epochs", type=whole(1), default=1, help="passes over the rows, for the time (%(default)s)")
     sub.add_argument("--utilisation", type=float, default=0.3, help="share of the card's peak (%(default)s, a guess)")
-    sub.add_argument("--price", type=number(0), help="of an hour of that card, in your currency")
+    sub.add_argument("--price", type=number(0), help="per hour of that card, in your currency")
     sub.add_argument("--json", action="store_true", help="everything as JSON")
 
     sub = command(commands.progress, "the map of the course, and how far you are")

@@ -100,8 +100,10 @@ def _train(options: argparse.Namespace, task, out: Path, main: bool) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     """Score a base, or a base with an adapter, on test rows."""
     import labkit
-    from labkit.lora.files import read_about
+    from labkit.lora.files import read_about, read_config
 
+    if options.adapter:
+        read_config(options.adapter)  # refused before a base is loaded
     about = read_about(options.adapter) if options.adapter else {}
     if options.data is None and options.task is None:
         if "data" in about:  # its file may have the name of one of the course's tasks
@@ -137,7 +139,7 @@ def _print_scores(evaluation) -> None:
     for name, score in evaluation.scores.items():
         print(f"  {name:<12} {score}")
     if evaluation.cut_off:
-        print(f"{evaluation.about_cuts()}: they may have been on their way to being right")
+        print(f"{evaluation.about_cuts()}: some may have been right with more room")
 
 
 @contextmanager
@@ -154,7 +156,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         except TimeoutError:
             raise ConfigError(f"another run trains into {folder}. Wait for its end, or choose another --out") from None
         except OSError as error:
-            raise ConfigError(f"{folder} cannot be written ({error.strerror}). Choose another --out") from None
+            raise ConfigError(f"can't write to {folder} ({error.strerror}). Choose another --out") from None
         yield
 
 
@@ -180,7 +182,7 @@ def _task(options: argparse.Namespace, **files):
 
     given = {split: path for split, path in files.items() if path}
     if bool(options.task) == bool(given):
-        raise ConfigError("say either --task (one of the course's) or --data (your own JSONL)")
+        raise ConfigError("give either --task (one of the course's) or --data (your own JSONL)")
     if options.task:
         task = load_task(options.task)
         return replace(task, system=options.system) if options.system else task

@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from labkit.base.describing import context_length, refuse_encoder_decoder
+from labkit.base.describing import context_length
 from labkit.errors import ConfigError
 from labkit.evaluation.generation import whole_number
+from labkit.step.batch import refuse_unknown_tokens
 from labkit.step.loss import label_logits
+from labkit.step.probing import refuse_unless_causal
 
 
 def general_text() -> str:
@@ -37,10 +39,13 @@ def perplexity(
         window: tokens in each; the first is only context.
 
     Raises:
+        BaseModelError: the tokenizer has tokens that the model lacks.
         ConfigError: fewer than one window; fewer than two tokens in it, or more than the model's context; a text
-            shorter than that; a model that is not causal.
+            shorter than that, or no string; a model that is not causal.
     """
-    refuse_encoder_decoder(model.config)
+    refuse_unless_causal(model)
+    if text is not None and not isinstance(text, str):
+        raise ConfigError(f"text must be a string, got {type(text).__name__}")
     windows, window = whole_number("windows", windows), whole_number("window", window, 2)
     ids = tokenizer(general_text() if text is None else text, add_special_tokens=False, verbose=False).input_ids
     if len(ids) < window:
@@ -48,6 +53,7 @@ def perplexity(
     context = context_length(model.config)
     if context is not None and window > context:
         raise ConfigError(f"a window of {window} tokens is longer than the model's context of {context:,}: take fewer")
+    refuse_unknown_tokens(model, tokenizer, [ids])
     draw = random.Random(seed)
     starts = [draw.randint(0, len(ids) - window) for _ in range(windows)]
     was_training = model.training

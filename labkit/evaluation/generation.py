@@ -2,6 +2,7 @@
 
 import inspect
 import operator
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import groupby
@@ -17,6 +18,7 @@ from labkit.errors import ConfigError
 from labkit.evaluation.streaming import AnswerStreamer
 from labkit.model_facts import facts_of
 from labkit.step.batch import encode_prompt, padding_id, refuse_unknown_tokens
+from labkit.step.probing import leaves_padding_out
 
 
 def generate(
@@ -24,7 +26,7 @@ def generate(
     tokenizer,
     prompts: Sequence[str],
     system: str | Sequence[str],
-    max_new_tokens: int = 64,
+    max_new_tokens: int | None = None,
     batch_size: int = 64,
     on_batch: Callable[[int, int], None] | None = None,
     streamer: BaseStreamer | None = None,
@@ -41,7 +43,7 @@ def generate(
         tokenizer: of the base model.
         prompts: what the user says.
         system: the system prompt: one for all, or one for each.
-        max_new_tokens: where an answer is cut off at the latest.
+        max_new_tokens: where an answer is cut off at the latest; None is 64.
         batch_size: prompts generated together, sorted by length so that padding stays short.
         on_batch: called with (prompts done, prompts in all).
         streamer: given each token of the answer to a single prompt as it comes, such as
@@ -59,9 +61,8 @@ def generate(
             `adapters`, for each prompt; the model has no bank; rows of the bank are open (here prompts are sorted, so
             their order would not hold); a streamer for more than one prompt.
     """
-    return answers_and_cuts(
-        model, tokenizer, prompts, system, max_new_tokens, batch_size, on_batch, streamer, adapters
-    )[0]
+    longest = 64 if max_new_tokens is None else max_new_tokens
+    return answers_and_cuts(model, tokenizer, prompts, system, longest, batch_size, on_batch, streamer, adapters)[0]
 
 
 @torch.no_grad()
@@ -130,23 +131,28 @@ def answers_and_cuts(
 
 
 def whole_number(name: str, value: object, least: int = 1) -> int:
-    """`value` as an int; ConfigError where it isn't a whole number from `least` on."""
+    """`value` as an int; ConfigError where it isn't a whole number of at least `least`."""
     try:
         number = least - 1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = least - 1
     if number < least:
-        raise ConfigError(f"{name} is a whole number from {least} on, got {value!r}")
+        raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return number
 
 
 def _texts(name: str, given: Sequence[str]) -> list[str]:
     if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
-        raise ConfigError(f"{name} is a list of texts, one for each answer, got {type(given).__name__}: [text] for one")
+        if name == "system":
+            raise ConfigError(
+                f"system must be a string, or a list with one string per prompt, got {type(given).__name__}"
+            )
+        remedy = ". For a single prompt, pass [prompt]" if isinstance(given, str) else ""
+        raise ConfigError(f"{name} must be a list of strings, got {type(given).__name__}{remedy}")
     texts = list(given)
     for place, text in enumerate(texts, start=1):
         if not isinstance(text, str):
-            raise ConfigError(f"{name} is a list of texts, and number {place} in it is {text!r}, which is no text")
+            raise ConfigError(f"number {place} of {name} must be a string, got {reprlib.repr(text)}")
     return texts
 
 
@@ -169,7 +175,10 @@ def _batches(model: nn.Module, encoded: list[list[int]], rooms: list[int], batch
     """Which prompts go through the model together: the next in length, with the same room for an answer."""
     # A model that isn't told positions may count padding in (BART does): there, only equal lengths go together. One
     # that keeps a state besides answers each prompt alone: RWKV's state mixes up the rows of a batch.
-    told = "position_ids" in inspect.signature(model.forward).parameters
+    inner = getattr(model, "get_base_model", lambda: model)()  # PEFT's wrapper passes on whatever it's given
+    # but not where it puts tokens of its own before the prompt
+    own = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
+    told = not own and "position_ids" in inspect.signature(inner.forward).parameters or leaves_padding_out(model)
     size = 1 if not told and getattr(model, "_is_stateful", False) else batch_size
 
     def kind(i: int) -> tuple[int, int]:

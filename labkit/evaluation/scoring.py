@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from labkit.errors import ConfigError
 from labkit.evaluation.generation import answers_and_cuts, whole_number
-from labkit.tasks import Task
+from labkit.tasks import Task, exact_match
 from labkit.tasks.rows import check_rows
 
 _DRAWN_ONE_BY_ONE = 20_000  # values; of more, only how often each one is drawn
@@ -67,13 +67,14 @@ def bootstrap_interval(
     probability (1 − level) / 2.
 
     Raises:
-        ConfigError: there are no values.
+        ConfigError: there are no values, or `resamples` is no whole number from 1 on.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
     n = len(values)
     if n == 0:
         raise ConfigError("an interval needs at least one value")
+    resamples = whole_number("resamples", resamples)
     tail = (1 - level) / 2
     if set(values) in ({0}, {1}):
         width = 1 - tail ** (1 / n)
@@ -95,7 +96,7 @@ def _resampled_means(data: Tensor, resamples: int, seed: int) -> Tensor:
     values, counts = data.unique(return_counts=True)
     squares = torch.zeros_like(values)
     if len(values) > _VALUES:
-        groups = [part for part in data.sort().values.tensor_split(_VALUES)]
+        groups = data.sort().values.tensor_split(_VALUES)
         counts = torch.tensor([len(part) for part in groups])
         values = torch.stack([part.mean() for part in groups])
         squares = torch.stack([part.var(correction=0) for part in groups])
@@ -127,11 +128,12 @@ def evaluate(
     Raises:
         ConfigError: there are no rows to evaluate on, or `limit` is no whole number from 0 on; see also
             :func:`generate`.
-        DataError: one of `rows` isn't as a row of a file should be (see :func:`labkit.read_rows`).
+        DataError: one of `rows` isn't as a row of a file should be (see :func:`labkit.read_rows`). Its completion is
+            the score's own affair, except where that is exact match.
     """
     if limit is not None:
         limit = whole_number("limit", limit, 0)
-    rows = list(task.rows("test") if rows is None else check_rows(rows))
+    rows = list(task.rows("test")) if rows is None else check_rows(rows, answers=task.score is exact_match)
     max_new_tokens = task.token_limit(tokenizer, rows)
     rows = rows[:limit]
     if not rows:

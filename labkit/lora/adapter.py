@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from labkit.casting import is_finite
 from labkit.errors import AdapterError, ConfigError, LabkitWarning
+from labkit.linear import ORDINARY
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers, resolve_targets
 from labkit.model_facts import facts_of
 from labkit.storage.untrusted import plain
 
 _PREFIX = "base_model.model."  # PEFT's wrappers, as they show in its key names
-_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)  # no packed 4- or 8-bit ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +117,6 @@ def fitted(
 def refuse_other_base(model: nn.Module, about: dict, where: Path | str) -> None:
     """AdapterError, beginning with `where`, unless the base named in `about` is the model's; either may be unknown."""
     base, known = about.get("base") or {}, facts_of(model)
-    if not isinstance(base, dict):
-        raise AdapterError(f"{where}: 'base' must be a JSON object, found {type(base).__name__}")
     theirs = base.get("fingerprint")
     if theirs and known.fingerprint and theirs != known.fingerprint:
         raise AdapterError(
@@ -137,8 +135,8 @@ def warn_if_held_otherwise(model: nn.Module, about: dict, where: Path | str) -> 
     if str(then).partition(",")[2] != str(now).partition(",")[2]:  # whose kernels pack it makes no difference
         forms = [f"in four bits ({plain(held)})" if held else "dense" for held in (then, now)]
         warnings.warn(
-            f"{where}: trained on the base {forms[0]}, and used on the base {forms[1]}: answers may change a little. "
-            "Hold the base as it was in training to get the same ones",
+            f"{where}: this adapter was trained on the base {forms[0]}, and here the base is {forms[1]}, so answers "
+            "may change a little. Load the base as it was in training to get the same ones",
             LabkitWarning,
             stacklevel=4,  # who loads the adapter, or adds it to a bank
         )
@@ -173,7 +171,7 @@ def _without_the_base(model: nn.Module, state: Mapping[str, Tensor], where: Path
 
 def _same_numbers(weight: Tensor, copy: Tensor) -> bool:
     """Whether `copy` is `weight`, in whichever of their two dtypes holds less."""
-    if weight.shape != copy.shape or not weight.is_floating_point() or copy.dtype not in _DTYPES:
+    if weight.shape != copy.shape or not weight.is_floating_point() or copy.dtype not in ORDINARY:
         return False
     return torch.equal(weight.to(copy.dtype), copy) or torch.equal(copy.to(weight.dtype), weight)
 
@@ -190,7 +188,7 @@ def _refuse_other_keys(state: Mapping[str, Tensor], expected: set[str], where: P
 def _refuse_unusable(key: str, tensor: Tensor, shape: tuple[int, int], where: Path | str) -> None:
     if tuple(tensor.shape) != shape:
         raise AdapterError(f"{where}: {key} has shape {tuple(tensor.shape)}, expected {shape}")
-    if tensor.dtype not in _DTYPES:
+    if tensor.dtype not in ORDINARY:
         raise AdapterError(f"{where}: {key} holds {tensor.dtype}, expected floating point numbers of at least 16 bits")
     if not is_finite(tensor.float()):
         raise AdapterError(f"{where}: {key} holds NaN or infinite values")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from labkit.casting import is_finite
 from labkit.errors import AdapterError, ConfigError
-from labkit.linear import device_of, is_linear
+from labkit.linear import ORDINARY, device_of, is_linear
 from labkit.lora import routes
 from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base, warn_if_held_otherwise
 from labkit.lora.config import LoraConfig
@@ -48,7 +48,7 @@ class AdapterBank:
         model: the model given; it has the bank as ``model.labkit.bank``.
 
     Raises:
-        ConfigError: the model has LoRA layers or a bank already; `dtype` is none to compute in.
+        ConfigError: the model has LoRA layers or a bank already; adapters can't be computed in `dtype`.
 
     Source: Punica, arXiv 2310.18547; S-LoRA, arXiv 2311.03285.
     """
@@ -57,7 +57,7 @@ class AdapterBank:
         refuse_bank(model)
         if any(True for _ in lora_layers(model)):
             raise ConfigError("this model has LoRA layers: save their adapter, and make the bank on a fresh base")
-        if dtype not in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
+        if dtype not in ORDINARY:
             raise ConfigError(f"adapters are held as floating point numbers of at least 16 bits, got {dtype!r}")
         self.model, self.dtype = model, dtype
         self._adapters: dict[str, Route] = {}

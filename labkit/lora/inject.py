@@ -113,6 +113,8 @@ def _why_not(module: nn.Module) -> str:
             "another library's layer, whose weight is packed: load the base unquantized, or with "
             'load_base(..., quantize="nf4")'
         )
+    if isinstance(module, nn.Linear):
+        return "a linear layer with a forward of its own, which answers something other than x Wᵀ + b"
     return "not a linear layer"
 
 
@@ -120,10 +122,10 @@ def _what_there_is(model: nn.Module) -> str:
     """What a reader may have taken for linear layers, as the end of a sentence."""
     for kind in (_is_conv1d, keeps_its_own_form):
         for module in filter(kind, model.modules()):
-            return f". {_short_names(model, kind)}: each a {type(module).__name__}, {_why_not(module)}"
+            return f". {_short_names(model, kind)} are {type(module).__name__} layers here, {_why_not(module)}"
     experts = {name.split(".")[-1] for name, parameter in model.named_parameters() if parameter.ndim == 3}
     if experts:
-        return f". The experts' weights ({', '.join(sorted(experts))}) are no layers, but stacks of matrices"
+        return f". The experts' weights ({', '.join(sorted(experts))}) aren't layers but stacks of matrices"
     return ""
 
 

@@ -67,12 +67,12 @@ class LoraLinear(nn.Module):
         self.lora_A = nn.Linear(self.in_features, r, bias=False, device=device, dtype=dtype)
         self.lora_B = nn.Linear(r, self.out_features, bias=False, device=device, dtype=dtype)
         self.enabled = True
-        # set while merged: the base's own weight, kept so that unmerging gives back its very bits
+        # set while merged: the base's own weight, kept so that unmerging gives it back bit for bit
         self.register_buffer("unmerged_weight", None, persistent=False)
         self.reset_parameters(init_lora_weights)
 
     def reset_parameters(self, init_lora_weights: bool | str = True) -> None:
-        """Draw A anew and set B to zero."""
+        """Draw A again and set B to zero."""
         if init_lora_weights == "gaussian":
             nn.init.normal_(self.lora_A.weight, std=1 / self.r)
         else:
@@ -119,7 +119,7 @@ class LoraLinear(nn.Module):
         return cast(weight.float() + self.delta_weight(), weight.dtype, "W + ΔW")
 
     def merge(self) -> None:
-        """Make W + ΔW the base's weight; a 4-bit base quantizes it anew. Nothing happens if it is so already."""
+        """Make W + ΔW the base's weight; a 4-bit base quantizes it again. Nothing happens if it is so already."""
         if not self.merged:
             unmerged = stored_weight(self.base_layer)
             replace_weight(self.base_layer, self.merged_weight())

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from labkit.casting import cast, cast_weights
+from labkit.casting import cast, cast_weights, ordinary_dtype
 from labkit.errors import ConfigError, LabkitWarning
 from labkit.linear import BaseLinear, PackedLinear, dense_weight
 from labkit.lora.inject import lora_layers, refuse_bank
@@ -38,7 +38,7 @@ def merge(model: Model) -> Model:
     unmerged = [layer for _, layer in layers if not layer.merged]
     if any(isinstance(layer.base_layer, PackedLinear) for layer in unmerged):
         warnings.warn(
-            "the base is in four bits, and W + ΔW is rounded to four bits again: answers may change, and much of a "
+            "the base is in four bits, so merging rounds W + ΔW to four bits again: answers may change, and most of a "
             "small update is lost. labkit.merge_into_dense or labkit.save_merged keep all of it",
             LabkitWarning,
             stacklevel=2,
@@ -92,10 +92,11 @@ def merge_into_dense(model: Model, dtype: torch.dtype | None = None) -> Model:
 
     Raises:
         ConfigError: there is neither a LoRA layer nor a packed one; an adapter sits on a tied weight (see
-            :func:`labkit.merge`); an AdapterBank serves the model; a weight is too large for `dtype`. Nothing is
-            changed then.
+            :func:`labkit.merge`); an AdapterBank serves the model; weights can't be in `dtype`, or one is too large
+            for it. Nothing is changed then.
     """
     refuse_bank(model)
+    dtype = dtype and ordinary_dtype(dtype)
     if not any(isinstance(module, (LoraLinear, BaseLinear)) for module in model.modules()):
         raise ConfigError("there is nothing to merge: the model has no LoRA layer, and none in four bits")
     refuse_tied(model)

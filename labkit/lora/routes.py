@@ -50,8 +50,8 @@ class Route:
         """
         if self.rows is not None and x.ndim < 3:
             raise ConfigError(
-                f"{name} was given all tokens in one heap, so the bank can't tell the rows apart: this kind of model "
-                "takes one adapter at a time. Choose it with bank.activate(...)"
+                f"{name} gets the tokens of all rows in one flat list, so the bank can't tell the rows apart. With "
+                "this kind of model, choose one adapter for all rows: bank.activate(...)"
             )
         if self.rows is not None and len(x) != self.rows:
             raise ConfigError(

@@ -23,7 +23,7 @@ def quantize_blockwise(tensor: Tensor, codebook: Tensor, block_size: int) -> tup
         tensor: float32, bfloat16 or float16, any shape, n numbers.
         codebook: float32, at most 256 ascending numbers in [−1, 1]; on the tensor's device, or, up to 16 of them, on
             the CPU.
-        block_size: numbers to a block.
+        block_size: numbers per block.
 
     Returns:
         ``(codes, absmax)``: uint8 of shape (n,), float32 of shape (⌈n / block_size⌉,).
@@ -63,7 +63,7 @@ def dequantize_blockwise(codes: Tensor, absmax: Tensor, codebook: Tensor, block_
         codes: integers of shape (n,).
         absmax: float32, shape (⌈n / block_size⌉,).
         codebook: float32, as it was quantized with.
-        block_size: numbers to a block.
+        block_size: numbers per block.
     """
     return codebook[codes.int()] * absmax.repeat_interleave(block_size)[: codes.numel()]
 

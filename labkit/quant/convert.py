@@ -25,7 +25,7 @@ def quantize_model(
 ) -> Model:
     """Replace the linear layers of `model` by layers in NF4, in place.
 
-    One layer is quantized and its dense weight let go before the next is touched, so the most that is in memory
+    One layer is quantized and its dense weight freed before the next is touched, so the most that is in memory
     besides the model as it was is one layer. Embeddings, norms and the output head stay as they are. Every weight
     is looked at first: nothing is changed unless all of them can be quantized. Where a tenth of the weights or more is
     in none of these, as in a mixture of experts, a warning says so.
@@ -33,8 +33,8 @@ def quantize_model(
     Args:
         model: any model with plain ``nn.Linear`` layers.
         backend: "labkit" for :class:`labkit.NF4Linear`; "bitsandbytes" for its ``Linear4bit``, guarded.
-        block_size: numbers to a block.
-        double: quantize the scales too: 4.127 bits a weight instead of 4.5, with blocks of 64.
+        block_size: numbers per block.
+        double: quantize the scales too: 4.127 bits per weight instead of 4.5, with blocks of 64.
         device: where the quantized layers go, one by one; None means where they are.
 
     Returns:

@@ -38,7 +38,7 @@ class GuardedLinear4bit(bnb.nn.Linear4bit):
 
     Args:
         dense: the layer to quantize; its bias is taken over as it is, its weight is not kept.
-        block_size: numbers to a block.
+        block_size: numbers per block.
         double: quantize the scales too (``compress_statistics``).
         device: where to quantize and keep the weight; None means where it is.
 

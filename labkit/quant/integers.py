@@ -39,7 +39,7 @@ def quantize_int(tensor: Tensor, bits: int = 8, block_size: int = 64, affine: bo
     Args:
         tensor: float32, bfloat16 or float16, any shape.
         bits: a code, 2 to 8.
-        block_size: numbers to a block, in row-major order.
+        block_size: numbers per block, in row-major order.
         affine: between the block's smallest and largest number, instead of around zero.
 
     Raises:

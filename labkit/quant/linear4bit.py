@@ -13,17 +13,17 @@ from labkit.quant.nf4 import NF4Tensor, quantize_nf4
 
 
 class NF4Linear(nn.Module):
-    """A linear layer whose weight is four bits a number, and is made dense only while it is multiplied.
+    """A linear layer whose weight is four bits per weight, and is made dense only while it is multiplied.
 
         y = x Ŵᵀ + b,    Ŵ = dequantize_nf4(quantize_nf4(W))
 
     The weight is frozen: gradients pass through to x (and to the bias, if it is trainable), and for them too Ŵ
-    is made anew from the packed bytes. The product is computed in x's dtype, or in autocast's; Ŵ has been rounded to
+    is made again from the packed bytes. The product is computed in x's dtype, or in autocast's; Ŵ has been rounded to
     `weight_dtype` before, as bitsandbytes does it, so that it's the same that :meth:`dense_weight` gives.
 
     Args:
         dense: the layer to quantize; its bias is taken over as it is, its weight is not kept.
-        block_size: numbers to a block.
+        block_size: numbers per block.
         double: quantize the scales too.
         device: where to quantize and keep the weight; None means where it is.
 

@@ -1,4 +1,4 @@
-"""NF4: a weight matrix in four bits a number, as QLoRA stores it."""
+"""NF4: a weight matrix in four bits per weight, as QLoRA stores it."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class NF4Tensor:
         packed: uint8, shape (⌈n / 2⌉, 1): two codes a byte, the first in the high half.
         absmax: float32, shape (⌈n / block_size⌉,): the scale of each block; or the same quantized once more.
         shape, dtype: of the tensor that was quantized, n numbers.
-        block_size: numbers to a block.
+        block_size: numbers per block.
     """
 
     packed: Tensor
@@ -48,7 +48,7 @@ def quantize_nf4(tensor: Tensor, block_size: int = 64, double: bool = False) -> 
 
     Args:
         tensor: float32, bfloat16 or float16, any shape.
-        block_size: numbers to a block, in row-major order.
+        block_size: numbers per block, in row-major order.
         double: quantize the scales too; see :func:`labkit.quant.double_quantization.double_quantize` for how far that
             equals bitsandbytes.
 

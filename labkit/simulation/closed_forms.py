@@ -19,8 +19,8 @@ def linear_shapes(config: PretrainedConfig) -> dict[str, tuple[int, int]]:
     """
     if config.model_type not in ALIKE:
         raise ConfigError(
-            f"these forms count the layers of the Llama family ({', '.join(sorted(ALIKE))}), and a "
-            f"{config.model_type!r} model has others: ask labkit.simulate"
+            f"these formulas hold for the Llama family ({', '.join(sorted(ALIKE))}), not for a "
+            f"{config.model_type!r} model. Use labkit.simulate"
         )
     hidden, mlp = config.hidden_size, config.intermediate_size
     head = getattr(config, "head_dim", None) or hidden // config.num_attention_heads
@@ -82,7 +82,7 @@ def activations_per_layer(
 ) -> int:
     """Bytes that one decoder layer of the Llama family keeps for the way back, without checkpointing.
 
-    In numbers a token, with h the hidden size, k the width of the keys, m that of the MLP, n the query heads:
+    In numbers per token, with h the hidden size, k the width of the keys, m that of the MLP, n the query heads:
 
         full, 16 bits        20 h + 4 k + 8 m + 4 n + 8 bytes
         LoRA on every linear layer
@@ -91,14 +91,14 @@ def activations_per_layer(
           all in float32       24 h + 8 k + 16 m + 4 n + 8 + 28 r bytes
 
     Where the adapters are wider than the base, the input of each is kept once more in the wider dtype. With
-    checkpointing a layer keeps its input only: `size` · h bytes a token.
+    checkpointing a layer keeps its input only: `size` · h bytes per token.
 
     Exact for the model class of transformers 5 with fused attention and heads of h / n numbers; another version of
     it may keep other tensors, and the simulator will say so.
 
     Args:
         config: of a model of the Llama family.
-        tokens: rows · tokens a row.
+        tokens: rows · tokens per row.
         method: "full" (16 bits only) or "lora", on all linear layers.
         size: bytes of a number of the base: 4 or 2.
         r: the rank.
@@ -122,7 +122,7 @@ def step_flops(
 ) -> int:
     """Floating-point operations of a step of a model of the Llama family, with a label at every token.
 
-        a weight      2 a token forward, 2 for the gradient of its input, 2 for its own if it is trained
+        a weight      2 per token forward, 2 for the gradient of its input, 2 for its own if it is trained
         attention     7 products of 2 · sequence² · hidden: two forward, five on the way back
 
     Checkpointing adds the layers' forward pass once more. So LoRA saves a third of the weights' share, and no time can

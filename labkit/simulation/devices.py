@@ -90,6 +90,6 @@ def notes_on_cuda(config: PretrainedConfig, options: StepOptions, trained: int) 
         square = 4 * options.batch_size * heads * options.sequence**2
         lines.append(
             "FlashAttention has no float32: where PyTorch falls back to plain attention, every layer keeps its scores, "
-            f"at least {square / 1e9:.3f} GB a layer that are not counted here"
+            f"at least {square / 1e9:.3f} GB per layer that are not counted here"
         )
     return lines

@@ -1,6 +1,7 @@
 """Time and money, from floating-point operations. An estimate: it is only as good as the utilisation it is given."""
 
 import math
+import numbers
 from dataclasses import dataclass
 
 from labkit.errors import ConfigError
@@ -73,22 +74,22 @@ def estimate(
         "matrix products and attention count, with attention's whole square; nothing else does",
     ]
     if price_per_hour is not None:
-        assumptions.append(f"{price_per_hour:,.2f} an hour and card")
+        assumptions.append(f"{price_per_hour:,.2f} per card and hour")
     money = None if price_per_hour is None else seconds / 3600 * cards * price_per_hour
     return Estimate(seconds, money, tokens_per_second, assumptions)
 
 
 def refuse_no_estimate(card: Card | None, utilisation: float, price_per_hour: float | None, **counts: int) -> None:
-    """ConfigError where :func:`estimate` could say nothing, or nothing true, with these; no card is none to refuse."""
+    """Raise ConfigError for what :func:`estimate` can't work with. `card` may be None."""
     if card is not None and card.teraflops is None:
         known = "; ".join(card.name for card in CARDS if card.teraflops)
         raise ConfigError(
             f"the peak of the {card.name} isn't known, so its time can't be estimated. Choose from {known}"
         )
     for name, value in counts.items():
-        if not 1 <= value < math.inf:
-            raise ConfigError(f"{name} must be at least 1, got {value}")
-    if not 0 < utilisation <= 1:
-        raise ConfigError(f"utilisation must be above 0 and at most 1, got {utilisation}")
-    if price_per_hour is not None and not 0 <= price_per_hour < math.inf:
-        raise ConfigError(f"price_per_hour must be a number of at least 0, got {price_per_hour}")
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}")
+    if not (isinstance(utilisation, numbers.Real) and 0 < utilisation <= 1):
+        raise ConfigError(f"utilisation must be above 0 and at most 1, got {utilisation!r}")
+    if price_per_hour is not None and not (isinstance(price_per_hour, numbers.Real) and 0 <= price_per_hour < math.inf):
+        raise ConfigError(f"price_per_hour must be a number of at least 0, got {price_per_hour!r}")

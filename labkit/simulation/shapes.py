@@ -125,7 +125,7 @@ def layers_are_alike(config: PretrainedConfig) -> bool:
 
 
 def refuse_impossible(entries: dict, kind: type[PretrainedConfig], where: str) -> None:
-    """ConfigError where a number of a config is none that a model can have: a negative width, a million layers.
+    """ConfigError where a config has a size no model can have: a negative width, a million layers.
 
     transformers finds some of them, in many places and words, and begins to make a million layers.
 
@@ -165,7 +165,7 @@ def _config_from(entries: dict, where: str) -> PretrainedConfig:
     kind = CONFIG_MAPPING[name] if isinstance(name, str) and name in CONFIG_MAPPING else None
     if kind is None:
         brings = ", and the code that comes with it is never run" if entries.get("auto_map") else ""
-        raise ConfigError(f"{where}: the architecture {plain(repr(name))} is none that transformers knows{brings}")
+        raise ConfigError(f"{where}: transformers doesn't know the architecture {plain(repr(name))}{brings}")
     refuse_impossible(entries, kind, where)
     try:
         return kind.from_dict(entries)

@@ -147,8 +147,8 @@ def _simulated(kind: type[PretrainedConfig], entries: str, options: StepOptions,
             return trace_without_numbers(model, batch, options.optimizer, options.device, depth)
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise ConfigError(
-            f"a step of {name!r} depends on its numbers, and a simulation has none: take the measure of a small one "
-            "with labkit.measure, in Python"
+            f"a step of {name!r} depends on its numbers, and a simulation has none: measure a small one with "
+            "labkit.measure in Python"
         ) from error
     except LabkitError:
         raise
@@ -251,8 +251,8 @@ def _assumptions(config: PretrainedConfig, options: StepOptions, trace: Trace) -
             if options.method == "qlora"
             else ""
         ),
-        f"{options.batch_size} × {options.sequence:,} tokens a step, {options.batch_size * counted:,} of them counted "
-        "by the loss; logits only there",
+        f"{options.batch_size} × {options.sequence:,} tokens per step, {options.batch_size * counted:,} of them "
+        "counted by the loss; logits only there",
         f"optimizer {options.optimizer}, "
         + {
             "adamw": "both moments in the dtype of what it trains",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.base.chat_format import answered_text, chat_ids, frame_of, prompt_text
-from labkit.errors import BaseModelError, DataError, printable
+from labkit.errors import BaseModelError, DataError, showable
 
 IGNORED = -100  # the label of a token that the loss does not count
 
@@ -85,13 +85,13 @@ def encode(tokenizer, row: Mapping, system: str, max_length: int | None = None) 
     Raises:
         BaseModelError: the chat template can't show a question and its answer; neither it nor the tokenizer has a
             token that ends an answer.
-        DataError: prompt or completion is no string; the row is longer than `max_length` tokens; nothing is ever cut
-            off silently.
+        DataError: prompt, completion or a system prompt of its own isn't a string; the row is longer than
+            `max_length` tokens; nothing is ever cut off silently.
     """
     source = row.get("source") or "row"
-    for name in ("prompt", "completion"):
-        if not isinstance(row.get(name), str):
-            raise DataError(f'"{name}" is no string', "Every row needs prompt and completion, both text", source)
+    for name in ("prompt", "completion", "system"):
+        if not isinstance(row.get(name), str) and (name != "system" or row.get(name) is not None):
+            raise DataError(f'"{name}" isn\'t a string', "Every row needs prompt and completion, both text", source)
     frame, said = frame_of(tokenizer), (row["prompt"], row.get("system") or system)
     if frame.end is None:
         raise BaseModelError(
@@ -150,6 +150,6 @@ def _embedding_rows(model: nn.Module) -> int:
 
 def render_masked(tokenizer, example: Example) -> str:
     """The example as text, with the part that the loss does not count in grey (ANSI colours)."""
-    masked = printable(tokenizer.decode(example.input_ids[: example.prompt_length]), keep="\n\t\u200c\u200d")
-    counted = printable(tokenizer.decode(example.input_ids[example.prompt_length :]), keep="\n\t\u200c\u200d")
+    masked = showable(tokenizer.decode(example.input_ids[: example.prompt_length]))
+    counted = showable(tokenizer.decode(example.input_ids[example.prompt_length :]))
     return f"\x1b[38;5;245m{masked}\x1b[0m{counted}"

@@ -1,6 +1,6 @@
 """One training step's forward pass: from a batch to its loss.
 
-Logits are the widest tensor of a language model (49,152 numbers a token in SmolLM2), and most tokens of
+Logits are the widest tensor of a language model (49,152 numbers per token in SmolLM2), and most tokens of
 a batch are prompt or padding, for which nobody asks the loss. So the output head is run only where there
 is a label.
 """
@@ -22,7 +22,7 @@ class CompletionLoss(nn.Module):
             :mod:`labkit.step.shared_prefix`). The loss and the gradients are the same.
 
     Raises:
-        ConfigError: `model` is no causal language model; `share_prefix`, and the model draws random numbers in
+        ConfigError: `model` has an encoder and a decoder; `share_prefix`, and the model draws random numbers in
             training, checkpoints its layers, or mixes tokens in another way than by causal attention: there it would
             not be exact.
     """

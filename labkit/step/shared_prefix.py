@@ -29,8 +29,8 @@ from labkit.step.probing import alike, draws_random_numbers, few_tokens, in_trai
 _NAME = "labkit_shared_prefix"
 _ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 _NOT_PLAIN = (
-    'it is made for causal attention that transformers computes ("sdpa" or "eager"), and this {!r} doesn\'t leave '
-    "it to that. Train without it"
+    'it works only where transformers computes causal attention itself ("sdpa" or "eager"), and this {!r} model '
+    "computes its own. Train without share_prefix"
 )
 
 
@@ -67,8 +67,8 @@ class PackedBatch:
 def shared_tokens(batch: Batch) -> int:
     """How many tokens all rows of the batch begin with, up to the first that predicts one the loss counts."""
     tokens = batch.input_ids.shape[1]
-    alike = (batch.input_ids == batch.input_ids[0]).all(dim=0).cumprod(dim=0).sum()
-    return int(torch.minimum(alike, (batch.positions % tokens).min()))
+    begin_alike = (batch.input_ids == batch.input_ids[0]).all(dim=0).cumprod(dim=0).sum()
+    return int(torch.minimum(begin_alike, (batch.positions % tokens).min()))
 
 
 def pack(batch: Batch) -> PackedBatch:
@@ -141,8 +141,9 @@ def refuse_unless_exact(model: nn.Module, logits: Callable[[Batch, bool], Tensor
         reason = "gradient checkpointing would compute the layers again without it. Choose one of the two"
     elif draws_random_numbers(model):
         reason = (
-            "this model draws random numbers in training, as for dropout or a router's jitter, and they would fall on "
-            "the prefix of each row differently. Set all dropout and jitter to 0, or train without share_prefix"
+            "this model draws random numbers in training (dropout, or a router's jitter), and with a shared prefix "
+            "they'd fall differently on each row's copy of it. Set all dropout and jitter to 0, or train without "
+            "share_prefix"
         )
     elif not (_may_be_exact(model, config) and _is_exact(model, logits)):
         reason = _NOT_PLAIN.format(config.model_type)

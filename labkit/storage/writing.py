@@ -69,8 +69,9 @@ def restored(path: Path | str) -> Path:
         with suppress(OSError, ValueError):  # whoever reads says better what is wrong
             target = Path(os.path.realpath(path))
             if _leftovers(target, "old"):
-                with alone_at(target):
-                    _settle(target)
+                with alone_at(target) as alone:
+                    if alone:  # or it may be a live writer's
+                        _settle(target)
     return path
 
 
@@ -91,9 +92,9 @@ def refuse_occupied(path: Path, kind: type[LabkitError], besides: Collection[str
     if not restored(path).exists():
         return
     if not path.is_dir():
-        raise kind(f"{path}: this is a file, and it will not be overwritten. Choose another folder")
+        raise kind(f"{path}: this is a file, and labkit won't overwrite it. Choose another folder")
     if others := sorted({entry.name for entry in path.iterdir() if not is_litter(entry.name)} - {*besides}):
-        raise kind(f"{path}: this folder holds {others[0]}, and it will not be overwritten. Choose another folder")
+        raise kind(f"{path}: this folder holds {others[0]}, and labkit won't overwrite it. Choose another folder")
 
 
 @contextmanager
@@ -112,6 +113,7 @@ def alone_at(path: Path, patience: float = PATIENCE) -> Iterator[bool]:
         OSError: nothing can be written beside `path`.
     """
     place = path.with_name(f".{path.name}.lock")
+    is_new = not place.exists()
     try:
         place.touch()
     except OSError:
@@ -123,6 +125,9 @@ def alone_at(path: Path, patience: float = PATIENCE) -> Iterator[bool]:
     except Timeout:
         raise TimeoutError(f"{path}: another program is writing here. Wait until it's done, or end it") from None
     except (OSError, NotImplementedError):
+        if is_new:
+            with suppress(OSError):
+                place.unlink()
         yield False
         return
     try:

@@ -58,7 +58,7 @@ class Task:
         has, and 8 to end it with."""
         if self.max_new_tokens is not None:
             return self.max_new_tokens
-        longest = heapq.nlargest(256, (row["completion"] for row in rows), key=len)
+        longest = heapq.nlargest(256, (text for row in rows if isinstance(text := row.get("completion"), str)), key=len)
         tokens = max((len(tokenizer(text, verbose=False).input_ids) for text in longest), default=0)
         return tokens + tokens // 4 + 8
 

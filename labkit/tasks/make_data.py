@@ -24,7 +24,7 @@ def splits(task: Task) -> dict[str, list[dict]]:
 
 
 def as_jsonl(rows: list[dict]) -> str:
-    """One JSON object a line."""
+    """One JSON object per line."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 

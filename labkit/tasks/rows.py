@@ -1,4 +1,4 @@
-"""Reading training data: one JSON object a line, each checked before anything is done with any.
+"""Reading training data: one JSON object per line, each checked before anything is done with any.
 
 A row is ``{"prompt": str, "completion": str, "system": str?}``. Answers that are JSON themselves are
 strings here. ``datasets`` alone would turn ISO dates into datetimes and report a broken line without
@@ -8,6 +8,7 @@ checked by the same function.
 
 import difflib
 import json
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ from labkit.errors import DataError, LabkitWarning, printable
 _REQUIRED = ("prompt", "completion")
 _ALLOWED = (*_REQUIRED, "system")
 _FEATURES = Features({name: Value("string") for name in (*_ALLOWED, "source")})
+_ROW = 'Write {"prompt": "…", "completion": "…"}'
 STANDARD_INPUT = ("-", "/dev/stdin")
 
 
@@ -27,8 +29,8 @@ def read_rows(path: Path | str) -> Dataset:
     """The rows of a JSONL file, in order.
 
     Args:
-        path: a UTF-8 file with one row a line, or ``-`` for standard input; blank lines are skipped. Fields that a row
-            doesn't need, such as ``id``, are left out, which a :class:`labkit.LabkitWarning` says once.
+        path: a UTF-8 file with one row per line, or ``-`` for standard input; blank lines are skipped. Fields that a
+            row doesn't need, such as ``id``, are left out, which a :class:`labkit.LabkitWarning` says once.
 
     Returns:
         A dataset with the columns ``prompt``, ``completion``, ``system`` (None where not given) and
@@ -47,7 +49,7 @@ def read_rows(path: Path | str) -> Dataset:
             left_out |= others
     if not rows:
         raise DataError(
-            "the file has no rows", 'Write one JSON object a line: {"prompt": "…", "completion": "…"}', name
+            "the file has no rows", 'Write one JSON object per line: {"prompt": "…", "completion": "…"}', name
         )
     if left_out:
         fields = ", ".join(f'"{field}"' for field in sorted(left_out)[:5])
@@ -56,11 +58,12 @@ def read_rows(path: Path | str) -> Dataset:
     return Dataset.from_list(rows, features=_FEATURES)
 
 
-def check_rows(rows: Iterable[Mapping]) -> list[Mapping]:
+def check_rows(rows: Iterable[Mapping], answers: bool = True) -> list[Mapping]:
     """Rows that are in memory, as they are, once each has been checked as a row of a file is.
 
     Args:
         rows: a list of dicts, a ``datasets.Dataset``, or the like. Fields beyond those of a file's rows stay.
+        answers: whether completions are needed; else only prompts and system prompts are checked.
 
     Raises:
         DataError: as :func:`read_rows`, for the first row that isn't as it should be (``row 17``).
@@ -74,7 +77,10 @@ def check_rows(rows: Iterable[Mapping]) -> list[Mapping]:
     rows = list(rows)
     for number, row in enumerate(rows, start=1):
         source = row.get("source") if isinstance(row, Mapping) else None
-        _checked(row, source if source and isinstance(source, str) else f"row {number}")
+        source = source if source and isinstance(source, str) else f"row {number}"
+        if not isinstance(row, Mapping):
+            raise DataError(f"expected a dict, found {_json_type(row)}", _ROW, source)
+        _checked(row if answers else {**row, "completion": "none is looked at"}, source)
     return rows
 
 
@@ -82,8 +88,9 @@ def _lines(path: Path | str, name: str) -> Iterator[tuple[int, str]]:
     try:
         content = sys.stdin.buffer.read() if name == "<stdin>" else Path(path).read_bytes()
     except (OSError, AttributeError, ValueError) as error:  # there may be no standard input, or a closed one
-        reason = getattr(error, "strerror", None) or "it isn't open"
-        raise DataError(f"cannot be read ({reason})", "Check the path", name) from None
+        reason = getattr(error, "strerror", None) or ("it isn't open" if name == "<stdin>" else error)
+        remedy = "Pipe the rows in, or pass a file" if name == "<stdin>" else "Check the path"
+        raise DataError(f"cannot be read ({reason})", remedy, name) from None
     # only "\n" ends a line: JSON strings may hold U+2028 and others that str.splitlines() splits at
     for number, line in enumerate(content.split(b"\n"), start=1):
         try:
@@ -114,15 +121,14 @@ def _parsed(line: str, source: str) -> Mapping:
 def _checked(row: object, source: str) -> tuple[dict, set[str]]:
     """A row's fields, and the names of those that aren't needed."""
     if not isinstance(row, Mapping):
-        raise DataError(
-            f"expected a JSON object, found {_json_type(row)}", 'Write {"prompt": "…", "completion": "…"}', source
-        )
+        raise DataError(f"expected a JSON object, found {_json_type(row)}", _ROW, source)
     for name in _REQUIRED:
         if name not in row:
             raise DataError(f'the field "{name}" is missing', f"Every row needs {' and '.join(_REQUIRED)}", source)
     others = {str(name) for name in row if name not in (*_ALLOWED, "source")}
     for name in sorted(others):
-        if "system" in name.lower() or difflib.get_close_matches(name.lower(), ["system"], cutoff=0.7):
+        head = re.sub(r"[_ -]?(prompt|message|instruction|text)s?$", "", name.lower())
+        if difflib.get_close_matches(head, ["system"], cutoff=0.82):
             raise DataError(f'unknown field "{name}"', 'A system prompt of the row\'s own is called "system"', source)
     for name in _ALLOWED:
         value = row.get(name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from labkit.errors import ConfigError
 from labkit.training.optimizers import OPTIMIZERS
 
-MOST_STEPS = 1_000_003  # the random numbers of the next process begin there (see labkit.training.surroundings)
+_MOST_STEPS = 1_000_000  # fewer than lie between the random numbers of two processes (see surroundings)
 _SEEDS = 2**63  # torch takes 64 bits, and the steps and processes of a run are added to its seed
 _LARGEST = sys.float_info.max
 
@@ -18,7 +18,7 @@ class TrainConfig:
     """How to train.
 
     Args:
-        steps: optimizer steps, at most 1,000,003.
+        steps: optimizer steps, at most 1,000,000.
         batch_size: rows per step, over all processes together.
         learning_rate: the highest, reached after the warm-up.
         warmup_share: share of the steps in which the rate rises in a line; then it falls as a half cosine.
@@ -55,7 +55,7 @@ class TrainConfig:
     def __post_init__(self):
         for field in fields(self):  # so that a recipe can be written down and compared
             object.__setattr__(self, field.name, _plain(getattr(self, field.name)))
-        self._check_whole("steps", 1, MOST_STEPS)
+        self._check_whole("steps", 1, _MOST_STEPS)
         self._check_whole("batch_size", 1)
         self._check_whole("gradient_accumulation", 1)
         self._check_whole("seed", 0, _SEEDS - 1)

@@ -37,11 +37,12 @@ def make_accelerator() -> Accelerator:
     """
     for name in _FOREIGN:
         if _is_on(f"ACCELERATE_USE_{name}"):
-            raise _another_recipe(f"use_{name.lower()}=true", f"ACCELERATE_USE_{name}=false")
+            raise _another_recipe(f"use_{name.lower()}=true", f"Set ACCELERATE_USE_{name}=false")
     for name, ours in _RECIPE.items():
+        launched = f"(with accelerate launch: --{name} {ours}, or in its configuration file)"
         asked = os.environ.get(f"ACCELERATE_{name.upper()}") or ours
         if asked.lower() != ours:
-            raise _another_recipe(f"{name}={asked}", f"ACCELERATE_{name.upper()}={ours}")
+            raise _another_recipe(f"{name}={asked}", f"Set ACCELERATE_{name.upper()}={ours} {launched}")
     theirs = GradientState().plugin_kwargs  # shared with every Accelerator of the program
     try:
         accelerator = Accelerator(
@@ -54,15 +55,15 @@ def make_accelerator() -> Accelerator:
     except Exception as error:  # whatever an unknown value in a variable makes of it
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise ConfigError(
-            f"Accelerate can't be set up: {reason}. Start several processes with accelerate launch, and one without "
-            "RANK, WORLD_SIZE, LOCAL_RANK or any ACCELERATE_ variable"
+            f"Accelerate can't be set up: {reason}. To train in several processes, start them with accelerate "
+            "launch; for a single one, unset RANK, WORLD_SIZE, LOCAL_RANK and every ACCELERATE_ variable"
         ) from None
     accelerator.gradient_state.plugin_kwargs = theirs
     state = accelerator.state
     resolved = {"mixed_precision": accelerator.mixed_precision, "dynamo_backend": state.dynamo_plugin.backend.value}
     for name, found in resolved.items():
         if found.lower() != _RECIPE[name]:
-            raise _another_recipe(f"{name}={found}", "an Accelerator() of your program that says nothing of it")
+            raise _another_recipe(f"{name}={found}", f"Create your program's Accelerator without {name}")
     if accelerator.num_processes > 1:
         atexit.register(_leave_the_others)
     return accelerator
@@ -102,7 +103,7 @@ def _is_on(variable: str) -> bool:
 
 def _another_recipe(asked: str, remedy: str) -> ConfigError:
     name = asked.split("=")[0]
-    return ConfigError(f"Accelerate is set to {asked}. {_INSTEAD.get(name, _WHOLE)}. Use {remedy}")
+    return ConfigError(f"Accelerate is set to {asked}. {_INSTEAD.get(name, _WHOLE)}. {remedy}")
 
 
 def _leave_the_others() -> None:

@@ -49,8 +49,8 @@ def examples_if_all_is_well(
         raise ConfigError("nothing to train: every parameter is frozen. Did you call inject_lora?")
     if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
         raise ConfigError(
-            "this model was made inside torch.inference_mode(), and such tensors never get a gradient: load it, and "
-            "call inject_lora, outside"
+            "this model was made inside torch.inference_mode(), and such tensors never get a gradient. Load it and "
+            "call inject_lora outside that block"
         )
     if any(layer.merged for _, layer in lora_layers(model)):
         raise ConfigError("the adapter is merged, and would not be trained: call labkit.unmerge(model) first")
@@ -62,7 +62,7 @@ def examples_if_all_is_well(
     limit = context_length(model.config)
     rows = task.rows("train") if rows is None else check_rows(rows)
     examples = [
-        encode(tokenizer, {"source": f"row {number}"} | row, task.system, limit) for number, row in enumerate(rows, 1)
+        encode(tokenizer, {"source": f"row {number}", **row}, task.system, limit) for number, row in enumerate(rows, 1)
     ]
     if not examples:
         raise ConfigError("nothing to train on: there are no rows")
@@ -71,7 +71,10 @@ def examples_if_all_is_well(
     if config.batch_size % (parts := processes * config.gradient_accumulation):
         raise ConfigError(f"batch_size {config.batch_size} cannot be split into {parts} equal parts")
     if config.checkpoint_every and is_sharded(accelerator):
-        raise ConfigError("under FSDP each process holds a part of every matrix: train without checkpoint_every")
+        raise ConfigError(
+            "under FSDP each process holds only a part of each matrix, so labkit can't write checkpoints: train "
+            "without checkpoint_every"
+        )
     device = accelerator.device if processes > 1 else device_of(model)
     refuse_optimizer(config.optimizer, {device})
     with checkpointed(model) if config.gradient_checkpointing else nullcontext():

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import nn
 
-from labkit.training.config import MOST_STEPS
+_STRIDE = 1_000_003  # between the seeds of two processes: more than a run may have steps
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def own_random_numbers(model: nn.Module) -> Iterator[None]:
 
 def seed_random_numbers(model: nn.Module, seed: int, process: int) -> None:
     """Draw from `seed` on: on the CPU and where `model` is, and otherwise in each process."""
-    seed += MOST_STEPS * process
+    seed += _STRIDE * process
     torch.default_generator.manual_seed(seed)
     kind, devices = _devices_of(model)
     for number in devices:

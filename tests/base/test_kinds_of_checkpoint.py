@@ -161,7 +161,7 @@ def stray_bias(folder: Path) -> None:
 @pytest.mark.parametrize("spoil, key", [(lost_config, "proj.weight_scale_inv"), (stray_bias, "q_proj.bias")])
 def test_weights_that_the_config_does_not_speak_of_are_not_left_out(spoil, key, tmp_path):
     spoil(tmp_path / "base")
-    with pytest.raises(BaseModelError, match=f"has .*{key} in its weights, and its config doesn't ask for it"):
+    with pytest.raises(BaseModelError, match=f"has .*{key} in its weights, but its config doesn't use it"):
         load_base(tmp_path / "base")
 
 
@@ -245,6 +245,13 @@ def test_what_is_no_causal_model_is_refused(kind, tmp_path):
 def test_what_is_one_by_its_config_or_by_what_it_does_is_not(model, tmp_path):
     write(model(), tmp_path / "base")
     load_base(tmp_path / "base", device="cpu")
+
+
+def test_an_architecture_of_tomorrow_is_refused_in_a_sentence(tmp_path):
+    folder, _ = llama(tmp_path / "base")
+    edit(folder, model_type="tomorrow")
+    with pytest.raises(BaseModelError, match="an architecture that this version of transformers doesn't know. Update"):
+        load_base(folder)
 
 
 def test_code_of_its_own_is_refused_in_a_sentence(tmp_path):

@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM
 
 import labkit
 from labkit import AdapterBank, LoraConfig, inject_lora, load_adapter, load_base, lora_layers, save_adapter, save_merged
+from labkit.base import rereading
 from labkit.cli import main
 from labkit.errors import AdapterError, BaseModelError, ConfigError
 from labkit.linear import dense_weight
@@ -129,7 +130,7 @@ def test_saving_changes_nothing_about_the_model(kind, merged_before, tiny_base, 
     if merged_before and kind == "dense":
         labkit.merge(model)
     elif merged_before:
-        with pytest.warns(labkit.LabkitWarning, match="rounded to four bits again"):
+        with pytest.warns(labkit.LabkitWarning, match="to four bits again"):
             labkit.merge(model)
     before = portrait()
     save_merged(model, tokenizer, tmp_path / "merged", torch.bfloat16)
@@ -140,6 +141,17 @@ def test_saving_changes_nothing_about_the_model(kind, merged_before, tiny_base, 
         save_merged(fresh, tokenizer, tmp_path / "fresh", torch.bfloat16)
         files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("merged", "fresh")]
         assert files[0] == files[1]
+
+
+def test_what_is_read_again_attends_as_the_model_does(tiny_base, tmp_path, monkeypatch):
+    """Another implementation rounds otherwise, which is no fault of the folder."""
+    model, tokenizer = load_base(tiny_base)
+    model.set_attn_implementation("eager")
+    seen = []
+    compare = rereading._difference
+    monkeypatch.setattr(rereading, "_difference", lambda found, meant: seen.append(found) or compare(found, meant))
+    save_merged(inject_lora(model, LoraConfig()), tokenizer, tmp_path / "merged")
+    assert [found.config._attn_implementation for found in seen] == ["eager"]
 
 
 def test_the_merged_model_is_another_base_and_refuses_the_adapter(tiny_base, tmp_path):
@@ -217,7 +229,7 @@ def test_nothing_is_overwritten(occupied, tiny_base, tmp_path):
     kept = there if occupied == "file" else there / "thesis.txt"
     kept.parent.mkdir(exist_ok=True)
     kept.write_text("years of work")
-    with pytest.raises(ConfigError, match="will not be overwritten"):
+    with pytest.raises(ConfigError, match="labkit won't overwrite it"):
         save_merged(model, tokenizer, there)
     assert kept.read_text() == "years of work"
     (tmp_path / "empty").mkdir()
@@ -256,8 +268,8 @@ def test_half_a_folder_is_never_there(tiny_base, tmp_path, monkeypatch):
     [
         # as it happens to people: layers cast by hand, a hook, a buffer and a class of one's own
         (lambda model: model.model.layers[0].mlp.bfloat16(), "same dtype"),
-        (lambda model: model.model.layers[0].register_forward_hook(lambda *_: _[2] * 2), "it answers otherwise"),
-        (lambda model: model.model.register_buffer("own", torch.ones(1)), "model.own is another one"),
+        (lambda model: model.model.layers[0].register_forward_hook(lambda *_: _[2] * 2), "its answers differ"),
+        (lambda model: model.model.register_buffer("own", torch.ones(1)), "model.own differs"),
         (lambda model: setattr(model, "__class__", type("Own", (type(model),), {})), "LlamaForCausalLM, not a Own"),
     ],
 )
@@ -268,7 +280,7 @@ def test_what_others_would_not_read_as_it_is_meant_is_not_left_there(spoil, said
         inject_lora(model, LoraConfig(target_modules=["q_proj"]))
     spoil(model)
     with pytest.raises(
-        BaseModelError, match=f"merged: what transformers would read there isn't the model .*{said}.*Nothing"
+        BaseModelError, match=f"merged: transformers would read another model .*{said}.*nothing was written"
     ):
         save_merged(model, tokenizer, tmp_path / "merged")
     assert list(tmp_path.iterdir()) == []
@@ -288,7 +300,7 @@ def test_a_model_that_transformers_would_pack_again_is_not_saved_packed(tiny_bas
     packed = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [16, 16], "dequantize": True}
     (folder / "config.json").write_text(json.dumps(config | {"quantization_config": packed}))
     model = inject_lora(AutoModelForCausalLM.from_pretrained(folder), LoraConfig(target_modules=["q_proj"]))
-    with pytest.raises(BaseModelError, match="isn't the model that was to be written"):
+    with pytest.raises(BaseModelError, match="transformers would read another model"):
         save_merged(model, make_tiny_tokenizer(), tmp_path / "merged")
     assert [path.name for path in tmp_path.iterdir()] == ["fp8"]
 
@@ -333,7 +345,7 @@ def test_the_command_refuses_in_a_sentence(tiny_base, tmp_path, capsys):
     both = f"trained on another base: .*{model.labkit.fingerprint}, but .*{other.labkit.fingerprint}"
     cases = {
         (adapter, out, "--base", tmp_path / "another"): both,
-        (adapter, adapter, *base): "will not be overwritten",
+        (adapter, adapter, *base): "labkit won't overwrite it",
         (tmp_path / "nowhere", out, *base): "adapter_config.json: the file is missing",
         (adapter, out, *base, "--double"): "say --quantize nf4",
     }

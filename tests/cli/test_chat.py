@@ -187,7 +187,9 @@ def test_ctrl_c_while_typing_leaves_nobody_out(chat, capsys):
 
 @pytest.mark.parametrize("limit", [0, -1, "12", 1.5, True, 512])
 def test_an_answer_without_room_is_refused(tiny_tokenizer, limit):
-    with pytest.raises(ConfigError, match="1 to 511 new tokens" if limit == 512 else "a whole number from 1 on, got "):
+    with pytest.raises(
+        ConfigError, match="1 to 511 new tokens" if limit == 512 else "a whole number of at least 1, got "
+    ):
         Chat(make_model(), tiny_tokenizer, max_new_tokens=limit)
 
 

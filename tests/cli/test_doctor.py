@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +22,12 @@ def findings():
     """A real examination of this machine, base and all."""
     fetch_base()
     return examine()
+
+
+def test_a_device_that_is_not_there_is_found(monkeypatch):
+    monkeypatch.setenv("LABKIT_DEVICE", "gpu")
+    *_, found = doctor.check_gpu()
+    assert (found.status, found.detail) == ("fail", "LABKIT_DEVICE=gpu: there's no such device")
 
 
 @pytest.mark.slow
@@ -102,6 +109,15 @@ def test_packages_against_constraints(tmp_path):
     assert (missing.status, missing.detail) == ("fail", "no-such-package-at-all is missing")
     assert (good.status, good.detail) == ("ok", "1 of 3 as in constraints.txt")
     assert only(doctor.check_packages(tmp_path / "none.txt")).status == "ok"
+
+
+def test_a_package_that_only_other_pythons_need_is_not_missed(tmp_path, monkeypatch):
+    """overrides is in constraints.txt for Python 3.11; jupyter_server asks for it before 3.12 only."""
+    asks = [SimpleNamespace(requires=["for-others>=1; python_version < '3'", "Wanted.Here; extra == 'test'"])]
+    monkeypatch.setattr(doctor.importlib.metadata, "distributions", lambda: asks)
+    (tmp_path / "constraints.txt").write_text("for_others==1.0\nwanted-here==1.0\n")
+    finding = only(doctor.check_packages(tmp_path / "constraints.txt"))
+    assert finding.detail == "wanted-here is missing"
 
 
 def test_base_missing(monkeypatch, tmp_path):

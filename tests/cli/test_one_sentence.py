@@ -105,7 +105,7 @@ TRAIN = ["train", "--base=base", "--data=rows.jsonl", "--out=run", "--steps=1"]
 EVALUATE = ["evaluate", "--base=base", "--data=rows.jsonl"]
 MERGE = ["merge", "adapter", "merged", "--base=base"]
 ASKED_WRONGLY = {
-    "train": "say either --task (one of the course's) or --data",
+    "train": "give either --task (one of the course's) or --data",
     "train --task=poetry": "there is no task 'poetry'; there are: tickets",
     "train --task=tickets --base=no-such-folder/no-model/at-all": "no base model 'no-such-folder/no-model/at-all'",
     "train --nonsense": "unrecognized arguments: --nonsense. labkit train --help",
@@ -119,10 +119,11 @@ ASKED_WRONGLY = {
     "demo --base=file": "no base model 'file' is known",
     "evaluate --data=folder": "folder: cannot be read",
     "evaluate --data=nowhere": "nowhere: cannot be read",
+    "evaluate --adapter=nowhere": "nowhere/adapter_config.json: the file is missing",
     "evaluate --task=tickets --adapter=nowhere": "nowhere/adapter_config.json: the file is missing",
     "evaluate --task=tickets --adapter=file": "file/adapter_config.json: not readable",
     "merge nowhere merged": "nowhere/adapter_config.json: the file is missing",
-    "merge adapter file": "file: this is a file, and it will not be overwritten",
+    "merge adapter file": "file: this is a file, and labkit won't overwrite it",
     "merge adapter adapter": "adapter: this folder holds adapter_config.json",
     "merge adapter merged --base=base --double": "--double is about the scales of four bits: say --quantize nf4",
 }
@@ -134,7 +135,7 @@ WITH_ROWS = {
     "--targets=q_proj,v_porj": "--targets: no layer of this base is called v_porj",
     "--targets=q_proj,": "--targets takes names with a comma between them, got 'q_proj,'",
     "--targets=embed_tokens": "--targets embed_tokens: model.embed_tokens is a Embedding, not a linear layer",
-    "--out=file/run": "file/run cannot be written",
+    "--out=file/run": "can't write to file/run",
     "--evaluate=1": "has no split 'test'",
     "--test=nowhere": "nowhere: cannot be read",
 }
@@ -205,7 +206,7 @@ def test_memory_that_does_not_suffice(here, monkeypatch, refused):
         torch.empty(2**60)
 
     monkeypatch.setattr("labkit.evaluate", far_too_much, raising=False)
-    assert "the memory doesn't suffice" in refused(*EVALUATE)
+    assert "there isn't enough memory" in refused(*EVALUATE)
 
 
 # ---- adapters of strangers

@@ -84,7 +84,7 @@ def bert():
     [
         (t5, None, "a model of type 't5', which doesn't continue a text from left to right"),
         (bert, None, "a model of type 'bert', which doesn't continue a text from left to right"),
-        (lambda: make("gpt2"), None, "each a Conv1D, GPT-2's linear layer with a transposed weight"),
+        (lambda: make("gpt2"), None, "are Conv1D layers here, GPT-2's linear layer with a transposed weight"),
         (
             lambda: make("llama"),
             without_end,

@@ -124,7 +124,7 @@ def test_what_would_fail_after_the_training_is_refused_before_it(labkit, tiny_ba
     for more, said in (
         (["--evaluate", 3], "has no split 'test'"),
         (["--evaluate", -1], "at least 1"),
-        (["--out", good_data / "x"], "cannot be written"),
+        (["--out", good_data / "x"], "can't write to"),
     ):
         done = labkit(*train_arguments(tiny_base, good_data, tmp_path / "run", "--steps", 1, *more))
         assert done.returncode == 2 and said in done.stderr and "Training" not in done.stdout
@@ -162,7 +162,7 @@ BROKEN = {
         ':5: the field "completion" is missing',
         "needs prompt",
     ),
-    "an empty file": (b"", "broken.jsonl: the file has no rows", "Write one JSON object a line"),
+    "an empty file": (b"", "broken.jsonl: the file has no rows", "Write one JSON object per line"),
     "not UTF-8": (broken(LINES[:2]) + b'\n{"prompt": "caf\xe9", "completion": "x"}', ":3: not UTF-8", "encoding UTF-8"),
     "a row longer than the context": (
         broken([*LINES[:7], json.dumps({"prompt": "a" * 100, "completion": "b"})]),

@@ -252,12 +252,12 @@ def test_all_linear_takes_what_learns(kind, left_out):
 @pytest.mark.parametrize(
     ("kind", "targets", "message"),
     [
-        ("gpt2", "all-linear", "no layer to adapt. c_attn, c_fc, c_proj: each a Conv1D, GPT-2's linear layer"),
+        ("gpt2", "all-linear", "no layer to adapt. c_attn, c_fc, c_proj are Conv1D layers here, GPT-2's linear layer"),
         ("gpt2", ["c_attn"], r"h.0.attn.c_attn is a Conv1D, GPT-2's .* which labkit doesn't adapt"),
-        ("gpt2", None, r"\['q_proj', 'v_proj'\] matches no layer to adapt; .* each a Conv1D"),
-        ("mixtral", ["w1", "w2"], r"The experts' weights \(down_proj, gate_up_proj\) are no layers, but stacks"),
+        ("gpt2", None, r"\['q_proj', 'v_proj'\] matches no layer to adapt; .* are Conv1D layers here"),
+        ("mixtral", ["w1", "w2"], r"The experts' weights \(down_proj, gate_up_proj\) aren't layers but stacks"),
         ("mamba", ["dt_proj"], "mixer.dt_proj would learn nothing: .* Leave 'dt_proj' out of target_modules"),
-        ("llama4_text", ["router"], "feed_forward.router is a Llama4Router, not a linear layer"),
+        ("llama4_text", ["router"], "feed_forward.router is a Llama4Router, a linear layer with a forward of its own"),
     ],
 )
 def test_what_only_looks_linear_is_called_by_its_name(kind, targets, message):
@@ -269,7 +269,9 @@ def test_another_librarys_packed_layer_is_called_so():
     bnb = pytest.importorskip("bitsandbytes")
     model = nn.Sequential(bnb.nn.Linear4bit(64, 64, quant_type="nf4").to("cpu"))
     for targets in ("all-linear", ["0"], ["q_proj"]):
-        with pytest.raises(ConfigError, match=r"Linear4bit, another library's layer.*, or with load_base\(.*\"nf4\"\)"):
+        with pytest.raises(
+            ConfigError, match=r"Linear4bit.*, another library's layer.*, or with load_base\(.*\"nf4\"\)"
+        ):
             inject_lora(model, LoraConfig(target_modules=targets))
 
 

@@ -24,6 +24,7 @@ from labkit import (
 )
 from labkit.linear import dense_weight
 from labkit.quant.nf4 import dequantize_nf4
+from labkit.step.probing import refuse_unless_causal
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -195,10 +196,9 @@ def test_gradient_checkpointing_gives_the_same_gradients(backend):
     for checkpointing in (False, True):
         model, _ = pair(backend)
         runs = []
-        # without gradients, `train` looks whether the model is causal
-        model.model.layers[0].self_attn.register_forward_pre_hook(
-            lambda *_, runs=runs: runs.append(1) if torch.is_grad_enabled() else None
-        )
+        model.model.layers[0].self_attn.register_forward_pre_hook(lambda *_, runs=runs: runs.append(1))
+        refuse_unless_causal(model)  # as `train` does before its first step
+        before = len(runs)
         grads = found[checkpointing] = {}
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
@@ -206,7 +206,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(backend):
         config = TrainConfig(steps=1, batch_size=4, gradient_checkpointing=checkpointing)
         # forced, because the simulator that train asks runs the model as well
         train(model, make_tiny_tokenizer(), TASK, config, rows=ROWS, force=True)
-        assert len(runs) == 1 + checkpointing
+        assert len(runs) == 2 * before + 1 + checkpointing
         assert not any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
     assert found[True].keys() == found[False].keys() and len(found[True]) == 28
     for name, grad in found[False].items():

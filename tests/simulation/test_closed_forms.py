@@ -125,7 +125,9 @@ def test_lora_saves_a_third_of_the_flops_at_most():
 )
 @pytest.mark.parametrize("kind", ["mixtral", "gemma2", "gpt2"])
 def test_other_families_are_refused(form, kind):
-    with pytest.raises(ConfigError, match=f"of the Llama family .*, and a '{kind}' model has others"):
+    with pytest.raises(
+        ConfigError, match=f"hold for the Llama family .*, not for a '{kind}' model. Use labkit.simulate"
+    ):
         form(kinds_of_base.config_of(kind))
 
 

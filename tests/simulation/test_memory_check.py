@@ -11,7 +11,7 @@ from test_measuring import prepared
 from training_run import ROWS, TASK
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from labkit import ConfigError, TrainConfig, inject_lora, measure, quantize_model, train
+from labkit import ConfigError, LabkitWarning, TrainConfig, inject_lora, measure, quantize_model, train
 from labkit.lora.config import LoraConfig
 from labkit.simulation import memory_check
 from labkit.simulation.memory_check import Way, free_bytes, refuse_what_cannot_fit
@@ -98,7 +98,7 @@ def test_the_numbers_are_those_of_the_step():
 
 
 def test_what_cannot_be_simulated_is_not_refused_and_that_is_said_once():
-    with pytest.warns(UserWarning, match="Whether a step of Linear fits into memory couldn't be checked: .*config"):
+    with pytest.warns(LabkitWarning, match="Whether a step of Linear fits .*: .*config.* Training starts anyway$"):
         refuse_what_cannot_fit(torch.nn.Linear(3, 3), empty_batch(1, 8, 4), free=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

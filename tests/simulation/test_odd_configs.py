@@ -59,8 +59,8 @@ def refusal(capsys, *arguments) -> str:
         ({"pad_token_id": 5000}, "Padding_idx must be within num_embeddings"),
         ({"attention_dropout": 2.0}, "dropout probability has to be between 0 and 1"),
         ({"model_type": None}, "without a model_type it doesn't say which architecture it describes"),
-        ({"model_type": "my-own"}, "the architecture 'my-own' is none that transformers knows\n"),
-        ({"model_type": ["llama"]}, "the architecture .'llama'. is none"),
+        ({"model_type": "my-own"}, "transformers doesn't know the architecture 'my-own'\n"),
+        ({"model_type": ["llama"]}, "transformers doesn't know the architecture .'llama'."),
         ({"model_type": "own", "auto_map": {"AutoConfig": "a.B"}}, "the code that comes with it is never run"),
         ({"model_type": "t5"}, "'t5' is not a causal language model of transformers"),
         (
@@ -145,7 +145,7 @@ def test_a_nested_config_is_planned_in_float32_too():
     """The note on attention's scores asks for the heads, which only the part that reads has."""
     cost = simulate(nested(), "full", sequence=64, batch_size=50, dtype="float32")
     scores = 4 * 50 * 4 * 64**2  # bytes, rows, heads, tokens by tokens
-    assert any(f"at least {scores / 1e9:.3f} GB a layer" in line for line in cost.assumptions)
+    assert any(f"at least {scores / 1e9:.3f} GB per layer" in line for line in cost.assumptions)
 
 
 def test_what_has_no_part_in_the_loss_gets_no_moments(one_thread):

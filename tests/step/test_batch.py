@@ -71,9 +71,11 @@ def test_round_trip(tiny_tokenizer, rows):
         assert (labels != IGNORED).sum() == len(row["completion"]) + 1  # one token a character, and the end of turn
 
 
-@pytest.mark.parametrize("row", [ROW | {"completion": 87}, {"prompt": "a"}, ROW | {"prompt": None}])
+@pytest.mark.parametrize(
+    "row", [ROW | {"completion": 87}, {"prompt": "a"}, ROW | {"prompt": None}, ROW | {"system": 3}]
+)
 def test_a_row_without_text_is_refused(tiny_tokenizer, row):
-    with pytest.raises(DataError, match='row: "(prompt|completion)" is no string. Every row needs'):
+    with pytest.raises(DataError, match='row: "(prompt|completion|system)" isn\'t a string. Every row needs'):
         encode(tiny_tokenizer, row, "Be kind")
 
 

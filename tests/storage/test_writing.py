@@ -156,10 +156,20 @@ def test_one_writer_at_a_time(tmp_path):
 def test_a_file_system_without_locks(cut_off, monkeypatch):
     """It works as ever, and a leftover may be of a writer that is alive."""
     monkeypatch.setattr(writing.FileLock, "acquire", lambda self, timeout: (_ for _ in ()).throw(NotImplementedError))
+    (cut_off.parent / ".target.lock").unlink()  # of the killed writer
     with writing.folder_written_aside(cut_off) as folder:
         (folder / "file").write_text("new")
     assert (cut_off / "file").read_text() == "new"
     assert {*os.listdir(cut_off.parent)} >= {".target.0badcafe.tmp", ".target.0badcafe.old", "target"}
+    assert ".target.lock" not in os.listdir(cut_off.parent)
+
+
+def test_without_locks_nobody_who_looks_takes_a_live_writers_folder(cut_off, monkeypatch):
+    monkeypatch.setattr(writing.FileLock, "acquire", lambda self, timeout: (_ for _ in ()).throw(NotImplementedError))
+    assert not cut_off.exists()
+    before = {*os.listdir(cut_off.parent)}
+    writing.restored(cut_off)
+    assert {*os.listdir(cut_off.parent)} == before
 
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="no limit for the size of files here")
@@ -208,7 +218,7 @@ def test_what_is_there_is_not_overwritten(tmp_path):
     for name in ("a", "b"):
         (full / name).touch()
     writing.refuse_occupied(full, ConfigError, besides=("a", "b", "c"))
-    with pytest.raises(ConfigError, match="full: this folder holds b, and it will not be overwritten"):
+    with pytest.raises(ConfigError, match="full: this folder holds b, and labkit won.t overwrite it"):
         writing.refuse_occupied(full, ConfigError, besides=("a",))
     with pytest.raises(AdapterError, match="file: this is a file"):
         writing.refuse_occupied(file, AdapterError, besides=("file",))

@@ -161,6 +161,8 @@ def test_missing_file_and_folder(tmp_path):
     assert refused(tmp_path / "none.jsonl", "cannot be read .No such file").remedy == "Check the path"
     os.mkdir(tmp_path / "folder")
     refused(tmp_path / "folder", "cannot be read")
+    with pytest.raises(DataError, match="cannot be read .*null.*Check the path"):
+        read_rows(tmp_path / "a\0b")
 
 
 # ---- fields of other trainers, standard input, rows in memory
@@ -189,7 +191,7 @@ def test_standard_input_is_read_once_and_named(name, monkeypatch):
         with pytest.raises(DataError, match=problem):
             read_rows(name)
     monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(DataError, match="<stdin>: cannot be read .it isn't open"):
+    with pytest.raises(DataError, match="<stdin>: cannot be read .it isn't open.. Pipe the rows in, or pass a file"):
         read_rows(name)
 
 
@@ -225,9 +227,6 @@ def test_rows_in_memory_come_back_as_they_are(kind):
         (ROW | {"sytem": "c"}, 'unknown field "sytem"'),
         (ROW | {"system": 3}, '"system" is a number, not a string'),
         (ROW | {"completion": "\ud800"}, '"completion" holds half a character'),
-        (None, "expected a JSON object, found null"),
-        ("a", "expected a JSON object, found a string"),
-        (["a", "b"], "expected a JSON object, found a list"),
     ],
 )
 def test_a_bad_row_in_memory_is_refused_as_a_line_of_a_file_is(write, row, problem):
@@ -239,6 +238,25 @@ def test_a_bad_row_in_memory_is_refused_as_a_line_of_a_file_is(write, row, probl
         return
     error = refused(write(line), problem)
     assert (error.problem, error.remedy) == (caught.value.problem, caught.value.remedy)
+
+
+@pytest.mark.parametrize(("row", "found"), [(None, "null"), ("a", "a string"), (["a", "b"], "a list")])
+def test_what_is_no_row_is_refused_in_pythons_words(row, found):
+    with pytest.raises(DataError, match=f"^row 2: expected a dict, found {found}. Write"):
+        check_rows([ROW, row])
+
+
+@pytest.mark.parametrize("name", ["operating_system", "ecosystem", "filesystem", "steam", "stem"])
+def test_a_field_that_only_sounds_like_system_is_left_out(name):
+    assert check_rows([ROW | {name: "x"}]) == [ROW | {name: "x"}]
+
+
+@pytest.mark.parametrize(
+    "name", ["sytem", "systm", "sistem", "sysetm", "SystemPrompt", "system-message", "system_text", "system prompts"]
+)
+def test_a_field_that_means_system_is_refused(name):
+    with pytest.raises(DataError, match=f'unknown field "{name}". A system prompt .* is called "system"'):
+        check_rows([ROW | {name: "x"}])
 
 
 @pytest.mark.parametrize("rows", ["mine.jsonl", ROW, 7, None])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from torch import nn
 
 from labkit.base.describing import context_length
-from labkit.errors import ConfigError, LabkitError
+from labkit.errors import ConfigError, LabkitError, system_error
 from labkit.evaluation.generation import answers_and_cuts, whole_number
 from labkit.evaluation.streaming import AnswerStreamer
 from labkit.lab.conversation.showing import Answer, Conversation
@@ -107,6 +107,6 @@ def explained(error: BaseException, remedy: str = "Run the cells above this one 
     if isinstance(error, LabkitError):
         return str(error)
     if isinstance(error, OSError) and error.filename:
-        return str(error)
+        return system_error(error)
     first_line = (str(error).strip() or "no reason given").splitlines()[0]
     return f"The model could not answer ({type(error).__name__}: {first_line}). {remedy}"

@@ -34,7 +34,7 @@ def playground(
         max_new_tokens: where an answer is cut off at the latest; it is said when that happens.
 
     Raises:
-        ConfigError: `max_new_tokens` isn't a whole number from 1 on.
+        ConfigError: `max_new_tokens` isn't a whole number of at least 1.
     """
     max_new_tokens = whole_number("max_new_tokens", max_new_tokens)
 

@@ -6,7 +6,7 @@ import textwrap
 import warnings
 from dataclasses import dataclass
 
-from labkit.errors import printable
+from labkit.errors import showable
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,6 @@ def effort(answer: Answer, seconds: bool = True) -> str:
     parts += [f"{answer.seconds:.1f} s"] if seconds else []
     parts += ["cut off at the limit"] if answer.cut else []
     return " · ".join(parts)
-
-
-def showable(text: str) -> str:
-    """What a model wrote, to be shown: it may have been trained to move a terminal's cursor, or to turn a line around.
-
-    What joins letters and emoji stays.
-    """
-    return printable(text, keep="\n\t\u200c\u200d")
 
 
 def conversation_text(conversation: Conversation) -> str:

@@ -160,6 +160,10 @@ def test_the_learners_interrupt_goes_through_to_the_cell(tokenizer):
         (KeyboardInterrupt(), "Stopped. The model is as it was."),
         (ConfigError("Type something shorter."), "Type something shorter."),
         (ValueError("bad\nTraceback:\n…"), "The model could not answer (ValueError: bad)."),
+        (
+            FileNotFoundError(2, "No such file", "a.json"),
+            "a.json can't be used (No such file). Check the path, and your",
+        ),
         (MemoryError(), "The model could not answer (MemoryError: no reason given)."),
     ],
 )
@@ -192,7 +196,7 @@ def test_an_answer_that_may_differ_elsewhere_is_only_in_the_picture(tokenizer):
 
 @pytest.mark.parametrize("limit", [0, -1, "8", 8.5, None])
 def test_an_answer_without_tokens_is_refused(tokenizer, limit):
-    with pytest.raises(ConfigError, match="max_new_tokens is a whole number from 1 on"):
+    with pytest.raises(ConfigError, match="max_new_tokens must be a whole number of at least 1"):
         playground(make_model(), tokenizer, QUESTION, max_new_tokens=limit)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from labkit.errors import showable
 from labkit.lab.conversation.showing import (
     Answer,
     Conversation,
@@ -14,7 +15,6 @@ from labkit.lab.conversation.showing import (
     conversation_png,
     conversation_text,
     effort,
-    showable,
 )
 
 BASE = Answer("The base", "It costs $5,\nor $6.", 9, 0.62)

@@ -59,6 +59,11 @@ class Tally(TorchDispatchMode):
         for tensor in tensors:
             self.kinds[self._number(tensor)] = None
 
+    def count(self, tensor: Tensor) -> Tensor:
+        """`tensor`, counted from now on: it was made where no operation is dispatched."""
+        self._number(tensor)
+        return tensor
+
     def enter(self, phase: str, part: str | int) -> None:
         """What comes now belongs to another section."""
         self.sections.append((len(self.log), Section((phase, part))))

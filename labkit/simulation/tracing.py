@@ -2,7 +2,8 @@
 
 import gc
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from labkit.base.describing import layer_count
 from labkit.errors import ConfigError
 from labkit.lora.inject import lora_layers
+from labkit.simulation.devices import on_cpu
 from labkit.simulation.idle_optimizers import make_optimizer, prime
 from labkit.simulation.tally import Section, Tally
 from labkit.step.batch import Batch
@@ -32,7 +34,7 @@ def trace_step(
     tally.enter("forward", "embedding")
     tally.register("optimizer", state_of(stepper))
     tally.register("activations", [batch.input_ids, batch.labels, batch.positions])
-    with _no_garbage_collection(), _sections(model, tally), tally:
+    with _no_garbage_collection(), _sections(model, tally), _random_states_counted(tally), tally:
         summed, counted = CompletionLoss(model)(batch)
         tally.keep_as("activations", born_in="forward")
         tally.enter("backward", "head")
@@ -90,6 +92,15 @@ def _sections(model: nn.Module, tally: Tally) -> Iterator[None]:
         stack.enter_context(layers[0].register_forward_pre_hook(before_first, with_kwargs=True))
         for number, layer in enumerate(layers):
             stack.enter_context(layer.register_forward_hook(after(number)))
+        yield
+
+
+@contextmanager
+def _random_states_counted(tally: Tally) -> Iterator[None]:
+    """Checkpointing keeps the state of the CPU's random numbers for each layer; for a GPU's memory that's no matter."""
+    read = torch.get_rng_state
+    counts = patch.object(torch, "get_rng_state", lambda: tally.count(read()))
+    with counts if tally.workspace_of is on_cpu else nullcontext():
         yield
 
 

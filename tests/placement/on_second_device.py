@@ -172,10 +172,10 @@ def test_a_base_goes_where_it_is_told_and_one_that_is_not_there_is_one_sentence(
         labkit.load_base(tmp_path, device="cpu")[0], "cpu"
     )
     for asked, message in {
-        "cuda": "has second and no cuda. Use cpu or second",
-        "second:1": "has second:0, and nothing",
+        "cuda": "this machine has second and no cuda. Use cpu or second",
+        "second:1": "the only GPU here is second:0",
     }.items():
-        with pytest.raises(labkit.ConfigError, match=f"device='{asked}': this machine {message}"):
+        with pytest.raises(labkit.ConfigError, match=f"device='{asked}': {message}"):
             chosen_device(asked)
     monkeypatch.setenv("LOCAL_RANK", "3")
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)

@@ -133,7 +133,7 @@ def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
         ({"model": "llama-9"}, "model is one of smollm2-135m.* not 'llama-9'"),
         ({"model": "smollm2-135m", "method": "dora"}, "method is one of full, lora, qlora, not 'dora'"),
         ({"model": "smollm2-135m", "utilisation": 0.0}, "utilisation must be above 0"),
-        ({"model": "smollm2-135m", "examples": 0}, "examples must be at least 1"),
+        ({"model": "smollm2-135m", "examples": 0}, "examples must be a whole number of at least 1"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(arguments, message):

@@ -12,6 +12,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from labkit.lab.outputs import keep_what_holds, normalise
 from labkit.lab.refresh import RefreshRefused, main, refresh, run
 
+pytestmark = pytest.mark.slow  # a simulation or a run of a notebook each
+
 
 def write(folder, *sources, name="04_small.ipynb", budget=60):
     cells = [new_markdown_cell("# Small"), *map(new_code_cell, sources)]
@@ -45,7 +47,6 @@ def drawn(height, **metadata):
     return base64.b64encode(file.getvalue()).decode()
 
 
-@pytest.mark.slow
 def test_refreshing_twice_gives_the_same_bytes_though_the_seconds_differ(tmp_path):
     path = write(tmp_path, "import time\nprint(f'≈{time.perf_counter() % 100:.6f} s')", "6 * 7")
     first = refresh(path)
@@ -56,7 +57,6 @@ def test_refreshing_twice_gives_the_same_bytes_though_the_seconds_differ(tmp_pat
     assert after_one.endswith(b"}\n") and not after_one.endswith(b"\n\n")
 
 
-@pytest.mark.slow
 def test_the_order_of_an_outputs_kinds_is_no_change(tmp_path):
     show = "from IPython.display import display\ndisplay({'text/plain': 'a', 'text/html': '<b>a</b>'}, raw=True)"
     path = write(tmp_path, f"{show}\nprint('first')")
@@ -83,7 +83,6 @@ def test_the_learners_progress_is_not_touched(tmp_path, monkeypatch):
     assert not (tmp_path / "mine").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "source, cause",
     [
@@ -101,7 +100,6 @@ def test_a_notebook_that_does_not_run_cleanly_is_refused_and_left_alone(tmp_path
     assert path.read_bytes() == before
 
 
-@pytest.mark.slow
 def test_check_reports_and_writes_nothing(tmp_path, capsys):
     path = write(tmp_path, "print('✔ seen: 12')")
     refresh(path)

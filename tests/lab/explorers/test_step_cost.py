@@ -16,6 +16,8 @@ from labkit.lab.explorers.step_cost import Choice, Run, caption, cost_picture, d
 from labkit.lab.refresh import run
 from labkit.simulation.ledger import PHASES
 
+pytestmark = pytest.mark.slow  # a simulation or a run of a notebook each
+
 matplotlib.use("agg")
 
 SMALL = Choice("smollm2-135m", r=8, sequence=256)
@@ -25,7 +27,6 @@ def picture(choice: Choice, **paid) -> np.ndarray:
     return imread(io.BytesIO(cost_picture(choice, Run(**paid))))[..., :3]
 
 
-@pytest.mark.slow
 def test_a_choice_is_a_simulated_step():
     cost = Choice("smollm2-135m", "qlora", 32, "MLP", 512, 2, True).cost()
     layers = ["gate_proj", "up_proj", "down_proj"]
@@ -33,7 +34,6 @@ def test_a_choice_is_a_simulated_step():
     assert cost == simulate("smollm2-135m", "qlora", r=32, target_modules=layers, **step)
 
 
-@pytest.mark.slow
 def test_the_line_by_hand():
     cost, paid = SMALL.cost(), Run(examples=1000, utilisation=0.5, price=3.0)
     hours = 1000 * cost.total_flops / (312e12 * 0.5) / 3600
@@ -69,7 +69,6 @@ def test_a_price_changes_the_money_only():
     assert rows.size and rows.min() > 330
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["full", "lora", "qlora"])
 def test_a_move_is_answered_before_the_learner_notices(method):
     """Under a second on a quiet machine, and there are others that run tests."""
@@ -82,7 +81,6 @@ def test_a_move_is_answered_before_the_learner_notices(method):
     assert min(seconds) < 1.5
 
 
-@pytest.mark.slow
 def test_moving_the_controls_changes_line_and_picture():
     box = step_cost._explorer_box(SMALL, Run())
     model, method, rank, targets, sequence, batch, checkpointing, price, line, image = box.children
@@ -98,7 +96,6 @@ def test_moving_the_controls_changes_line_and_picture():
     assert rank.disabled and targets.disabled and "trains ≈100 %" in line.value
 
 
-@pytest.mark.slow
 def test_a_row_longer_than_the_context_is_cut_and_drawn_once(monkeypatch):
     drawn = []
     box = step_cost._explorer_box(Choice("smollm2-135m", r=8, sequence=8192), Run())
@@ -116,7 +113,6 @@ def test_a_plain_run_prints_the_line(capsys):
 CELL = "import labkit\nlabkit.cost_explorer('smollm2-135m', 'lora')"
 
 
-@pytest.mark.slow
 def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
     (cell,) = run(new_notebook(cells=[new_code_cell(CELL)]), tmp_path).cells
     (output,) = cell.outputs

@@ -9,6 +9,7 @@ from labkit.storage.untrusted import plain
 
 
 def text(given: str) -> str:
+    """Reads text that is not empty and that UTF-8 can hold."""
     if not given.strip():
         raise argparse.ArgumentTypeError("must not be empty")
     if given != given.encode(errors="replace").decode() or "\0" in given:
@@ -16,7 +17,8 @@ def text(given: str) -> str:
     return given
 
 
-def path(given: str) -> Path:  # whose name may be of any bytes
+def path(given: str) -> Path:
+    """Reads a path, whose name may be of any bytes but not empty."""
     if not given.strip() or "\0" in given:
         raise argparse.ArgumentTypeError(f"must be a path, got {given!r}")
     return Path(given)
@@ -55,6 +57,7 @@ def number(least: float, below: float = math.inf) -> Callable[[str], float]:
 
 
 def share_or_count(given: str) -> float | int:
+    """Reads a share of the tokens (0.25, with its point) or a number of them (256)."""
     try:
         number = float(given) if "." in given else int(given)
     except ValueError:

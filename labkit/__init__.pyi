@@ -16,6 +16,7 @@ from labkit.evaluation.scoring import evaluate as evaluate
 from labkit.lab.checking import check as check
 from labkit.lab.checking import hint as hint
 from labkit.lab.checking import solution as solution
+from labkit.lab.checking import yours as yours
 from labkit.lab.claims import approx as approx
 from labkit.lab.claims import claim as claim
 from labkit.lab.conversation.playground_box import playground as playground
@@ -24,6 +25,7 @@ from labkit.lab.explorers.quantization_error import error_explorer as error_expl
 from labkit.lab.explorers.rank import rank_slider as rank_slider
 from labkit.lab.explorers.step_cost import cost_explorer as cost_explorer
 from labkit.lab.plots import axes as axes
+from labkit.lab.plots import show as show
 from labkit.lab.plots import use_style as use_style
 from labkit.lab.predictions import predict as predict
 from labkit.lab.predictions import reveal as reveal

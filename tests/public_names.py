@@ -146,15 +146,21 @@ def what_it_costs(model: nn.Module) -> None:
 def a_notebook() -> None:
     labkit.predict("Which is smaller?", ["LoRA", "full"], id="02.smaller")
     labkit.reveal("02.smaller", "LoRA")
+    labkit.predict("How many?", {"under 1": (None, 1), "more": (1.0, None)}, id="02.many")
+    labkit.reveal("02.many", 1.5)
     labkit.show_surprises()
     labkit.check("03.1", lambda x: x)
+    print(labkit.yours("03.1", otherwise=abs)(-1))
     labkit.hint("03.1")
     labkit.solution("03.1")
     labkit.quiz("03", [labkit.Question("Which?", {"this": "why", "that": "why not"}, right="a")])
     labkit.progress()
     labkit.use_style()
     labkit.axes("The loss of each step", "step", "loss", yscale="log").plot([1.0, 0.5])
+    labkit.show(labkit.axes("The loss of each step", "step", "loss"), alt="The loss falls.")
     print(len(labkit.surprises([])))
+    labkit.yours("03.1")  # type: ignore[call-arg]
+    labkit.show(labkit.axes("The loss", "step", "loss"))  # type: ignore[call-arg]
     labkit.predict("Which is smaller?", "LoRA")  # type: ignore[arg-type]
     labkit.reveal("LoRA")  # type: ignore[call-arg]
     labkit.show_surprises("02")  # type: ignore[call-arg]

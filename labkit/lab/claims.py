@@ -1,10 +1,15 @@
-"""Claims: a sentence of the course and the measurement that has to bear it out, in one call.
+"""Claims: a sentence of the course and the number that has to bear it out, in one call.
+
+Three marks say where the number comes from: ``✔`` was measured just now, on this machine; ``▣`` was read from a stored
+study, whose date stands beside it; ``◇`` was simulated.
 
 Exact facts print bare, and nbval compares them to the letter. Measured values print behind ``≈``, which
-nbval's sanitize rule (:data:`APPROX_PATTERN`) replaces before it compares; the claim's bound guards them.
+nbval's sanitize rule (:data:`APPROX_PATTERN`) replaces before it compares; the claim's bound guards them. What's
+stored or simulated is the same in every run, so it prints rounded, but bare.
 """
 
 import os
+from datetime import date
 from decimal import Decimal
 from math import isfinite
 
@@ -14,6 +19,9 @@ from labkit.errors import ClaimFailed, ConfigError
 # Everything that `approx` prints for a finite number, with the spaces that align it in a table. The
 # look-ahead keeps "12 s" from matching the beginning of "12 steps".
 APPROX_PATTERN = r"[ ]*≈[ ]?[-+−]?[0-9][0-9.,]*(e[-+]?[0-9]+)?( ?(%|ms|s|MB|GB|×|tokens/s)(?!\w))?[ ]*"
+
+MEASURED, STORED, SIMULATED = "✔", "▣", "◇"
+MARKS = MEASURED + STORED + SIMULATED
 
 # Units that are not the value's own: value · 10^exponent is what is shown.
 _EXPONENT = {"%": 2, "MB": -6, "GB": -9}
@@ -28,6 +36,8 @@ def claim(
     equals=None,
     within: tuple[float, float] | None = None,
     unit: str = "",
+    stored: str | None = None,
+    simulated: bool = False,
 ) -> None:
     """Print ``✔ text`` with the value, or raise: the statement `text` holds for `value`, or the cell fails.
 
@@ -35,8 +45,10 @@ def claim(
     (``✔ trained numbers: 921,600``). A bounded number is a measured one, and printed rounded behind ``≈``
     (``✔ share of parameters trained: ≈0.34 %``). NaN never passes.
 
+    A number that wasn't measured just now says so: ``▣ … (stored, 2026-11-22)`` or ``◇ … (simulated)``.
+
     Under another base than the course's own (``LABKIT_BASE``), a number that does not fit is "not applicable":
-    it was stated for the default base. What is simply true or false must hold for any.
+    it was stated for the default base. So is everything that is stored. What is simply true or false must hold for any.
 
     Args:
         text: the statement, or the name of the quantity.
@@ -47,6 +59,8 @@ def claim(
         within: ``(target, tolerance)``: |value − target| ≤ tolerance.
         unit: ``"%"`` (value is a share), ``"MB"``, ``"GB"`` (value in bytes; GB = 10⁹), ``"s"``, ``"×"``
             or any word.
+        stored: the day of the study that the value was read from, as an ISO date.
+        simulated: the value comes from the simulator.
 
     Raises:
         ClaimFailed: the statement does not hold; the message has the value and the bound.
@@ -54,8 +68,12 @@ def claim(
     """
     value, equals, below, above = (_element(given) for given in (value, equals, below, above))
     _check_bounds(text, value, below, above, equals, within)
+    mark, source = _origin(text, stored, simulated)
+    if stored and (base := another_base()):
+        print(f"○ {text}: not applicable to {base} (from a stored study of {DEFAULT_BASE})")
+        return
     if value is True and equals is None:
-        print(f"✔ {text}")
+        print(f"{mark} {text}{source}")
         return
     failed = []
     if value is False and equals is None:
@@ -74,9 +92,10 @@ def claim(
     if failed:
         raise ClaimFailed(f"{text}: measured {_exact(value, unit)}, but it should be {' and '.join(failed)}")
     if isinstance(value, bool):
-        print(f"✔ {text}")
+        print(f"{mark} {text}{source}")
     else:
-        print(f"✔ {text}: {_exact(value, unit) if equals is not None else approx(value, unit)}")
+        shown = _exact(value, unit) if equals is not None else approx(value, unit)
+        print(f"{mark} {text}: {shown if mark == MEASURED else shown.removeprefix('≈')}{source}")
 
 
 def another_base() -> str | None:
@@ -107,6 +126,19 @@ def approx(value, unit: str = "") -> str:
         decimals = max(0, (1 if magnitude < 1 else 2) - magnitude)
         return f"≈{rounded:,.{decimals}f}{_suffix(unit)}"
     return f"≈{rounded:e}{_suffix(unit)}"
+
+
+def _origin(text: str, stored: str | None, simulated: bool) -> tuple[str, str]:
+    """The mark of a claim, and what stands behind its value."""
+    if stored and simulated:
+        raise ConfigError(f"claim {text!r}: a number is stored or simulated, not both")
+    if stored:
+        try:
+            date.fromisoformat(stored)
+        except (TypeError, ValueError):
+            raise ConfigError(f"claim {text!r}: stored= is the day of the study, as in '2026-11-22'") from None
+        return STORED, f" (stored, {stored})"
+    return (SIMULATED, " (simulated)") if simulated else (MEASURED, "")
 
 
 def _suffix(unit: str) -> str:

@@ -6,7 +6,7 @@ said in one line. Several kernels may write at once, so every change is read, ma
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -28,15 +28,18 @@ class Attempts:
         state: "not attempted", "tried" or "passed". Once passed, it stays so.
         tries: answers judged, up to and with the first right one.
         passed_on: the day of the first right answer, as an ISO date.
+        source: the latest right answer as typed, if it's a function or a class: what :func:`labkit.yours` goes on with.
     """
 
     state: str = NOT_ATTEMPTED
     tries: int = 0
     passed_on: str | None = None
+    source: str | None = None
 
     def __post_init__(self):
         _require(self.state in (NOT_ATTEMPTED, TRIED, PASSED) and type(self.tries) is int)
         _require(self.passed_on is None or isinstance(self.passed_on, str))
+        _require(self.source is None or isinstance(self.source, str))
 
 
 @dataclass(frozen=True)
@@ -124,14 +127,17 @@ def update_record(change: Callable[[Record], None]) -> bool:
     return True
 
 
-def note_try(id: str, passed: bool) -> bool:
-    """Record that an answer to exercise `id` was judged. After the first right one, nothing changes any more."""
+def note_try(id: str, passed: bool, source: str | None = None) -> bool:
+    """Record that an answer to exercise `id` was judged. After the first right one, only a new right text counts."""
 
     def change(record: Record) -> None:
         before = record.exercises.get(id, Attempts())
-        if before.state != PASSED:
-            day = date.today().isoformat() if passed else None
-            record.exercises[id] = Attempts(PASSED if passed else TRIED, before.tries + 1, day)
+        if before.state == PASSED:
+            if passed and source:
+                record.exercises[id] = replace(before, source=source)
+            return
+        day = date.today().isoformat() if passed else None
+        record.exercises[id] = Attempts(PASSED if passed else TRIED, before.tries + 1, day, source if passed else None)
 
     return update_record(change)
 

@@ -1,15 +1,23 @@
 """Predictions: say first what you expect, then measure, and see at the end of the course what surprised you."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Mapping
 
 from labkit.errors import ConfigError
 from labkit.lab.learner_record import Prediction, note_measured, note_prediction, read_record
 from labkit.lab.widgets import as_html, in_notebook, radio_buttons, show_widget
 
-_asked: dict[str, tuple[str, ...]] = {}  # id -> options, of this session
+Range = tuple[float | None, float | None]  # from the first on, up to and without the second
+
+_asked: dict[str, dict[str, Range | None]] = {}  # id -> each option with its range, if it has one; of this session
 
 
-def predict(question: str, options: list[str], *, id: str | None = None) -> None:
+def predict(
+    question: str,
+    options: list[str] | Mapping[str, Range],
+    *,
+    id: str | None = None,
+) -> None:
     """Ask what the learner expects; a choice is recorded when it is made.
 
     In Jupyter it shows one button for each option. Nothing waits for an answer: in a plain run nothing is
@@ -17,39 +25,71 @@ def predict(question: str, options: list[str], *, id: str | None = None) -> None
 
     Args:
         question: one sentence.
-        options: what might come out, at least two, each a few words.
+        options: what might come out, at least two, each a few words. Where a number decides, each with its range
+            ``{"under 1 %": (None, 0.01), "1 to 10 %": (0.01, 0.1), "more": (0.1, None)}``: from the first number on,
+            up to and without the second; None is no bound. No two ranges overlap.
         id: what :func:`reveal` calls it; the question itself when not given.
 
     Raises:
-        ConfigError: fewer than two options, or the same one twice.
+        ConfigError: fewer than two options, the same one twice, or ranges that overlap or are empty.
     """
-    options, id = tuple(options), id or question
-    if len(options) < 2 or len(set(options)) < len(options) or not all(isinstance(o, str) and o for o in options):
-        raise ConfigError(f"predict({question!r}) needs at least two options, all different texts, got {options}")
-    _asked[id] = options
-    text = "\n".join([f"Your prediction: {question}", *(f"  ○ {option}" for option in options)])
+    texts, id = tuple(options), id or question
+    if len(texts) < 2 or len(set(texts)) < len(texts) or not all(isinstance(o, str) and o for o in texts):
+        raise ConfigError(f"predict({question!r}) needs at least two options, all different texts, got {texts}")
+    _asked[id] = dict.fromkeys(texts)
+    if isinstance(options, Mapping):
+        _check_ranges(question, options)
+        _asked[id] = dict(options)
+    text = "\n".join([f"Your prediction: {question}", *(f"  ○ {option}" for option in texts)])
     if in_notebook():
-        show_widget(_prediction_box(id, question, options), text)
+        show_widget(_prediction_box(id, question, texts), text)
     else:
         print(text)
 
 
-def reveal(id: str, measured: str) -> None:
+def reveal(id: str, measured: str | float) -> None:
     """Print what the learner said beside what was measured; keep both for the end of the course.
 
     Args:
         id: of the prediction; its question, if it has no other.
-        measured: which of its options came out. Let code choose it from the measurement, never by hand.
+        measured: the number that came out, if the options have ranges; else the option that came out. Let code
+            choose it from the measurement, never by hand.
 
     Raises:
-        ConfigError: `measured` is not one of the prediction's options.
+        ConfigError: `measured` is in no range, or not one of the prediction's options.
     """
-    if id in _asked and measured not in _asked[id]:
-        raise ConfigError(f"reveal({id!r}): {measured!r} is not one of its options {', '.join(_asked[id])}")
+    if id in _asked and measured not in (options := _asked[id]):
+        measured = _option_of(id, measured, options)
     prediction = read_record().predictions.get(id)
     if prediction:
         note_measured(id, measured)
     print(comparison(prediction.said if prediction else None, measured))
+
+
+def _option_of(id: str, measured, options: Mapping[str, Range | None]) -> str:
+    """The option in whose range the number `measured` falls."""
+    ranges = {option: limits for option, limits in options.items() if limits is not None}
+    if not ranges:
+        raise ConfigError(f"reveal({id!r}): {measured!r} is not one of its options {', '.join(options)}")
+    try:
+        number = float(measured)
+    except (TypeError, ValueError):
+        raise ConfigError(f"reveal({id!r}) needs a number, got {measured!r}") from None
+    for option, (low, high) in ranges.items():
+        if (low is None or low <= number) and (high is None or number < high):
+            return option
+    raise ConfigError(f"reveal({id!r}): {number:g} is in none of its ranges: {', '.join(options)}")
+
+
+def _check_ranges(question: str, options: Mapping[str, Range]) -> None:
+    infinity = float("inf")
+    try:
+        limits = sorted((-infinity if a is None else a, infinity if b is None else b) for a, b in options.values())
+        in_order = all(low < high for low, high in limits)
+    except (TypeError, ValueError):
+        raise ConfigError(f"predict({question!r}): a range is a pair of numbers or None, as in (0.01, 0.1)") from None
+    if not in_order or any(high > after for (_, high), (after, _) in itertools.pairwise(limits)):
+        raise ConfigError(f"predict({question!r}): its ranges overlap, or one of them is empty")
 
 
 def comparison(said: str | None, measured: str) -> str:

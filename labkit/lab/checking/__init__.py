@@ -18,8 +18,10 @@ from labkit.lab.checking.form import (
     exercise,
     find,
     known_ids,
+    mistake,
 )
 from labkit.lab.checking.judging import NOT_ATTEMPTED, RIGHT, judge
+from labkit.lab.checking.own import remember, source_of, yours
 from labkit.lab.learner_record import note_try
 
 __all__ = [
@@ -31,7 +33,9 @@ __all__ = [
     "check",
     "exercise",
     "hint",
+    "mistake",
     "solution",
+    "yours",
 ]
 
 _hints_given: dict[str, int] = {}
@@ -57,7 +61,10 @@ def check(id: str, answer=None, *, record: bool = True) -> None:
         print(f"✗ {id} could not be judged ({type(error).__name__}). Is your answer an ordinary Python value?")
         return
     if record and verdict.mark != NOT_ATTEMPTED:
-        note_try(found.id, passed=verdict.mark == RIGHT)
+        right = verdict.mark == RIGHT
+        note_try(found.id, passed=right, source=source_of(answer) if right else None)
+        if right:
+            remember(found.id, answer)
     print(f"{verdict.mark} {id} {verdict.lines[0]}")
     for line in verdict.lines[1:]:
         print(f"  {line}")

@@ -38,15 +38,20 @@ class Mistake:
 
     Args:
         answer: the mistaken function; for an exercise about a value, the mistaken value.
-        symptom: what is to be seen ("Your update is r times too large.").
-        misconception: what may have been thought.
-        look: where to look, or what to try.
+        symptom: what your answer does ("You give every weight a gradient.").
+        misconception: what it may come from.
+        look: a place, a question or something to try; a full sentence.
     """
 
     answer: Any
     symptom: str
     misconception: str
     look: str
+
+
+def mistake(symptom: str, misconception: str, look: str) -> Callable[[Callable], Mistake]:
+    """A decorator: makes the function or class below it a :class:`Mistake`, beside what is said of it."""
+    return lambda answer: Mistake(answer, symptom, misconception, look)
 
 
 @dataclass(frozen=True)

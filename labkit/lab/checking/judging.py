@@ -40,6 +40,8 @@ def judge(exercise: Exercise, answer) -> Verdict:
         return _wrong("check needs your function itself, not what it returns:", f'check("{exercise.id}", my_function)')
     with restored_state():
         cases = exercise.cases()
+    if inspect.isclass(answer) and _dots_stand(answer):
+        return _not_attempted(exercise)
     if problem := signature_problem(answer, exercise.solution, cases[0].args):
         return _wrong(problem)
     first = _run(exercise, answer, cases[0])
@@ -153,7 +155,7 @@ def _right(exercise: Exercise, printed: str = "") -> Verdict:
 
 
 def _recognised(mistake: Mistake, printed: str = "") -> Verdict:
-    return _wrong(mistake.symptom, mistake.misconception, f"Where to look: {mistake.look}", printed=printed)
+    return _wrong(mistake.symptom, mistake.misconception, mistake.look, printed=printed)
 
 
 def _wrong(*lines: str, printed: str = "") -> Verdict:

@@ -7,9 +7,9 @@ from labkit.lab.progress_map import Notebook
 
 COURSE = (
     Notebook("00", "Start here", 25, core=True),
-    Notebook("01", "Low rank and the SVD", 60, core=True),
-    Notebook("02", "The cost of full fine-tuning", 60),
-    Notebook("03", "The LoRA layer", 75, core=True),
+    Notebook("01", "Low rank and the SVD", 45, core=True),
+    Notebook("02", "The cost of full fine-tuning", 40, core=True),
+    Notebook("03", "The LoRA layer", 55, core=True),
     Notebook("04", "Train a LoRA", 45, core=True),
     Notebook("05", "Rank, α and targets", None),
     Notebook("06", "Data and evaluation", None),

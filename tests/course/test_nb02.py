@@ -7,7 +7,7 @@ import torch
 from labkit.lab.checking import find
 from labkit.lab.checking.judging import judge
 
-GENERAL = "Your answer is not right yet."
+GENERAL = "Your answer isn't right yet."
 
 
 def line(each, answer):
@@ -78,4 +78,4 @@ def test_another_wrong_answer_gets_no_message_that_is_not_its_own(each, answer):
 
 def test_the_general_message_of_a_peak_shows_both_numbers():
     verdict = judge(find("02.4"), lambda three, four, depth: (three + four).min())
-    assert verdict.lines[0] == GENERAL and "Yours is 12; 60 is right here." in verdict.lines[1]
+    assert verdict.lines[0] == GENERAL and "Yours is 12; expected 60." in verdict.lines[1]

@@ -21,7 +21,8 @@ from labkit.lab.checking.form import (
     mistake,
 )
 from labkit.lab.checking.judging import NOT_ATTEMPTED, RIGHT, judge
-from labkit.lab.checking.own import remember, source_of, yours
+from labkit.lab.checking.own import remember, yours
+from labkit.lab.checking.typed import text_to_keep
 from labkit.lab.learner_record import note_try
 
 __all__ = [
@@ -44,25 +45,25 @@ _hints_given: dict[str, int] = {}
 def check(id: str, answer=None, *, record: bool = True) -> None:
     """Say how it stands with your answer to exercise `id`.
 
-    Prints ``○`` not attempted yet, with the first hint; ``✔`` right; or ``✗`` with what is wrong, what
+    Prints ``○`` not attempted yet, with the first hint; ``✔`` right; or ``✗`` with what's wrong, what
     may be behind it and where to look. Your code runs on copies of several inputs, with a time limit, and
-    cannot harm the notebook. Your progress is kept.
+    can't harm the notebook. Your progress is kept.
 
     Args:
         id: the exercise, ``"03.1"``.
-        answer: your function itself, or your value, as the exercise asks.
-        record: False for an example that is not your own: your progress stays as it is.
+        answer: your function or class itself, or your value, as the exercise asks.
+        record: False for an example that isn't your own: your progress stays as it is.
     """
     if (found := _found(id)) is None:
         return
     try:
         verdict = judge(found, answer)
     except Exception as error:
-        print(f"✗ {id} could not be judged ({type(error).__name__}). Is your answer an ordinary Python value?")
+        print(f"✗ {id} can't be judged ({type(error).__name__}). Is your answer an ordinary Python value?")
         return
     if record and verdict.mark != NOT_ATTEMPTED:
         right = verdict.mark == RIGHT
-        note_try(found.id, passed=right, source=source_of(answer) if right else None)
+        note_try(found.id, passed=right, source=text_to_keep(answer) if right else None)
         if right:
             remember(found.id, answer)
     print(f"{verdict.mark} {id} {verdict.lines[0]}")
@@ -81,7 +82,7 @@ def hint(id: str) -> None:
     _hints_given[id] = number
     print(f"Hint {number} of {len(found.hints)}: {found.hints[number - 1]}")
     if number == len(found.hints):
-        print(f'This was the last hint. labkit.solution("{id}") shows the answer.')
+        print(f'That was the last hint. labkit.solution("{id}") shows the answer.')
 
 
 def solution(id: str) -> None:
@@ -106,11 +107,11 @@ def _as_typed(exercise: Exercise) -> str:
 
 
 def _found(id: str) -> Exercise | None:
-    """The exercise, or None after saying that there is none."""
+    """The exercise, or None after saying that there's none."""
     if callable(id):
         print('The exercise comes first, as a text: check("00.1", my_answer).')
         return None
     found = find(id)
     if found is None:
-        print(f"There is no exercise {id!r}. There are: {', '.join(known_ids())}.")
+        print(f"There's no exercise {id!r}. There are: {', '.join(known_ids())}.")
     return found

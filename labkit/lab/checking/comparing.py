@@ -1,62 +1,134 @@
 """Whether two answers are the same, and if not, in what they differ, in words."""
 
-from numbers import Integral, Number
+import inspect
+import math
+from numbers import Integral, Number, Real
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from labkit.lab.checking.form import Tolerance
+from labkit.lab.checking.wording import told_apart
 
 EXACT = Tolerance(rtol=0, atol=0)
 
 
-def difference(answer, expected, close: Tolerance) -> str | None:
-    """What is wrong with `answer`, as a sentence or two; None if it is as `expected`.
+def difference(answer, expected, close: Tolerance, *, tell: bool = True) -> str | None:
+    """What's wrong with `answer`, as a sentence or two; None if it's as `expected`.
 
     Tensors are compared by shape, dtype and values; lists, tuples and dicts item by item; modules by their
     parameters, buffers, gradients, ``requires_grad`` and mode. NaN equals NaN. Where the values came from (device,
-    gradient) does not matter.
+    gradient) doesn't matter. Where a number is expected, an int, a float and a tensor of one number are all the same.
+
+    Args:
+        answer, expected: any two values.
+        close: how close is right.
+        tell: whether the sentence may give an expected number or text away.
     """
+    if _asks_for_a_number(expected, answer) and _is_number(answer):
+        return _number_difference(_number(answer), _number(expected), close, tell)
     if _kind(answer) != _kind(expected):
-        number_wanted = _kind(expected) == "a number" and isinstance(answer, Tensor)
-        advice = " The method .item() makes a number of a tensor." if number_wanted else ""
-        return f"It is {_a(answer)}, and should be {_a(expected)}.{advice}"
+        return f"It's {_a(answer)}, and should be {_a(expected)}."
     if isinstance(expected, Tensor):
         return _tensor_difference(answer, expected, close)
     if isinstance(expected, (bool, np.bool_)):
-        return None if bool(answer) == bool(expected) else f"It is {bool(answer)}, and should be {bool(expected)}."
+        return None if bool(answer) == bool(expected) else f"It's {bool(answer)}, and should be {bool(expected)}."
     if isinstance(expected, Number):
-        return _value_difference(
-            _as_tensor(answer), _as_tensor(expected), EXACT if isinstance(expected, Integral) else close
-        )
+        return None if answer == expected else "It isn't the expected number."
     if isinstance(expected, np.ndarray):
         return _tensor_difference(torch.from_numpy(answer), torch.from_numpy(expected), close)
     if isinstance(expected, str):
-        return _text_difference(answer, expected)
+        return _text_difference(answer, expected, tell)
     if isinstance(expected, (list, tuple)):
-        return _list_difference(answer, expected, close)
+        return _list_difference(answer, expected, close, tell)
     if isinstance(expected, dict):
-        return _dict_difference(answer, expected, close)
+        return _dict_difference(answer, expected, close, tell)
     if isinstance(expected, nn.Module):
-        return _dict_difference(_contents(answer), _contents(expected), close)
+        return _dict_difference(_contents(answer), _contents(expected), close, tell)
     if hasattr(expected, "state_dict"):  # optimizers, schedulers
-        return difference(answer.state_dict(), expected.state_dict(), close)
-    return None if _same_object(answer, expected) else "It is not what was expected."
+        return difference(answer.state_dict(), expected.state_dict(), close, tell=tell)
+    return None if _same_object(answer, expected) else "It isn't what was expected."
 
 
-def _as_tensor(number) -> Tensor:
-    """`number` in double precision, where counts up to 2⁵³ are exact."""
-    if isinstance(number, complex):
-        return torch.tensor(number, dtype=torch.complex128)
-    return torch.tensor(float(number), dtype=torch.float64)
+def factors(pairs: list[tuple]) -> str | None:
+    """A sentence, if every answer is its expected tensor times a number: one for each case, or the same for all.
+
+    Two numbers always have a ratio, and a few may have one by accident, so only tensors of many different values are
+    evidence, and only if it holds in all of `pairs`, answers and expected values.
+    """
+    found = [_factor(answer, expected) for answer, expected in pairs]
+    if None in found or not found:
+        return None
+    shown = [f"{factor:.3g}" for factor in found]
+    if set(shown) == {"1"}:
+        return None
+    if len(set(shown)) > 1:
+        cases = ", ".join(f"{factor} in case {number}" for number, factor in enumerate(shown, start=1))
+        return f"All your values are the expected ones times a number: {cases}."
+    if shown[0] == "-1":
+        return "All your values have the wrong sign."
+    return f"All your values are {shown[0]} times the expected ones."
+
+
+def _factor(answer, expected) -> float | None:
+    """`answer` / `expected`, if that's the same for all of many different values."""
+    tensors = isinstance(answer, Tensor) and isinstance(expected, Tensor)
+    if not tensors or answer.shape != expected.shape or answer.dtype != expected.dtype or answer.is_complex():
+        return None
+    answer, expected = (values.detach().cpu().double().flatten() for values in (answer, expected))
+    if len(expected.unique()) < 4 or not (answer.isfinite().all() and expected.isfinite().all()):
+        return None
+    factor = ((answer * expected).sum() / expected.square().sum()).item()
+    alike = torch.allclose(answer, factor * expected, rtol=1e-4, atol=1e-6 * abs(factor))
+    return factor if alike and factor else None
+
+
+def _asks_for_a_number(expected, answer) -> bool:
+    """Whether any kind of number will do. A loss that somebody calls backward on has to be a tensor."""
+    if isinstance(expected, (Tensor, np.ndarray)) and expected.ndim:
+        return False
+    trained = isinstance(expected, Tensor) and expected.requires_grad
+    return _is_number(expected) and (isinstance(answer, Tensor) or not trained)
+
+
+def _is_number(value) -> bool:
+    """Whether `value` is one real number: not a truth value, and a tensor only if it's a single number."""
+    if isinstance(value, Tensor):
+        return value.numel() == 1 and value.dtype != torch.bool and not value.is_complex()
+    if isinstance(value, np.ndarray):
+        return value.size == 1 and value.dtype.kind in "iuf"
+    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+
+
+def _number(value) -> int | float:
+    value = value.item() if hasattr(value, "item") else value
+    try:
+        return int(value) if isinstance(value, Integral) and abs(float(value)) < math.inf else float(value)
+    except OverflowError:  # an int beyond all floats
+        return math.copysign(math.inf, value)
+
+
+def _number_difference(answer: int | float, expected: int | float, close: Tolerance, tell: bool) -> str | None:
+    whole = isinstance(expected, int)
+    if answer == expected or (math.isnan(answer) and math.isnan(expected)):
+        return None
+    if not math.isfinite(answer) and math.isfinite(expected):
+        return f"It's {'NaN, not a number' if math.isnan(answer) else 'infinite'}."
+    if not whole and abs(answer - expected) <= close.atol + close.rtol * abs(expected):
+        return None
+    if not tell:
+        return f"It's too {'large' if answer > expected else 'small'}."
+    yours, right = told_apart(answer, expected)
+    return f"Yours is {yours}; expected {right}."
 
 
 def _kind(value) -> str:
-    """What `value` is to a learner; two answers of different kinds are not compared further."""
+    """What `value` is to a learner; two answers of different kinds aren't compared further."""
     kinds = [
         (Tensor, "a tensor"),
         ((bool, np.bool_), "True or False"),
+        ((complex, np.complexfloating), "a complex number"),
         (Number, "a number"),
         (np.ndarray, "a numpy array"),
         (str, "a text"),
@@ -68,10 +140,16 @@ def _kind(value) -> str:
             return kind
     if value is None or value is ...:
         return "None" if value is None else "still the dots"
+    if isinstance(value, type):
+        return "a class"
+    if inspect.isroutine(value):
+        return "a function"
     return f"an object of type {type(value).__name__}"
 
 
 def _a(value) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return f"{bool(value)}"
     return "a tuple" if isinstance(value, tuple) else _kind(value)
 
 
@@ -92,9 +170,9 @@ def _truth_difference(answer: Tensor, expected: Tensor) -> str | None:
     if not len(wrong):
         return None
     if len(wrong) == answer.numel() > 1:
-        return "True and False are the wrong way round, everywhere."
+        return "True and False are swapped everywhere."
     if answer.all() or not answer.any():
-        return f"It is {bool(answer.any())}{' everywhere' if answer.numel() > 1 else ''}."
+        return f"It's {bool(answer.any())}{' everywhere' if answer.numel() > 1 else ''}."
     here = bool(answer[tuple(wrong[0])])
     return f"Its values differ, first at {wrong[0].tolist()}: {here}, and should be {not here}."
 
@@ -105,62 +183,40 @@ def _value_difference(answer: Tensor, expected: Tensor, close: Tolerance) -> str
         return None
     if not answer.isfinite().all() and expected.isfinite().all():
         return f"It has {'NaN' if answer.isnan().any() else 'infinite'} values in it."
-    single = answer.numel() == 1
     if answer.is_complex() or not expected.isfinite().all():
-        return "Its values are not the expected ones."
+        return "Its values aren't the expected ones."
     if not answer.any():
-        return "It is zero." if single else "It is zero everywhere."
-    factor = _constant_factor(answer, expected)
-    if factor is not None:
-        whole = "It is" if single else "All its values are"
-        return f"{whole} {factor} the expected {'value' if single else 'ones'}."
-    if single:
-        return f"It is too {'large' if answer > expected else 'small'}."
+        return "It's zero everywhere."
     worst = (answer - expected).abs().argmax()
     place = [int(i) for i in np.unravel_index(int(worst), answer.shape)]
-    here, there = answer.flatten()[worst].item(), expected.flatten()[worst].item()
-    return f"Its values differ, most of all at {place}: {here:.4g}, and should be {there:.4g}."
+    here, there = told_apart(answer.flatten()[worst].item(), expected.flatten()[worst].item())
+    return f"Its values differ, most of all at {place}: {here}, and should be {there}."
 
 
-def _constant_factor(answer: Tensor, expected: Tensor) -> str | None:
-    """ "minus", "8 times" or "1/8 of", if that is how `answer` relates to `expected` everywhere."""
-    factor = ((answer * expected).sum() / expected.square().sum()).item()
-    if not abs(factor) > 0 or not torch.allclose(answer, factor * expected, rtol=1e-4, atol=1e-6 * abs(factor)):
-        return None
-    if abs(factor + 1) < 1e-4:
-        return "minus"
-    if abs(factor - 1) < 1e-3:  # nearly right, but not by a factor
-        return None
-    for amount, words in ((factor, "{} times"), (1 / factor, "1/{} of")):
-        if round(amount) and abs(amount / round(amount) - 1) < 1e-4 and abs(amount) < 1e7:
-            return words.format(round(amount))
-    # any two numbers have some ratio: for one alone, only a round ratio says something
-    return f"{factor:.3g} times" if answer.numel() > 1 else None
-
-
-def _text_difference(answer: str, expected: str) -> str | None:
+def _text_difference(answer: str, expected: str, tell: bool) -> str | None:
     if answer == expected:
         return None
+    both = f" Yours is {answer!r}; expected {expected!r}." if tell and max(len(answer), len(expected)) <= 60 else ""
     if "".join(answer.split()).casefold() == "".join(expected.split()).casefold():
-        return "Only spaces, line breaks or upper and lower case are different."
+        return f"Only spaces, line breaks or upper and lower case are different.{both}"
     same = next((i for i, (a, b) in enumerate(zip(answer, expected)) if a != b), min(len(answer), len(expected)))
     if same == len(answer):
-        return "The text ends too early."
+        return f"The text ends too early.{both}"
     if not same:
-        return "The text differs from its first character on."
-    return f"The text is right up to {answer[max(0, same - 20) : same]!r}, and not after that."
+        return f"The text differs from its first character on.{both}"
+    return f"The text is right up to {answer[max(0, same - 20) : same]!r}, and not after that.{both}"
 
 
-def _list_difference(answer, expected, close: Tolerance) -> str | None:
+def _list_difference(answer, expected, close: Tolerance, tell: bool) -> str | None:
     if len(answer) != len(expected):
         return f"Its length is {len(answer)}, and should be {len(expected)}."
     for i, (one, other) in enumerate(zip(answer, expected)):
-        if found := difference(one, other, close):
+        if found := difference(one, other, close, tell=tell):
             return f"Look at its item [{i}]. {found}"
     return None
 
 
-def _dict_difference(answer: dict, expected: dict, close: Tolerance) -> str | None:
+def _dict_difference(answer: dict, expected: dict, close: Tolerance, tell: bool) -> str | None:
     for problem, keys in (
         ("lacks", expected.keys() - answer.keys()),
         ("has a surplus", answer.keys() - expected.keys()),
@@ -168,8 +224,10 @@ def _dict_difference(answer: dict, expected: dict, close: Tolerance) -> str | No
         if keys:
             return f"It {problem} {', '.join(sorted(repr(key) for key in keys)[:5])}."
     for key in expected:
-        if found := difference(answer[key], expected[key], close):
-            return f"Look at its {key!r}. {found}"
+        if found := difference(answer[key], expected[key], close, tell=tell):
+            # what `observe` saw has a phrase for its name: "the answer before training"
+            place = f"Look at {key}." if isinstance(key, str) and " " in key else f"Look at its {key!r}."
+            return f"{place} {found}"
     return None
 
 

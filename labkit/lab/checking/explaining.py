@@ -27,10 +27,11 @@ def error_lines(error: BaseException, seconds: float) -> list[str]:
         return ["Your code asks Python to exit.", "Return the answer, and leave exit() out.", *_line(error)]
     if isinstance(error, RecursionError):
         return ["Your function calls itself without end.", "What makes it stop?", *_line(error)]
-    return [f"Your code raises {_message(error)}", *_line(error)]
+    return [f"Your code raises {message_of(error)}", *_line(error)]
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """The kind and the text of `error`, in one line that's the same in every run."""
     try:
         text = str(error)
     except Exception:
@@ -53,8 +54,28 @@ def _line(error: BaseException) -> list[str]:
     return [f"It happens in line {own[-1][1]}: {code}" if code else f"It happens in line {own[-1][1]}."]
 
 
+def class_error_lines(error: BaseException, answer: type, seconds: float) -> list[str]:
+    """The same for a learner's class, which is also tried out from the outside."""
+    own, missing = _line(error), isinstance(error, AttributeError) and error.name
+    if own or not isinstance(error, Exception) or isinstance(error, RecursionError):
+        return error_lines(error, seconds)
+    if missing and isinstance(error.obj, answer):
+        return [
+            f"Your {answer.__name__} has no {missing}.",
+            "Is it called something else, or missing a self. in front?",
+        ]
+    returns = " Does its forward return something?" if "NoneType" in str(error) else ""
+    return [f"Your {answer.__name__} can't be used: {message_of(error)}{returns}"]
+
+
 def signature_problem(function: Callable, solution: Callable, args: tuple) -> str | None:
-    """A sentence if `function` cannot be called with as many arguments as the solution takes."""
+    """A sentence if `function` can't be called with as many arguments as the solution takes.
+
+    For a class, that's its ``__init__``.
+    """
+    is_class, given = inspect.isclass(function), ", ".join(_names(solution, args))
+    if is_class and args and function.__init__ in (object.__init__, nn.Module.__init__):
+        return f"Your class has no __init__ yet. It's called with {given}."
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # some builtins do not tell
@@ -62,9 +83,20 @@ def signature_problem(function: Callable, solution: Callable, args: tuple) -> st
     try:
         signature.bind(*args)
     except TypeError:
-        takes = ", ".join(signature.parameters) or "none"
-        given = ", ".join(_names(solution, args))
-        return f"Your function's arguments are: {takes}. It is called with {len(args)}: {given}."
+        takes = ", ".join(signature.parameters) or "no arguments"
+        what = "Your class's __init__" if is_class else "Your function"
+        beside = "self, " if is_class and signature.parameters else "self and " if is_class else ""
+        return f"{what} takes {beside}{takes}. It's called with {given or 'none'}."
+    return None
+
+
+def class_problem(answer: type, solution: type) -> str | None:
+    """A sentence if the class `answer` lacks what any use of it needs."""
+    if issubclass(solution, nn.Module):
+        if not issubclass(answer, nn.Module):
+            return f"Your class isn't a PyTorch layer yet: class {answer.__name__}(nn.Module)."
+        if answer.forward is nn.Module.forward:
+            return "Your class has no forward yet. Is it there under another name, or indented too far?"
     return None
 
 
@@ -72,13 +104,6 @@ def describe_call(solution: Callable, args: tuple, case: str) -> str:
     """The input of one call in a line: ``With x of shape (4, 16), r = 8 (case 2 of 3).``"""
     given = ", ".join(_describe(name, value) for name, value in zip(_names(solution, args), args))
     return f"With {given} ({case})." if given else f"In {case}."
-
-
-def two_values(answer, expected) -> str:
-    """`` Yours is 0.25; 0.75 is right here.`` for two short values of a kind; nothing for others."""
-    shown = [f"{value:.4g}" if isinstance(value, float) else repr(value) for value in (answer, expected)]
-    plain = all(isinstance(value, (int, float, str)) for value in (answer, expected))
-    return f" Yours is {shown[0]}; {shown[1]} is right here." if plain and max(map(len, shown)) <= 40 else ""
 
 
 def _names(solution: Callable, args: tuple) -> list[str]:

@@ -102,16 +102,17 @@ def exercise(
         id: notebook and number, ``"03.1"``.
         title, prompt: a few words; the task as the notebook puts it.
         minutes: how long it takes; difficulty, importance: 1 to 5.
-        solution: the right function. Without ``cases``: the right value, or a function without
-            arguments that computes it.
+        solution: the right function, or class; a class needs ``observe``. Without ``cases``: the right value, or a
+            function without arguments that computes it.
         explanation: why the solution is right, shown below its source.
         hints: from the first nudge to nearly the code.
         mistakes: at least three. The first whose answers are the learner's on *all* cases is named, so the
             cases must tell them apart.
-        cases: makes the inputs, anew and the same each time; called with every random seed at 0.
-        observe: what to compare when it is not what the function returns. ``observe(args, result)`` is
+        cases: makes the inputs, fresh and the same each time; called with every random seed at 0.
+        observe: what to compare when it isn't what the function returns. ``observe(args, result)`` is
             called after each call (``result`` may be a layer to try out; ``args`` a model that was to be
-            changed). An exercise with ``observe`` may change its input; any other may not.
+            changed). A dict with phrases for keys, ``{"the answer before training": …}``, reads well in a message.
+            An exercise with ``observe`` may change its input; any other may not.
         shows: one line that a right answer is rewarded with.
         close: how close is right; ``Tolerance()`` when not given.
         seconds: how long one call may take.
@@ -128,6 +129,8 @@ def exercise(
         raise ConfigError(f"exercise {id}: difficulty and importance are 1 to 5, minutes at least 1")
     if len(mistakes) < 3:
         raise ConfigError(f"exercise {id} needs at least three known mistakes, has {len(mistakes)}")
+    if isinstance(solution, type) and (cases is None or observe is None):
+        raise ConfigError(f"exercise {id}: a class needs cases, and observe to try it out")
     if not all([title, prompt, explanation, *hints, hints]):
         raise ConfigError(f"exercise {id}: title, prompt, explanation and hints must not be empty")
     _REGISTRY[id] = Exercise(

@@ -5,10 +5,17 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from labkit.lab.checking.comparing import difference
-from labkit.lab.checking.explaining import describe_call, error_lines, signature_problem, two_values
+from labkit.lab.checking.comparing import difference, factors
+from labkit.lab.checking.explaining import (
+    class_error_lines,
+    class_problem,
+    describe_call,
+    error_lines,
+    signature_problem,
+)
 from labkit.lab.checking.form import Case, Exercise, Mistake
 from labkit.lab.checking.guards import Outcome, TimeLimit, restored_state, run
+from labkit.lab.checking.typed import text_of
 
 NOT_ATTEMPTED, RIGHT, WRONG = "○", "✔", "✗"
 
@@ -36,12 +43,12 @@ def judge(exercise: Exercise, answer) -> Verdict:
         return _not_attempted(exercise)
     if exercise.cases is None:
         return _judge_value(exercise, answer)
-    if not callable(answer):
-        return _wrong("check needs your function itself, not what it returns:", f'check("{exercise.id}", my_function)')
+    if inspect.isclass(answer) and _is_stub_class(answer):
+        return _not_attempted(exercise)
+    if problem := _wrong_kind(exercise, answer):
+        return problem
     with restored_state():
         cases = exercise.cases()
-    if inspect.isclass(answer) and _dots_stand(answer):
-        return _not_attempted(exercise)
     if problem := signature_problem(answer, exercise.solution, cases[0].args):
         return _wrong(problem)
     first = _run(exercise, answer, cases[0])
@@ -50,10 +57,28 @@ def judge(exercise: Exercise, answer) -> Verdict:
     if isinstance(first.error, TimeLimit):  # the other cases would only take as long again
         return _wrong(*error_lines(first.error, exercise.seconds), printed=first.printed)
     outcomes = [first, *(_run(exercise, answer, case) for case in cases[1:])]
-    return _judge_outcomes(exercise, outcomes, cases)
+    return _judge_outcomes(exercise, answer, outcomes, cases)
 
 
-def _judge_outcomes(exercise: Exercise, outcomes: list[Outcome], cases: list[Case]) -> Verdict:
+def _wrong_kind(exercise: Exercise, answer) -> Verdict | None:
+    """What to say if the answer isn't a function where one is needed, or a class."""
+    name = exercise.solution.__name__
+    if inspect.isclass(exercise.solution):
+        if not inspect.isclass(answer):
+            what = "function" if inspect.isroutine(answer) else "object made from it"
+            return _wrong(f"check needs your class itself, not {_an(what)}:", f'check("{exercise.id}", {name})')
+        problem = class_problem(answer, exercise.solution)
+        return _wrong(problem) if problem else None
+    if not callable(answer):
+        return _wrong("check needs your function itself, not what it returns:", f'check("{exercise.id}", {name})')
+    return None
+
+
+def _an(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _judge_outcomes(exercise: Exercise, answer: Callable, outcomes: list[Outcome], cases: list[Case]) -> Verdict:
     def agrees(function: Callable) -> Iterator[bool]:
         """Case by case, whether `function` does what the learner's did."""
         return (_alike(outcome, _run(exercise, function, case), exercise) for outcome, case in zip(outcomes, cases))
@@ -69,32 +94,34 @@ def _judge_outcomes(exercise: Exercise, outcomes: list[Outcome], cases: list[Cas
     expected = _run(exercise, exercise.solution, case)
     where = describe_call(exercise.solution, case.args, f"case {wrong + 1} of {len(cases)}")
     help = f'For help: labkit.hint("{exercise.id}")'
+    if outcome.error is not None and inspect.isclass(answer):
+        return _wrong(*class_error_lines(outcome.error, answer, exercise.seconds), where, help, printed=printed)
     if outcome.error is not None:
         return _wrong(*error_lines(outcome.error, exercise.seconds), where, help, printed=printed)
     if outcome.value is None:
         symptom = "Your function returns nothing" + (", and changes nothing." if exercise.observe else ".")
-        return _wrong(symptom, "Is a return missing? print shows a value, and does not hand it on.", printed=printed)
+        return _wrong(symptom, "Is a return missing? print only shows a value.", printed=printed)
     found = difference(outcome.value, expected.value, exercise.close)
     in_place = "Operations such as +=, those ending in _, and methods such as sort or pop work in place."
     if found is None:
         advice = f"The caller still needs it as it was. {in_place}"
         return _wrong("What you return is right, but your function changes its input.", advice, printed=printed)
     also = [f"Besides, your function changes its input. {in_place}"] if outcome.changed else []
-    both = two_values(outcome.value, expected.value)
-    return _wrong("Your answer is not right yet.", f"{found}{both}", where, *also, help, printed=printed)
+    everywhere = factors([(o.value, _run(exercise, exercise.solution, c).value) for o, c in zip(outcomes, cases)])
+    return _wrong("Your answer isn't right yet.", everywhere or found, where, *also, help, printed=printed)
 
 
 def _judge_value(exercise: Exercise, answer) -> Verdict:
     if inspect.isroutine(answer) or inspect.isclass(answer):
         call = f'If a function of yours works it out, call it: check("{exercise.id}", my_function(…))'
         return _wrong("check needs a value here, not a function.", call)
-    found = difference(answer, _value(exercise.solution), exercise.close)
+    found = difference(answer, _value(exercise.solution), exercise.close, tell=False)
     if found is None:
         return _right(exercise)
     for mistake in exercise.mistakes:
         if difference(answer, _value(mistake.answer), exercise.close) is None:
             return _recognised(mistake)
-    return _wrong("Your answer is not right yet.", found)
+    return _wrong("Your answer isn't right yet.", found)
 
 
 def _value(answer):
@@ -132,11 +159,12 @@ def _raised_on_purpose(error: BaseException) -> bool:
 
 
 def _dots_stand(function: Callable) -> bool:
-    try:
-        source = inspect.getsource(function)
-    except (OSError, TypeError):
-        return False
-    return any(line.split("#")[0].strip() == "..." for line in source.splitlines())
+    return any(line.split("#")[0].strip() == "..." for line in (text_of(function) or "").splitlines())
+
+
+def _is_stub_class(answer: type) -> bool:
+    """Whether dots still stand in a class, or there's nothing in it."""
+    return _dots_stand(answer) or not set(vars(answer)) - {"__module__", "__doc__", "__dict__", "__weakref__"}
 
 
 def _computes(function: Callable) -> bool:

@@ -1,16 +1,21 @@
 import inspect
+from fractions import Fraction
 
 import example_exercises
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from labkit.errors import ConfigError
 from labkit.lab.checking import all_exercises, check, exercise, guards, hint, solution
-from labkit.lab.checking.comparing import EXACT, difference
+from labkit.lab.checking.comparing import EXACT, difference, factors
 from labkit.lab.checking.explaining import describe_call
 from labkit.lab.checking.form import Tolerance
 from labkit.lab.checking.judging import judge
+from labkit.lab.checking.wording import told_apart
 
 EXAMPLES = [
     example_exercises.function_exercise,
@@ -108,10 +113,10 @@ def test_what_torch_cannot_do_is_no_stub():
     assert verdict.mark == "✗" and "bitwise_xor" in verdict.lines[0] and "return x ^ 2" in verdict.lines[1]
 
 
-def test_an_unknown_wrong_number_stands_beside_the_right_one():
+def test_an_unknown_wrong_number_is_shown_beside_the_expected_one():
     each = next(each for each in all_exercises() if each.id == "00.1")
     verdict = judge(each, lambda trained, total: 1 - trained / total)
-    assert "Yours is 0.75; 0.25 is right here." in verdict.lines[1]
+    assert verdict.lines[:2] == ("Your answer isn't right yet.", "Yours is 0.75; expected 0.25.")
     assert verdict.lines[-1] == 'For help: labkit.hint("00.1")'
 
 
@@ -132,10 +137,13 @@ def test_the_exercise_comes_first(capsys):
 def test_a_wrong_value_is_described_without_giving_the_right_one_away():
     right = example_exercises.share_trained()
     for answer, message in [
-        (right * 1.3, "too large"),
-        (right / 8, "1/8 of the expected value"),
-        ("0.0034", "It is a text, and should be a number."),
-        (torch.tensor(right), "The method .item()"),
+        (right * 1.3, "It's too large."),
+        (right / 8, "It's too small."),
+        (torch.tensor(right / 8), "It's too small."),
+        ("0.0034", "It's a text, and should be a number."),
+        (right + 0j, "It's a complex number, and should be a number."),
+        (True, "It's True, and should be a number."),
+        (torch.tensor([right, right]), "It's a tensor, and should be a number."),
         (float("nan"), "NaN"),
         (lambda: right, "not a function"),
     ]:
@@ -150,7 +158,7 @@ def test_a_wrong_value_is_described_without_giving_the_right_one_away():
 def test_a_wrong_answer_in_full(capsys):
     check("99.1", example_exercises._not_divided_by_r)
     assert capsys.readouterr().out == (
-        "✗ 99.1 Your update is r times too large.\n  alpha is not the scaling.\n  Where to look: alpha / r\n"
+        "✗ 99.1 Your update is r times too large.\n  alpha is not the scaling.\n  alpha / r\n"
     )
 
 
@@ -182,7 +190,7 @@ def test_an_unknown_id_lists_the_known_ones(unknown, capsys):
     hint(unknown)
     solution(unknown)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 and all(line.startswith("There is no exercise") for line in lines)
+    assert len(lines) == 3 and all(line.startswith("There's no exercise") for line in lines)
     assert all(each.id in lines[0] for each in all_exercises())
 
 
@@ -192,7 +200,7 @@ def test_an_answer_that_cannot_be_compared_does_not_raise(capsys):
             raise ZeroDivisionError
 
     check("99.2", Hostile(1))
-    assert "could not be judged" in capsys.readouterr().out
+    assert "can't be judged" in capsys.readouterr().out
 
 
 # the comparison
@@ -201,14 +209,19 @@ def test_an_answer_that_cannot_be_compared_does_not_raise(capsys):
 @pytest.mark.parametrize(
     "answer, expected, message",
     [
-        (460_801, 460_800, "too large"),
+        (460_801, 460_800, "Yours is 460,801; expected 460,800."),
+        (256, 256.04, "Yours is 256; expected 256.04."),
+        (134_515_008.5, 134_515_008, "Yours is 134,515,008.5; expected 134,515,008."),
+        (1e-9, 0.001, "Yours is 1e-09; expected 0.001."),
+        (10**400, 3, "It's infinite."),
         (torch.tensor([1, 2]), torch.tensor([1, 3]), "differ"),
         ([1, [2, "a"]], [1, [2, "b"]], "item [1]. Look at its item [1]."),
         ({"a": 1}, {"a": 1, "b": 2}, "lacks 'b'"),
         ({"a": 1, "b": 2}, {"a": 1}, "surplus 'b'"),
         ("q_proj ", "q_proj", "Only spaces"),
-        ("q_prod", "q_proj", "right up to 'q_pro'"),
-        (1, True, "should be True or False"),
+        ("q_prod", "q_proj", "right up to 'q_pro', and not after that. Yours is 'q_prod'; expected 'q_proj'."),
+        ({"the answer before training": 1}, {"the answer before training": 2}, "Look at the answer before training."),
+        (1, True, "It's a number, and should be True."),
         (True, False, "should be False"),
         (float("inf"), 1.0, "infinite"),
         (nn.Linear(2, 2), nn.Linear(2, 2), "Look at its 'weight'"),
@@ -217,6 +230,68 @@ def test_an_answer_that_cannot_be_compared_does_not_raise(capsys):
 def test_difference_in_words(answer, expected, message):
     assert message in difference(answer, expected, Tolerance())
     assert difference(expected, expected, EXACT) is None
+
+
+@pytest.mark.parametrize("right", [3, 3.0, np.int64(3), np.float32(3), torch.tensor(3), torch.tensor(3.0)])
+def test_whatever_holds_one_number_is_accepted(right):
+    for answer in (3, 3.0, np.float64(3), np.ones(1) * 3, torch.tensor(3), torch.tensor([[3.0]]), Fraction(3)):
+        assert difference(answer, right, Tolerance()) is None
+    for answer in (True, "3", 3j, torch.tensor(True), torch.tensor(3j), torch.tensor([3, 3]), [3], None):
+        assert "should be" in difference(answer, right, Tolerance()) or isinstance(right, torch.Tensor)
+        assert difference(answer, right, Tolerance()) is not None
+
+
+def test_whole_numbers_are_exact_and_others_close():
+    assert difference(1_000_000.5, 1_000_000, Tolerance()) is not None
+    assert difference(1_000_000.5, 1_000_000.0, Tolerance()) is None
+
+
+def test_a_loss_to_train_on_has_to_stay_a_tensor():
+    loss = torch.tensor(3.0, requires_grad=True)
+    assert difference(3.0, loss, Tolerance()) == "It's a number, and should be a tensor."
+    assert difference(loss, 3.0, Tolerance()) is None
+
+
+@given(st.floats(-1e300, 1e300), st.floats(-1e300, 1e300))
+def test_two_numbers_are_shown_with_digits_enough_to_differ(one, other):
+    shown = told_apart(one, other)
+    assert (shown[0] != shown[1]) == (repr(one) != repr(other)) or one == other
+    assert all(
+        float(text.replace(",", "")) == pytest.approx(number, rel=1e-3) for text, number in zip(shown, (one, other))
+    )
+
+
+# a factor is named only where it's no coincidence
+
+
+def times(*factors):
+    return [(factor * (values := torch.randn(5, 6)), values) for factor in factors]
+
+
+@pytest.mark.parametrize(
+    "pairs, message",
+    [
+        (times(8, 8), "All your values are 8 times the expected ones."),
+        (times(0.125), "All your values are 0.125 times the expected ones."),
+        (times(1, 1), None),
+        (times(-1, -1), "All your values have the wrong sign."),
+        (times(2, 8), "All your values are the expected ones times a number: 2 in case 1, 8 in case 2."),
+        ([*times(8), (torch.randn(5, 6), torch.randn(5, 6))], None),
+        ([(2.0, 1.0), (2.0, 1.0)], None),
+        ([(torch.tensor([2.0, 4]), torch.tensor([1.0, 2]))], None),
+        ([(torch.full((9,), 2.0), torch.ones(9))], None),
+        ([(torch.zeros(9), torch.arange(9.0))], None),
+        ([(torch.full((9,), torch.nan), torch.arange(9.0))], None),
+        ([], None),
+    ],
+)
+def test_a_factor_is_named_only_if_it_holds_for_many_values_in_every_case(pairs, message):
+    assert factors(pairs) == message
+
+
+def test_a_number_that_happens_to_be_a_multiple_is_no_factor():
+    each = next(each for each in all_exercises() if each.id == "00.1")
+    assert "times" not in " ".join(judge(each, lambda trained, total: 8 * trained / total).lines)
 
 
 def test_a_frozen_parameter_a_mode_and_a_gradient_are_differences():

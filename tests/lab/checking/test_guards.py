@@ -146,17 +146,17 @@ def too_few(x, A):
     [
         (recursive, "calls itself without end"),
         (exits, "asks Python to exit"),
-        (wrong_type, "It is a list, and should be a tensor."),
+        (wrong_type, "It's a list, and should be a tensor."),
         (transposed, r"Its shape is (6, 5), and should be (5, 6). Is it transposed?"),
         (wrong_dtype, "Its dtype is torch.float64, and should be torch.float32."),
         (not_a_number, "It has NaN values in it."),
-        (sign, "All its values are minus the expected ones."),
-        (eight_times, "All its values are 8 times the expected ones."),
-        (an_eighth, "All its values are 1/8 of the expected ones."),
+        (sign, "All your values have the wrong sign."),
+        (eight_times, "All your values are 8 times the expected ones."),
+        (an_eighth, "All your values are 0.125 times the expected ones."),
         (one_wrong, "most of all at [1, 2]"),
-        (all_zero, "It is zero everywhere."),
+        (all_zero, "It's zero everywhere."),
         (changes_another_input, "your function changes its input"),
-        (too_few, "Your function's arguments are: x, A. It is called with 4: x, A, B, alpha."),
+        (too_few, "Your function takes x, A. It's called with x, A, B, alpha."),
         (torch.ones(5, 6), "check needs your function itself"),
     ],
 )
@@ -173,9 +173,9 @@ def test_each_way_of_being_wrong_has_a_clear_message(answer, message, capsys):
     [
         ([True, False, False], None),
         ([True, True, False], "Its values differ, first at [1]: True, and should be False."),
-        ([False, False, False], "It is False everywhere."),
-        ([True, True, True], "It is True everywhere."),
-        ([False, True, True], "True and False are the wrong way round, everywhere."),
+        ([False, False, False], "It's False everywhere."),
+        ([True, True, True], "It's True everywhere."),
+        ([False, True, True], "True and False are swapped everywhere."),
     ],
 )
 def test_true_and_false_are_called_by_their_names(answer, message):

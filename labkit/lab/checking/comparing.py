@@ -106,7 +106,7 @@ def _number(value) -> int | float:
     try:
         return int(value) if isinstance(value, Integral) and abs(float(value)) < math.inf else float(value)
     except OverflowError:  # an int beyond all floats
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def _number_difference(answer: int | float, expected: int | float, close: Tolerance, tell: bool) -> str | None:

@@ -40,8 +40,8 @@ def last_defined(text: str) -> str:
         ValueError: there's none.
         SyntaxError: it's no Python.
     """
-    name = _defined_name(text)
-    if name is None:
+    ast.parse(text)
+    if (name := _defined_name(text)) is None:
         raise ValueError("it defines nothing")
     return name
 

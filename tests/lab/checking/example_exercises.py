@@ -1,9 +1,9 @@
-"""Three exercises in the declarative form, one of each sort: a function, a value, a model changed in place."""
+"""Four exercises in the declarative form, one of each sort: a function, a value, a model changed in place, a class."""
 
 import torch
 from torch import nn
 
-from labkit.lab.checking import Case, Mistake, Tolerance, exercise
+from labkit.lab.checking import Case, Mistake, Tolerance, exercise, mistake
 
 
 def lora_update(x, A, B, alpha):
@@ -113,3 +113,52 @@ in_place_exercise = exercise(
         Mistake(_freeze_first, "Only one is frozen.", "next() gives the first.", "Use a loop."),
     ],
 )
+
+
+class Scaled(nn.Module):
+    def __init__(self, base, factor):
+        super().__init__()
+        self.base, self.factor = base, factor
+
+    def forward(self, x):
+        return self.factor * self.base(x)
+
+
+@mistake("Your answer isn't scaled.", "A factor that's only stored does nothing.", "Where does forward use factor?")
+class Unscaled(Scaled):
+    def forward(self, x):
+        return self.base(x)
+
+
+@mistake("You scale twice.", "Each call multiplies again.", "How often does factor come up?")
+class ScaledTwice(Scaled):
+    def forward(self, x):
+        return self.factor * super().forward(x)
+
+
+@mistake("You divide by the factor.", "Larger factors make larger answers.", "What does factor = 2 do?")
+class Divided(Scaled):
+    def forward(self, x):
+        return self.base(x) / self.factor
+
+
+def _tried_out(args, layer):
+    x = torch.linspace(-1, 1, 6).view(2, 3)
+    return {"the answer to a batch": layer(x), "how many parameters it has": len(list(layer.parameters()))}
+
+
+class_exercise = exercise(
+    "99.4",
+    title="A layer that scales",
+    prompt="Write the class Scaled(base, factor): a layer that answers factor times what base answers.",
+    minutes=5,
+    difficulty=2,
+    importance=4,
+    solution=Scaled,
+    explanation="The base stays a layer of its own, so its parameters are found.",
+    cases=lambda: [Case(nn.Linear(3, 4), 2.0), Case(nn.Linear(3, 2), -0.5)],
+    observe=_tried_out,
+    hints=["What does forward have to call?", "self.factor * self.base(x)"],
+    mistakes=[Unscaled, ScaledTwice, Divided],
+)
+EVERY_KIND = [function_exercise, value_exercise, in_place_exercise, class_exercise]

@@ -17,12 +17,9 @@ from labkit.lab.checking.form import Tolerance
 from labkit.lab.checking.judging import judge
 from labkit.lab.checking.wording import told_apart
 
-EXAMPLES = [
-    example_exercises.function_exercise,
-    example_exercises.value_exercise,
-    example_exercises.in_place_exercise,
-]
-every_exercise = pytest.mark.parametrize("each", [*all_exercises(), *EXAMPLES], ids=lambda each: each.id)
+every_exercise = pytest.mark.parametrize(
+    "each", [*all_exercises(), *example_exercises.EVERY_KIND], ids=lambda each: each.id
+)
 known = example_exercises.lora_update
 
 
@@ -47,7 +44,15 @@ def test_a_stub_is_not_attempted(each):
     def unfinished(*args):
         raise NotImplementedError
 
-    stubs = [None, ...] + ([stub, unfinished, lambda *args: ...] if each.cases else [])
+    class Untouched(nn.Module):
+        def __init__(self, *args):
+            super().__init__()
+            ...
+
+    class Empty(nn.Module): ...
+
+    functions = [] if each.cases is None or isinstance(each.solution, type) else [stub, unfinished, lambda *args: ...]
+    stubs = [None, ..., *functions, *([Untouched, Empty] if isinstance(each.solution, type) else [])]
     for answer in stubs:
         verdict = judge(each, answer)
         assert verdict.mark == "○" and each.hints[0] in verdict.lines[0]

@@ -12,14 +12,8 @@ from labkit import solution
 from labkit.lab.checking import all_exercises
 from labkit.lab.checking.judging import judge
 
-EXAMPLES = [
-    example_exercises.function_exercise,
-    example_exercises.value_exercise,
-    example_exercises.in_place_exercise,
-]
 
-
-@pytest.mark.parametrize("each", [*all_exercises(), *EXAMPLES], ids=lambda each: each.id)
+@pytest.mark.parametrize("each", [*all_exercises(), *example_exercises.EVERY_KIND], ids=lambda each: each.id)
 def test_what_is_shown_passes_when_it_is_typed_in(each, capsys):
     solution(each.id)
     shown, explanation = capsys.readouterr().out.rsplit(f"\n\n{each.explanation}", 1)

@@ -1,7 +1,6 @@
 """The learner's record: exercises, predictions and quiz answers, kept in the user's data folder as one JSON file.
 
-Nothing here ever raises into a notebook: whoever cannot save their progress can still learn. What went wrong is
-said in one line. Several kernels may write at once, so every change is read, made and written under a lock.
+Nothing here ever raises into a notebook: you can learn without saved progress. What went wrong is said in one line. Several kernels may write at once, so every change is read, made and written under a lock.
 """
 
 import json
@@ -17,7 +16,7 @@ from labkit.storage.writing import write_atomically
 
 NOT_ATTEMPTED, TRIED, PASSED = "not attempted", "tried", "passed"
 _VERSION = 1
-_LOCK_SECONDS = 5.0  # a change takes milliseconds; who waits this long waits for a process that hangs
+_LOCK_SECONDS = 5.0  # a change takes milliseconds; after this long, another process hangs
 
 
 @dataclass(frozen=True)
@@ -87,13 +86,13 @@ def record_path() -> Path:
 
 
 def read_record() -> Record:
-    """The learner's record; a new one if there is none yet, or if it cannot be read (which is said)."""
+    """The learner's record; a new one if there is none yet, or if it can't be read (which is said)."""
     try:
         return _parsed(record_path().read_bytes())
     except FileNotFoundError:
         return Record()
     except OSError as error:
-        _say_once(f"Your progress in {record_path()} cannot be read ({error.strerror or error}). All else works.")
+        _say_once(f"Your progress in {record_path()} can't be read ({error.strerror or error}). Everything else works.")
         return Record()
     except _Damaged:
         update_record(lambda record: None)
@@ -116,13 +115,13 @@ def update_record(change: Callable[[Record], None]) -> bool:
                 record = Record()
             except _Damaged:
                 aside = _set_aside(path)
-                print(f"Your progress could not be read. It is kept in {aside}, and a new record was started.")
+                print(f"Your progress couldn't be read. It's kept in {aside}, and a new record was started.")
                 record = Record()
             change(record)
             write_atomically(path, json.dumps({"version": _VERSION, **asdict(record)}, indent=1) + "\n")
     except (OSError, NotImplementedError) as error:  # read-only, full, or a file system that has no locks
         reason = getattr(error, "strerror", None) or str(error)
-        _say_once(f"Your progress cannot be saved in {path.parent} ({reason}). All else works.")
+        _say_once(f"Your progress can't be saved in {path.parent} ({reason}). Everything else works.")
         return False
     return True
 

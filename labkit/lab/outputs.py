@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.image import imread
 from nbformat import NotebookNode
 
-from labkit.lab.claims import APPROX_PATTERN
+from labkit.lab.claims import APPROX_PATTERN, MARKS
 
 _PICTURES = ("image/png", "image/jpeg")
 _WIDGET = "application/vnd.jupyter.widget-view+json"  # an id that only the kernel of that run could resolve
@@ -40,7 +40,8 @@ class Change:
     exact: bool = True
 
     def __str__(self) -> str:
-        kind = "claim" if (self.new or self.old).lstrip().startswith("✔") else "output" if self.exact else "picture"
+        claimed = (self.new or self.old).lstrip().startswith(tuple(MARKS))
+        kind = "claim" if claimed else "output" if self.exact else "picture"
         what = "changed" if self.old and self.new else "appeared" if self.new else "vanished"
         lines = [f"{sign} {text}" for sign, text in (("-", self.old), ("+", self.new)) if text and self.exact]
         return "\n      ".join([f"  {self.cell}: {kind} {what}", *lines])

@@ -1,6 +1,7 @@
 """Predictions: say first what you expect, then measure, and see at the end of the course what surprised you."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping
 
 from labkit.errors import ConfigError
@@ -58,8 +59,8 @@ def reveal(id: str, measured: str | float) -> None:
     Raises:
         ConfigError: `measured` is in no range, or not one of the prediction's options.
     """
-    if id in _asked and measured not in (options := _asked[id]):
-        measured = _option_of(id, measured, options)
+    if id in _asked and not (isinstance(measured, str) and measured in _asked[id]):
+        measured = _option_of(id, measured, _asked[id])
     prediction = read_record().predictions.get(id)
     if prediction:
         note_measured(id, measured)
@@ -74,7 +75,9 @@ def _option_of(id: str, measured, options: Mapping[str, Range | None]) -> str:
     try:
         number = float(measured)
     except (TypeError, ValueError):
-        raise ConfigError(f"reveal({id!r}) needs a number, got {measured!r}") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(f"reveal({id!r}) needs a number, got {measured!r}")
     for option, (low, high) in ranges.items():
         if (low is None or low <= number) and (high is None or number < high):
             return option
@@ -100,7 +103,7 @@ def comparison(said: str | None, measured: str) -> str:
 
 
 def surprises(answers: Iterable[Prediction]) -> list[str]:
-    """What surprised the learner, as lines of text: a count, then each prediction that did not come true.
+    """What surprised the learner, as lines of text: a count, then each prediction that didn't come true.
 
     Args:
         answers: predictions, in the order they were made; those not measured yet do not count.
@@ -111,7 +114,9 @@ def surprises(answers: Iterable[Prediction]) -> list[str]:
     missed = [answer for answer in measured if answer.said != answer.measured]
     lines = [f"You made {len(measured)} predictions, and {len(measured) - len(missed)} came true."]
     if len(measured) == 1:
-        lines = [f"You made 1 prediction, and it {'did not come' if missed else 'came'} true."]
+        lines = [
+            "You made 1 prediction, and it didn't come true." if missed else "You made 1 prediction, and it came true."
+        ]
     if missed:
         lines.append("What surprised you:")
     for answer in missed:
@@ -120,7 +125,7 @@ def surprises(answers: Iterable[Prediction]) -> list[str]:
 
 
 def show_surprises() -> None:
-    """Print what surprised you so far: your predictions that the measurements did not bear out."""
+    """Print what surprised you so far: your predictions that didn't come true."""
     print("\n".join(surprises(read_record().predictions.values())))
 
 
@@ -132,9 +137,9 @@ def note_on_choice(chosen: str, recorded: Prediction | None) -> str:
         recorded: what the learner's record holds after it.
     """
     if recorded is None:
-        return "Your choice could not be saved. The course goes on all the same: run the next cell."
+        return "Your choice couldn't be saved, but the course goes on: run the next cell."
     if recorded.said != chosen:
-        return f"You have seen the measurement. What you said before it is kept: {recorded.said}."
+        return f"You've seen the measurement, so what you said before it stays: {recorded.said}."
     return "Noted. Now run the next cell."
 
 

@@ -48,13 +48,19 @@ def map_text(record: Record, ids: list[str]) -> str:
         star = "★" if notebook.core else " "
         lines.append(f"{star} {notebook.number} {notebook.title:<{width}}  {minutes:>7}  {dots}".rstrip())
     done = sum(record.exercises.get(id, Attempts()).state == PASSED for id in ids)
-    return "\n".join([*lines, "", f"★ is the core path. You have passed {done} of {len(ids)} exercises."])
+    return "\n".join([*lines, "", f"★ is the core path. You've passed {done} of {len(ids)} exercises."])
 
 
 def map_data(record: Record, ids: list[str]) -> list[dict]:
-    """The map as data: each notebook's fields, and ``exercises``, by id the fields of :class:`Attempts`."""
+    """The map as data: each notebook's fields, and ``exercises``, by id the fields of :class:`Attempts` without its text."""
     return [
         asdict(notebook)
-        | {"exercises": {id: asdict(record.exercises.get(id, Attempts())) for id in ids if id[:2] == notebook.number}}
+        | {"exercises": {id: _state(record.exercises.get(id)) for id in ids if id[:2] == notebook.number}}
         for notebook in course_map()
     ]
+
+
+def _state(attempts: Attempts | None) -> dict:
+    fields = asdict(attempts or Attempts())
+    del fields["source"]  # the learner's own
+    return fields

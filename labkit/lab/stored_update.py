@@ -10,7 +10,7 @@ from torch import Tensor
 from labkit.errors import DataError
 from labkit.storage.paths import course_data_dir
 
-_REMEDY = "Restore the file, or make it anew with: python -m studies.full_update"
+_REMEDY = "Restore the file, or make it again with: python -m studies.full_update"
 
 
 def load_update(path: Path | str | None = None) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import ClaimFailed, ConfigError
-from labkit.lab.claims import APPROX_PATTERN, approx, claim
+from labkit.lab.claims import APPROX_PATTERN, MARKS, approx, claim
 
 UNITS = ["", "%", "s", "ms", "MB", "GB", "×", "tokens/s"]
 
@@ -128,3 +128,51 @@ def test_numbers_stated_for_the_default_base_do_not_bind_another(monkeypatch, ca
     monkeypatch.setenv("LABKIT_BASE", "HuggingFaceTB/SmolLM2-135M-Instruct")
     with pytest.raises(ClaimFailed):
         claim("parameters", 7, equals=134_515_008)
+
+
+# where a number comes from
+
+
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        (dict(value=0.0034, below=0.005, unit="%", stored="2026-11-22"), "▣ it: 0.34 % (stored, 2026-11-22)"),
+        (dict(value=1_200, equals=1_200, stored="2026-11-22"), "▣ it: 1,200 (stored, 2026-11-22)"),
+        (dict(value=True, stored="2026-11-22"), "▣ it (stored, 2026-11-22)"),
+        (dict(value=80.9e9, above=80e9, unit="GB", simulated=True), "◇ it: 80.9 GB (simulated)"),
+        (dict(value=False, equals=False, simulated=True), "◇ it (simulated)"),
+    ],
+)
+def test_what_was_not_measured_now_says_so_and_prints_bare(arguments, line, capsys):
+    claim("it", **arguments)
+    assert capsys.readouterr().out == line + "\n"
+    assert line[0] in MARKS and re.sub(APPROX_PATTERN, "~", line) == line, "nbval compares it to the letter"
+
+
+@pytest.mark.parametrize("origin", [dict(stored="2026-11-22"), dict(simulated=True)])
+def test_a_bound_binds_what_is_stored_or_simulated_as_well(origin):
+    with pytest.raises(ClaimFailed, match="below 0.5"):
+        claim("it", 0.7, below=0.5, **origin)
+
+
+@pytest.mark.parametrize(
+    "origin, message",
+    [
+        (dict(stored="2026-11-22", simulated=True), "stored or simulated, not both"),
+        (dict(stored="yesterday"), "the day of the study"),
+        (dict(stored=20261122), "the day of the study"),
+    ],
+)
+def test_an_origin_that_says_nothing_is_refused(origin, message):
+    with pytest.raises(ConfigError, match=message):
+        claim("it", 1, below=2, **origin)
+
+
+def test_what_is_stored_is_about_the_default_base_only(monkeypatch, capsys):
+    monkeypatch.setenv("LABKIT_BASE", "someone/another-model")
+    for value, bound in [(0.3, dict(below=0.5)), (0.7, dict(below=0.5)), (True, {})]:
+        claim("share", value, **bound, stored="2026-11-22")
+    claim("peak", 3, above=2, simulated=True)
+    *stored, simulated = capsys.readouterr().out.splitlines()
+    assert len(stored) == 3 and all(line.startswith("○ share: not applicable to someone/another") for line in stored)
+    assert all("from a stored study" in line for line in stored) and simulated == "◇ peak: 3.0 (simulated)"

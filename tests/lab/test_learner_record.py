@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written_is_mentioned_once(tmp_path, monkeypatch
     for _ in range(3):
         assert note_try("03.1", True) is False
     said = capsys.readouterr().out
-    assert said.count("\n") == 1 and said.startswith("Your progress cannot be saved in")
+    assert said.count("\n") == 1 and said.startswith("Your progress can't be saved in")
     assert read_record() == Record()
 
 
@@ -140,7 +140,7 @@ def test_a_kernel_that_hangs_with_the_lock_does_not_hang_this_one(monkeypatch, c
     note_try("03.1", False)
     with FileLock(record_path().with_suffix(".lock")):
         assert note_try("03.1", True) is False
-    assert "cannot be saved" in capsys.readouterr().out
+    assert "can't be saved" in capsys.readouterr().out
     assert note_try("03.1", True) is True
 
 
@@ -174,4 +174,4 @@ def test_check_answers_where_nothing_can_be_saved(tmp_path, monkeypatch, capsys)
         check("00.1", lambda trained, total: trained / total)
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if line.startswith("✔ 00.1")]) == 2
-    assert len([line for line in lines if "cannot be saved" in line]) == 1
+    assert len([line for line in lines if "can't be saved" in line]) == 1

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from labkit.errors import ConfigError
-from labkit.lab.plots import COLOURS, LINESTYLES, MARKERS, axes
+from labkit.lab.plots import COLOURS, LINESTYLES, MARKERS, axes, show
 
 
 def linear_light(colour: str) -> np.ndarray:
@@ -89,3 +89,31 @@ def test_the_first_figure_ever_is_quiet(tmp_path):
         errors.append(done.stderr)
     assert "building the font cache" in errors[0]
     assert errors[1] == ""
+
+
+# a figure with its words
+
+
+def a_figure():
+    return axes("Loss", "step", "loss (nats per token)")
+
+
+def test_in_a_terminal_a_figure_is_its_words_and_is_closed(capsys):
+    figure, words = a_figure(), "The loss falls\n  and then stays."
+    assert show(figure, alt=words) is None
+    show(a_figure().figure, alt=words)
+    assert capsys.readouterr().out == "Figure: The loss falls and then stays.\n" * 2
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("alt", ["", "  \n", None, 3])
+def test_a_figure_without_words_is_refused(alt):
+    with pytest.raises(ConfigError, match="words for those who can't see it"):
+        show(a_figure(), alt=alt)
+    plt.close("all")
+
+
+def test_what_is_no_figure_is_refused():
+    with pytest.raises(ConfigError, match="takes a figure or its axes, got list"):
+        show([a_figure()], alt="Two curves.")
+    plt.close("all")

@@ -1,4 +1,13 @@
+import contextlib
+import io
+import itertools
+import math
+
+import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labkit import predict, reveal, show_surprises, surprises
 from labkit.errors import ConfigError
@@ -47,7 +56,7 @@ def test_the_next_kernel_shows_the_earlier_choice_and_after_the_measurement_keep
     note_measured("door", "only B")
     question, buttons, note = box()
     buttons.value = "only B"
-    assert "is kept: both" in note.value and read_record().predictions["door"].said == "both"
+    assert "before it stays: both" in note.value and read_record().predictions["door"].said == "both"
 
 
 def test_an_option_of_an_older_course_presses_no_button():
@@ -66,7 +75,7 @@ def test_where_nothing_can_be_saved_the_learner_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("LABKIT_DATA", str(tmp_path / "file"))
     question, buttons, note = box()
     buttons.value = "both"
-    assert "could not be saved" in note.value
+    assert "couldn't be saved" in note.value
     assert note_on_choice("both", None) == note.value
 
 
@@ -95,7 +104,7 @@ def test_surprises_are_the_measured_predictions_that_did_not_come_true():
         "    you said: a · measured: b",
     ]
     assert surprises(answers[1:]) == ["You made 1 prediction, and it came true."]
-    assert surprises(answers[:1])[0] == "You made 1 prediction, and it did not come true."
+    assert surprises(answers[:1])[0] == "You made 1 prediction, and it didn't come true."
     assert surprises(answers[2:]) == surprises([]) == ["No prediction of yours has been measured yet."]
 
 
@@ -104,3 +113,91 @@ def test_the_page_is_made_from_the_record(capsys):
     reveal("door", "only B")
     show_surprises()
     assert QUESTION in capsys.readouterr().out
+
+
+# options with ranges
+
+THREE = {"less": (None, 0.01), "some": (0.01, 0.1), "more": (0.1, None)}
+
+
+@pytest.mark.parametrize(
+    "number, option", [(0, "less"), (-5.0, "less"), (0.01, "some"), (0.0999, "some"), (0.1, "more"), (1e9, "more")]
+)
+def test_a_number_finds_its_option(number, option, capsys):
+    predict("How much?", THREE, id="share")
+    reveal("share", number)
+    reveal("share", np.float64(number))
+    reveal("share", torch.tensor(number, dtype=torch.float64))
+    reveal("share", option)
+    assert capsys.readouterr().out.count(f"Measured: {option}. ") == 4
+
+
+@st.composite
+def ranges(draw):
+    """Options whose ranges touch or leave gaps, in any order."""
+    limits = sorted(draw(st.lists(st.floats(-1e9, 1e9), min_size=4, max_size=8, unique=True)))
+    pairs = list(itertools.pairwise(limits))[:: draw(st.integers(1, 2))]
+    if draw(st.booleans()):
+        pairs[0] = (None, pairs[0][1])
+    if draw(st.booleans()):
+        pairs[-1] = (pairs[-1][0], None)
+    return {f"option {i}": pair for i, pair in draw(st.permutations(list(enumerate(pairs))))}
+
+
+@given(ranges(), st.floats(-2e9, 2e9) | st.just(math.inf) | st.just(-math.inf) | st.just(math.nan), st.data())
+def test_any_number_falls_into_exactly_one_range_or_is_refused(options, number, data):
+    number = data.draw(st.sampled_from([number, *(limit for pair in options.values() for limit in pair if limit)]))
+    holding = [
+        option
+        for option, (low, high) in options.items()
+        if math.isfinite(number) and (low is None or low <= number) and (high is None or number < high)
+    ]
+    assert len(holding) <= 1
+    if len(options) < 2:
+        return
+    predictions._asked.clear()
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        predict("Where?", options, id="place")
+        if holding:
+            reveal("place", number)
+            assert out.getvalue().endswith(f"Measured: {holding[0]}. (You made no prediction.)\n")
+        else:
+            with pytest.raises(ConfigError):
+                reveal("place", number)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"a": (None, 2), "b": (1, None)},
+        {"a": (0, 1), "b": (1, 1)},
+        {"a": (2, 1), "b": (3, 4)},
+        {"a": (None, None), "b": (1, 2)},
+        {"a": (0, 1), "b": (0, 1)},
+        {"a": (0, 1), "b": (math.nan, 2)},
+    ],
+)
+def test_ranges_that_overlap_or_hold_nothing_are_refused(options):
+    with pytest.raises(ConfigError, match="its ranges overlap, or one of them is empty"):
+        predict("Which?", options)
+
+
+@pytest.mark.parametrize("range_", [(1,), (1, 2, 3), 1, "ab", ("a", "b"), None])
+def test_what_is_no_range_is_refused(range_):
+    with pytest.raises(ConfigError, match="a range is a pair of numbers or None"):
+        predict("Which?", {"a": range_, "b": (5, 6)})
+
+
+@pytest.mark.parametrize("measured", ["a lot", None, [0.5], math.inf, math.nan])
+def test_what_is_no_number_has_no_range(measured):
+    predict("How much?", THREE, id="share")
+    with pytest.raises(ConfigError, match="share"):
+        reveal("share", measured)
+
+
+def test_the_record_holds_the_option_and_not_the_number(capsys):
+    predict("How much?", THREE, id="share")
+    predictions._prediction_box("share", "How much?", tuple(THREE)).children[1].value = "more"
+    reveal("share", 0.02)
+    assert read_record().predictions == {"share": Prediction("How much?", "more", "some")}
+    assert capsys.readouterr().out.endswith("You said: more. Measured: some. A surprise.\n")

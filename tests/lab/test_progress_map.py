@@ -20,16 +20,16 @@ def row(text, number):
 
 def test_a_fresh_learner_has_passed_nothing():
     text = map_text(Record(), IDS)
-    assert row(text, "03") == "★ 03 The LoRA layer                     75  ○○  0 of 2"
+    assert row(text, "03") == "★ 03 The LoRA layer                     55  ○○  0 of 2"
     assert row(text, "06") == "  06 Data and evaluation           to come"
-    assert text.endswith("You have passed 0 of 4 exercises.")
+    assert text.endswith("You've passed 0 of 4 exercises.")
 
 
 def test_what_was_passed_shows_and_what_was_tried_does_not():
     learner = Record({"03.2": Attempts("passed", 2, "2026-01-05"), "03.1": Attempts("tried", 4)})
     text = map_text(learner, IDS)
     assert row(text, "03").endswith("●○  1 of 2") and row(text, "04").endswith("○  0 of 1")
-    assert text.endswith("You have passed 1 of 4 exercises.")
+    assert text.endswith("You've passed 1 of 4 exercises.")
 
 
 def test_exercises_that_are_no_longer_there_do_not_count():

@@ -163,3 +163,37 @@ def test_normalising_merges_chunks_and_forgets_the_run():
     assert notebook.metadata.labkit.budget_seconds == 9
     assert "widgets" not in notebook.metadata and "version" not in notebook.metadata.language_info
     assert (notebook.cells[0].id, notebook.cells[0].metadata) == ("cell-01", {"tags": ["kept"]})
+
+
+FIGURE = """import matplotlib.pyplot as plt
+from labkit import axes, claim, show
+ax = axes("Loss", "step", "loss")
+ax.plot([0, 1], [2, 1], label="`r = 8` & more")
+show(ax, alt="The loss falls from `2` & stays.")
+print("open figures:", plt.get_fignums())
+claim("stored share", 0.3, below=0.5, stored="2026-11-22")
+claim("peak", 80.9e9, above=80e9, unit="GB", simulated=True)"""
+
+
+def test_a_figure_is_stored_with_its_words_and_marks_to_the_letter(tmp_path, capsys):
+    path = write(tmp_path, FIGURE)
+    refresh(path)
+    assert refresh(path) == [], "the same picture, the same words"
+    picture, words, printed = stored(path).cells[1].outputs
+    assert picture.metadata["image/png"]["alt"] == "The loss falls from `2` & stays."
+    assert picture.data["text/plain"] == "Figure: The loss falls from `2` & stays."
+    assert words.data["text/html"] == (
+        "<details><summary>The picture in words</summary>The loss falls from <code>2</code> &amp; stays.</details>"
+    )
+    assert printed.text.splitlines() == [
+        "open figures: []",
+        "▣ stored share: 0.30 (stored, 2026-11-22)",
+        "◇ peak: 80.9 GB (simulated)",
+    ]
+
+
+@pytest.mark.parametrize("mark", "✔▣◇")
+def test_a_claim_that_changed_is_called_one_whatever_its_mark(mark):
+    [change] = keep_what_holds(ran(f"{mark} share: 0.30 (stored, 2026-11-22)\n"), ran(f"{mark} share: 0.31\n"))
+    assert str(change).startswith("  cell-01: claim changed")
+    assert change.exact

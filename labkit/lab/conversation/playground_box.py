@@ -27,7 +27,7 @@ def playground(
     was trained a moment ago may differ from machine to machine.
 
     Args:
-        model: a causal language model; whether it carries an adapter is looked at anew for each question.
+        model: a causal language model; whether it carries an adapter is looked at again for each question.
         tokenizer: of the base model.
         text: the sentence that stands in the field at first. It is answered at once.
         system: the system prompt.

@@ -1,6 +1,7 @@
 """The learner's record: exercises, predictions and quiz answers, kept in the user's data folder as one JSON file.
 
-Nothing here ever raises into a notebook: you can learn without saved progress. What went wrong is said in one line. Several kernels may write at once, so every change is read, made and written under a lock.
+Nothing here ever raises into a notebook: you can learn without saved progress. What went wrong is said in one line.
+Several kernels may write at once, so every change is read, made and written under a lock.
 """
 
 import json

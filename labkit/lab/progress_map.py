@@ -52,7 +52,7 @@ def map_text(record: Record, ids: list[str]) -> str:
 
 
 def map_data(record: Record, ids: list[str]) -> list[dict]:
-    """The map as data: each notebook's fields, and ``exercises``, by id the fields of :class:`Attempts` without its text."""
+    """The map as data: each notebook's fields, and ``exercises``, by id what :class:`Attempts` holds but the text."""
     return [
         asdict(notebook)
         | {"exercises": {id: _state(record.exercises.get(id)) for id in ids if id[:2] == notebook.number}}

@@ -101,7 +101,11 @@ def _merged_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def _kinds(cell: NotebookNode) -> list[tuple]:
-    return [(output.output_type, output.get("name"), sorted(output.get("data", {}))) for output in cell.outputs]
+    """What each output is, and the words that stand for its picture."""
+    return [
+        (each.output_type, each.get("name"), sorted(each.get("data", {})), each.get("metadata", {}).get("image/png"))
+        for each in cell.outputs
+    ]
 
 
 def _sanitized(text: str) -> str:

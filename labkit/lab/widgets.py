@@ -65,7 +65,7 @@ def show_widget(widget, text: str, html_text: str | None = None, png: bytes | No
     shown = {"application/vnd.jupyter.widget-view+json": view, "text/plain": text}
     shown |= {"text/html": html_text} if html_text else {}
     shown |= {"image/png": base64.b64encode(png).decode()} if png else {}
-    display(shown, raw=True)
+    display(shown, raw=True, metadata={"image/png": {"alt": text}} if png else {})
 
 
 def as_html(text: str) -> str:

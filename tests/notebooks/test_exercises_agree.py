@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import textwrap
 from pathlib import Path
 
 import nbformat
@@ -22,9 +23,19 @@ def heading(each: Exercise) -> str:
     return f"**{each.id} · {each.title}** ({each.minutes} minutes, {difficulty}{importance})."
 
 
-def signature(function) -> str:
-    """``my_loss(logits, labels)``"""
-    return f"{function.__name__}({', '.join(inspect.signature(function).parameters)})"
+def signature(answer) -> str:
+    """``my_loss(logits, labels)``, and of a class what its ``__init__`` takes: ``Layer(base, r, alpha)``"""
+    return f"{answer.__name__}({', '.join(inspect.signature(answer).parameters)})"
+
+
+def stub(cell: str) -> str:
+    """The signature of the one function or class that a cell begins."""
+    [begun] = [node for node in ast.parse(cell).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    function, first = begun, 0
+    if isinstance(begun, ast.ClassDef):  # without self
+        [function] = [node for node in begun.body if getattr(node, "name", "") == "__init__"]
+        first = 1
+    return f"{begun.name}({', '.join(argument.arg for argument in function.args.args[first:])})"
 
 
 def cells_about(each: Exercise) -> tuple[str, str]:
@@ -50,6 +61,14 @@ def test_the_learner_completes_what_the_solution_defines(each):
     if each.cases is None:
         assert f"{name} = ..." in cell and re.search(rf"\b{name}\b", each.prompt)
     else:
-        [stub] = [node for node in ast.parse(cell).body if isinstance(node, ast.FunctionDef)]
-        asked = f"{stub.name}({', '.join(argument.arg for argument in stub.args.args)})"
-        assert asked == signature(each.solution) and asked in each.prompt
+        assert stub(cell) == signature(each.solution)
+        assert signature(each.solution) in each.prompt or inspect.isclass(each.solution) and name in each.prompt
+
+
+def test_the_stub_of_a_class_is_compared_by_what_it_is_made_with():
+    class Layer:
+        def __init__(self, base, r, alpha):
+            pass
+
+    cell = f"{textwrap.dedent(inspect.getsource(Layer))}\n\ncheck('03.1', Layer)"
+    assert stub(cell) == signature(Layer) == "Layer(base, r, alpha)"

@@ -12,6 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbval.plugin import get_sanitize_patterns
 from prose import is_shown, numbers_shown, numbers_stated
+from teaching import avoided_in, given_away
 
 from labkit.lab.claims import APPROX_PATTERN
 from labkit.lab.outputs import normalise
@@ -49,14 +50,18 @@ def shown(**data):
     return new_output("display_data", {kind.replace("__", "/"): value for kind, value in data.items()})
 
 
+COMPUTES = "\ny = x"  # a line that's no plumbing
+
+
 def clean():
     """A small notebook 04 that keeps every rule."""
     source = (
         "claim('seen', x)\nlabkit.claim(f'ratio of step {n}', x)\nprint(check('04.1'), check('04.2'), check('04.3'))"
     )
-    source += "\npredict('More?', ['yes', 'no'], id='more')\nquiz('04')"
+    source += "\npredict('More?', ['yes', 'no'], id='more')\nquiz('04')" + 20 * COMPUTES
     code = new_code_cell(source, execution_count=1)
     code.outputs = [stream("✔ seen: 12.5 %\n≈1.3 s for 60 steps\nthe model says “2.5 GB”\nratio 0.25\n")]
+    code.outputs[0].text += "▣ share: 12.5 % (stored, 2026-11-22)\n◇ peak: 2.5 GB (simulated)\n"
     cells = [new_markdown_cell(TITLE), code, new_code_cell("x = 'a; b;'\nreveal('more', 'no')", execution_count=2)]
     notebook = new_notebook(cells=[*cells, new_markdown_cell(PROSE)], metadata={"labkit": {"budget_seconds": 60}})
     normalise(notebook)
@@ -87,9 +92,22 @@ def says(prose):
     return lambda notebook: notebook.cells[0].update(source=f"{TITLE}\n\n{prose}")
 
 
+def asked_below(*markdown):
+    """A prediction about the loss, what came out, and text above it."""
+
+    def plant(notebook):
+        says(" ".join(markdown))(notebook)
+        code_with("['yes', 'no']", "['twice the loss', '**no** loss', '640 tokens']")(notebook)
+        outputs(stream("Measured: **no** loss. (You made no prediction.)\n"))(notebook)
+
+    return plant
+
+
 def code_with(old, new):
     return lambda notebook: notebook.cells[1].update(source=notebook.cells[1].source.replace(old, new))
 
+
+READ = "study = json.loads(Path('../data/results/study.json').read_text())"
 
 # rule, what plants a violation, what the message must say
 PLANTED = [
@@ -127,6 +145,18 @@ PLANTED = [
     ("short_cells", source("x = 1\n" * 26), "26 lines"),
     ("budget_stated", lambda notebook: notebook.metadata.pop("labkit"), "missing"),
     ("budget_stated", lambda notebook: notebook.metadata.labkit.update(budget_seconds=181), "181 s"),
+    ("budget_stated", lambda notebook: notebook.metadata.labkit.update(budget_seconds=151), "up to 150"),
+    ("few_claims", source("claim('a', x)\n" * 19), "21 claims; 20"),
+    ("little_plumbing", code_with(COMPUTES, ""), "4 of 7 lines"),
+    ("something_happens", says("word " * 150), "words before the first output"),
+    ("figures_in_words", source("plt.show()"), "calls plt.show"),
+    ("figures_in_words", outputs(shown(image__png="")), "picture without words"),
+    ("predictions_open", asked_below("There's no loss at all."), "'more', but .* stands above it"),
+    ("origins_marked", source(f"{READ}\nclaim('a share', study['x'], below=1)"), "'a share' was read from a stored"),
+    ("origins_marked", source(f"{READ}\nbest = max(study['x'])\nclaim('a', best, below=1)"), "'a' was read"),
+    ("origins_marked", source("claim('a share', x, below=1, stored='2026-11-22')"), "no cell above reads"),
+    ("plain_words", says("Whoever reads this."), "'whoever'; say you"),
+    ("plain_words", source("# drawn anew"), "'anew'"),
     ("skeleton", lambda notebook: notebook.cells[0].update(source="Train"), "title"),
     ("skeleton", lambda notebook: notebook.cells[0].update(source="# Train"), "does not say 'About … minutes'"),
     ("skeleton", lambda notebook: notebook.cells[0].update(source="# Train\n\nAbout 7 minutes."), "COURSE"),
@@ -222,6 +252,67 @@ def test_a_range_has_one_unit_for_both_numbers():
         ("3", "%"),
         ("5", "%"),
     ]
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        asked_below("Is there twice the loss, no loss, or 640 tokens?"),
+        asked_below("The loss is no longer the question."),
+        asked_below(),
+        source(f"{READ}\nclaim('a', x - study['x'], below=1)\nclaim('b', study['x'], below=1, stored=study['date'])"),
+        source(f"{READ}\nx = measure(study)\ny = 0.5\nclaim('a', y, below=1)"),
+        outputs(new_output("display_data", {"image/png": ""}, metadata={"image/png": {"alt": "A line falls."}})),
+    ],
+)
+def test_what_the_rules_of_the_new_form_leave_alone(planted_exercises, plant):
+    notebook = clean()
+    plant(notebook)
+    new = ("predictions_open", "origins_marked", "figures_in_words")
+    assert [problem for problem in lint.problems(notebook, "04") if problem.startswith(new)] == []
+
+
+def test_the_old_form_is_free_from_the_new_rules(planted_exercises):
+    notebook = clean()
+    for plant in (code_with(COMPUTES, ""), says("Whoever " * 151), source("plt.show()\n" + "claim('a', x)\n" * 19)):
+        plant(notebook)
+    names = {problem.split(":")[0] for problem in lint.problems(notebook, lint.OLD_FORM[0])}
+    assert names <= {"skeleton", "exercises_known", "quiz_asked", "predictions_revealed"}
+
+
+@pytest.mark.parametrize("right", ["yes", "B", "8 layers", "3", "(4, 2)"])
+def test_a_word_or_a_small_number_gives_nothing_away(right):
+    assert not given_away(right, [right, "something else"], f"Is it {right}?")
+
+
+@pytest.mark.parametrize("right", ["24 GB", "about 80 %", "1,024", "only its last layer"])
+def test_a_phrase_or_a_number_gives_it_away(right):
+    assert given_away(right, [right, "something else"], f"## We need {right.upper()}.")
+    assert not given_away(right, [right, "something else"], f"## We need 1{right}0.")
+
+
+def test_a_prediction_is_asked_once_in_the_course():
+    def asks(*arguments):
+        return new_notebook(cells=[new_code_cell(f"predict({argument})") for argument in arguments])
+
+    first = asks("'More?', ['yes', 'no'], id='00.more'", "'Less?', {'a': (0, 1), 'b': (1, 2)}")
+    again = asks("'more?', ['yes', 'no'], id='01.more'")
+    same = asks("'Why?', ['yes', 'no'], id='00.more'")
+    assert lint.asked_again({"00": first, "01": asks("'Why?', ['yes', 'no'], id='01.why'")}) == []
+    assert lint.asked_again({"00": first, "01": again}) == ["01 asks 'more?', as 00 does"]
+    assert lint.asked_again({"00": first, "01": same}) == ["01 asks '00.more', as 00 does"]
+
+
+def test_no_notebook_asks_what_another_asked():
+    assert lint.asked_again({path.name[:2]: nbformat.read(path, as_version=4) for path in NOTEBOOKS}) == []
+
+
+WORDS_OF_THE_COURSE = sorted([*(ROOT / "labkit" / "lab").rglob("*.py"), *(ROOT / "labkit" / "course").rglob("*.py")])
+
+
+@pytest.mark.parametrize("path", WORDS_OF_THE_COURSE, ids=lambda path: "/".join(path.parts[-2:]))
+def test_engine_and_exercises_use_everyday_words(path):
+    assert list(avoided_in(path.read_text(encoding="utf-8"))) == []
 
 
 def test_every_rule_has_a_planted_violation():

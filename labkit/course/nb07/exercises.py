@@ -2,7 +2,7 @@
 
 import torch
 
-from labkit.lab.checking.form import Case, Mistake, Tolerance, exercise
+from labkit.lab.checking import Case, Mistake, Tolerance, exercise, mistake
 from labkit.quant.codebooks import nf4_codebook
 
 # 07.1
@@ -37,51 +37,51 @@ exercise(
     mistakes=[
         Mistake(
             lambda bits, block_size, scale_bits: bits,
-            "You counted the codes only.",
-            "Without its scale a code says nothing, so the scale has to be stored too.",
-            "scale_bits, which your answer does not use.",
+            "You only counted the codes.",
+            "A code means nothing without its scale, so the scale has to be stored, too.",
+            "Where does your answer use scale_bits?",
         ),
         Mistake(
             lambda bits, block_size, scale_bits: bits + scale_bits,
             "You gave every number a scale of its own.",
             "The numbers of a block share one scale, and its bits.",
-            "divide scale_bits among the numbers of the block.",
+            "How many numbers share scale_bits?",
         ),
         Mistake(
             lambda bits, block_size, scale_bits: bits * block_size + scale_bits,
-            "That is what a whole block takes.",
-            "Right so far. Asked for is what one weight takes.",
-            "divide by block_size.",
+            "You counted the bits of a whole block.",
+            "That's right so far, but the question is about one weight.",
+            "Divide by block_size.",
         ),
         Mistake(
             lambda bits, block_size, scale_bits: bits + block_size / scale_bits,
             "Your fraction is upside down: larger blocks would cost more.",
             "In a larger block more numbers share the scale, so each pays less.",
-            "what stands below the line.",
+            "What belongs below the line?",
         ),
         Mistake(
             lambda bits, block_size, scale_bits: (bits + scale_bits) / block_size,
-            "You divided the codes among the block as well.",
+            "You divided the codes by the size of the block as well.",
             "Only the scale is shared. Each number has its own code.",
-            "the parentheses.",
+            "Check your parentheses.",
         ),
         Mistake(
             lambda bits, block_size, scale_bits: bits + scale_bits // block_size,
             "Your answer drops what comes after the point.",
-            "// and int round down, so half a bit becomes none. On average over a block there are halves.",
-            "an ordinary division, /, and nothing that rounds after it.",
+            "// and int round down, so half a bit becomes none. On average over a block, there are halves.",
+            "Use an ordinary division, /, and don't round after it.",
         ),
         Mistake(
             lambda bits, block_size, scale_bits: round(bits + scale_bits / block_size),
-            "Your answer is rounded to a whole number.",
-            "No number takes half a bit, but on average over a block there are halves.",
-            "leave out round.",
+            "You rounded your answer to a whole number.",
+            "No single number takes half a bit, but on average over a block there are halves.",
+            "Leave round out.",
         ),
         Mistake(
             lambda bits, block_size, scale_bits: (bits + scale_bits / block_size) / 8,
-            "That is in bytes.",
-            "A byte has eight bits; asked for are bits.",
-            "leave out the 8.",
+            "Your answer is in bytes.",
+            "A byte has eight bits, and the question is about bits.",
+            "Leave the 8 out.",
         ),
     ],
     shows="4.5 for NF4 in blocks of 64. Add a scale of scales, and it is 4.127: section 7.7.",
@@ -103,30 +103,60 @@ def _in_blocks(w, block_size, highest=7, rounded=torch.round, absmax=None):
     return (rounded(blocks / (absmax / highest)) * absmax / highest).view(w.shape)
 
 
+@mistake(
+    "You returned the codes.",
+    "The question is about the restored numbers, on w's own scale.",
+    "Multiply by the scale again.",
+)
 def _int4_codes(w, block_size):
     blocks = w.view(-1, block_size)
     return (blocks / (blocks.abs().amax(dim=1, keepdim=True) / 7)).round().view(w.shape)
 
 
+@mistake(
+    "All your blocks have the same scale.",
+    "Each block needs its own, so that a large number only spoils its own block.",
+    "After view(-1, block_size), which dim does amax need?",
+)
 def _int4_one_scale(w, block_size):
     return _in_blocks(w, len(w))
 
 
+@mistake(
+    "Your blocks are made of numbers that are far apart.",
+    "A block is a run of neighbors, and view fills row after row.",
+    "Try view(-1, block_size) and dim=1.",
+)
 def _int4_blocks_as_columns(w, block_size):
     blocks = w.view(block_size, -1)
     scale = blocks.abs().amax(dim=0, keepdim=True) / 7
     return ((blocks / scale).round() * scale).view(w.shape)
 
 
+@mistake(
+    "You rounded numbers between −1 and 1, and that leaves only −1, 0 and 1.",
+    "Divide by absmax / 7, and the quotients reach from −7 to 7 before they're rounded.",
+    "Where does your answer use the 7?",
+)
 def _int4_unscaled_levels(w, block_size):
     blocks = w.view(-1, block_size)
     return (blocks / blocks.abs().amax(dim=1, keepdim=True)).round().view(w.shape)
 
 
+@mistake(
+    "Your blocks only have three levels: zero and plus or minus the largest.",
+    "The scale is the length of one step, and there are seven steps to each side.",
+    "Divide the largest magnitude by 7.",
+)
 def _int4_whole_levels(w, block_size):
     return _in_blocks(w, block_size, highest=1)
 
 
+@mistake(
+    "Your numbers are right, but still cut into blocks.",
+    "The caller wants them in the shape they came in.",
+    "End with .view(w.shape).",
+)
 def _int4_left_in_blocks(w, block_size):
     return my_int4(w, block_size).view(-1, block_size)
 
@@ -157,84 +187,54 @@ exercise(
         "((blocks / scale).round() * scale).view(w.shape), with amax(dim=1, keepdim=True) in the scale.",
     ],
     mistakes=[
-        Mistake(
-            _int4_one_scale,
-            "All your blocks have the same scale.",
-            "Each block is to have its own, so that a large number spoils only its own block.",
-            "amax needs to be told along which dimension: dim=1, after view(-1, block_size).",
-        ),
+        _int4_one_scale,
         Mistake(
             lambda w, block_size: _in_blocks(w, 64),
             "Your blocks have 64 numbers, whatever block_size says.",
-            "64 is what QLoRA settles on. Here it is for the caller to choose.",
-            "view(-1, block_size).",
+            "QLoRA settles on 64. Here the caller chooses.",
+            "What do you pass to view?",
         ),
         Mistake(
             lambda w, block_size: _in_blocks(w, block_size, highest=8),
             "Your step is too short: the largest numbers get the code 8.",
             "Four bits hold −8 … 7. Around zero, 7 is the highest code that both signs have.",
-            "divide by 7, in place of 8.",
+            "Divide by 7, not 8.",
         ),
         Mistake(
             lambda w, block_size: _in_blocks(w, block_size, highest=15),
-            "Your step is absmax / 15: those are 31 levels, which take five bits.",
-            "15 levels are shared by both signs: seven below zero, zero, and seven above.",
-            "the highest code, 7.",
+            "Your step is absmax / 15: that makes 31 levels, which take five bits.",
+            "Both signs share 15 levels: seven below zero, zero, and seven above.",
+            "What's the highest code of four bits with a sign?",
         ),
         Mistake(
             lambda w, block_size: _in_blocks(w, block_size, highest=127),
-            "That is int8.",
+            "Your answer is int8.",
             "127 is the highest code of eight bits.",
-            "the highest code of four bits, 2 ** 3 - 1.",
+            "The highest code of four bits is 2 ** 3 - 1.",
         ),
         Mistake(
             lambda w, block_size: _in_blocks(w, block_size, rounded=torch.floor),
             "You always round down.",
             "floor moves every number to the left, by half a step on average. The nearest level is up or down.",
-            ".round().",
+            "Use .round().",
         ),
         Mistake(
             lambda w, block_size: _in_blocks(w, block_size, rounded=torch.trunc),
-            "You cut off what comes after the point, so every number moves towards zero.",
-            "int(), trunc and a cast to an integer all cut. The nearest level may lie farther out.",
-            ".round(), before any cast.",
+            "You cut off what comes after the point, so every number moves toward zero.",
+            "int(), trunc and a cast to an integer all cut. The nearest level may be farther out.",
+            "Use .round() before any cast.",
         ),
         Mistake(
             lambda w, block_size: _in_blocks(w, block_size, absmax=lambda blocks: blocks.amax(dim=1, keepdim=True)),
-            "You took the largest number of a block, and not the largest magnitude.",
+            "You took the largest number of a block, not the largest magnitude.",
             "A block's farthest number may be negative.",
-            ".abs(), before .amax().",
+            "Use .abs() before .amax().",
         ),
-        Mistake(
-            _int4_codes,
-            "Those are the codes.",
-            "Asked for are the restored numbers, on w's own scale.",
-            "multiply by the scale again.",
-        ),
-        Mistake(
-            _int4_unscaled_levels,
-            "You rounded numbers between −1 and 1: that leaves −1, 0 and 1.",
-            "Divide by absmax / 7, and the quotients reach from −7 to 7 before they are rounded.",
-            "the 7.",
-        ),
-        Mistake(
-            _int4_whole_levels,
-            "Each block has three levels only: zero and plus or minus its largest.",
-            "The scale is the length of one step, and there are seven to each side.",
-            "divide the largest magnitude by 7.",
-        ),
-        Mistake(
-            _int4_blocks_as_columns,
-            "Your blocks are made of numbers that lie far apart.",
-            "A block is a run of numbers that follow each other. view fills row after row.",
-            "view(-1, block_size), and dim=1.",
-        ),
-        Mistake(
-            _int4_left_in_blocks,
-            "The numbers are right, but they are still cut into blocks.",
-            "The caller wants them in the shape they came in.",
-            ".view(w.shape), at the end.",
-        ),
+        _int4_codes,
+        _int4_unscaled_levels,
+        _int4_whole_levels,
+        _int4_blocks_as_columns,
+        _int4_left_in_blocks,
     ],
     shows="With 7 replaced by 127 it is int8: that is all the difference there is.",
 )
@@ -248,10 +248,20 @@ def my_codes(block, book):
     return (scaled[:, None] - book).abs().argmin(dim=1)
 
 
+@mistake(
+    "You always take the next level above.",
+    "bucketize counts how many bounds are below. With the levels as bounds, that isn't the nearest level.",
+    "Use bounds halfway between the levels: (book[1:] + book[:-1]) / 2.",
+)
 def _levels_below(block, book):
     return torch.bucketize(block / block.abs().max(), book).clamp(max=len(book) - 1)
 
 
+@mistake(
+    "You always take the level below.",
+    "The nearest level may be the one above.",
+    "Use bounds halfway between the levels: (book[1:] + book[:-1]) / 2.",
+)
 def _level_at_or_below(block, book):
     return (torch.bucketize(block / block.abs().max(), book, right=True) - 1).clamp(min=0)
 
@@ -289,93 +299,82 @@ exercise(
         Mistake(
             lambda block, book: (block[:, None] - book).abs().argmin(dim=1),
             "You compared the numbers as they are.",
-            "The levels reach from −1 to 1; a block has to be scaled into that range first.",
-            "divide by block.abs().max().",
+            "The levels reach from −1 to 1, so a block has to be scaled into that range first.",
+            "Divide by block.abs().max().",
         ),
         Mistake(
             lambda block, book: ((block / block.max())[:, None] - book).abs().argmin(dim=1),
-            "You scaled by the largest number, and not by the largest magnitude.",
+            "You scaled by the largest number, not by the largest magnitude.",
             "A block's farthest number may be negative.",
-            ".abs(), before .max().",
+            "Use .abs() before .max().",
         ),
         Mistake(
             lambda block, book: ((block / block.std())[:, None] - book).abs().argmin(dim=1),
             "You scaled by the standard deviation.",
-            "Normal numbers suggest it, but then many of them lie outside −1 … 1, beyond the last level.",
-            "block.abs().max().",
+            "Normal numbers suggest it, but then many of them end up outside −1 … 1, beyond the last level.",
+            "Which number of the block has to become 1 or −1?",
         ),
-        Mistake(
-            _levels_below,
-            "You always take the next level above.",
-            "bucketize counts how many bounds are below. With the levels as bounds that is not the nearest level.",
-            "bounds halfway between the levels: (book[1:] + book[:-1]) / 2.",
-        ),
+        _levels_below,
         Mistake(
             lambda block, book: torch.bucketize(block / block.abs().max(), book, right=True),
             "You count the levels at or below, which is one more than the code of the level below.",
-            "The first level has the number 0. And the nearest level may be the one above.",
-            "bounds halfway between the levels, (book[1:] + book[:-1]) / 2: how many are below is the code at once.",
+            "The first level has the number 0, and the nearest level may be the one above.",
+            "Use bounds halfway between the levels, (book[1:] + book[:-1]) / 2. How many of them are below a number?",
         ),
-        Mistake(
-            _level_at_or_below,
-            "You always take the level below.",
-            "The nearest level may be the one above.",
-            "bounds halfway between the levels: (book[1:] + book[:-1]) / 2.",
-        ),
+        _level_at_or_below,
         Mistake(
             lambda block, book: ((block / block.abs().max())[:, None] - book).argmin(dim=1),
             "Your distances have a sign, so the farthest level on one side wins.",
-            "A distance of −2 is smaller than one of 0, to argmin.",
-            ".abs(), before .argmin().",
+            "To argmin, a distance of −2 is smaller than one of 0.",
+            "Use .abs() before .argmin().",
         ),
         Mistake(
             lambda block, book: ((block / block.abs().max())[:, None] - book).abs().argmax(dim=1),
             "You take the farthest level.",
             "argmax finds the largest distance.",
-            "argmin.",
+            "Which function finds the smallest one?",
         ),
         Mistake(
             lambda block, book: ((block / block.abs().max())[:, None] - book).abs().argmin(dim=0),
-            "You have one answer a level: the number that is nearest to it.",
+            "You give one answer for each level: the number that's nearest to it.",
             "scaled[:, None] - book has a row for each number, and dim=0 looks down the columns.",
-            "argmin(dim=1).",
+            "Try argmin(dim=1).",
         ),
         Mistake(
             lambda block, book: my_codes(block, nf4_codebook()),
-            "You looked in NF4's code book, and not in the one that was handed over.",
-            "The notebook has a `book` of its own, and so may your function, if that is not the name of its argument.",
-            "the second argument.",
+            "You looked in NF4's code book, not in the one that was handed over.",
+            "The notebook has a `book` of its own, and your function sees that one if its argument has another name.",
+            "What's your second argument called?",
         ),
         Mistake(
             lambda block, book: book[my_codes(block, book)],
-            "Those are the levels themselves.",
-            "What is stored is which level it is: for sixteen of them, a number from 0 to 15.",
-            "leave out the last look-up in book.",
+            "You returned the levels themselves.",
+            "What's stored is which level it is: for sixteen of them, a number from 0 to 15.",
+            "Leave out the last look-up in book.",
         ),
         Mistake(
             lambda block, book: book[my_codes(block, book)] * block.abs().max(),
-            "Those are the restored numbers.",
-            "They come later, from the codes. What is stored is which level it is."
-            " A cast does not make that of a number.",
-            "return the codes, before they are looked up in book.",
+            "You returned the restored numbers.",
+            "They come later, from the codes. What's stored is which level it is, and no cast makes that of a number.",
+            "Return the codes before you look them up in book.",
         ),
         Mistake(
             lambda block, book: (block / block.abs().max() * 7).round().long() + 7,
             "You rounded to even steps.",
-            "That is int4. The levels of book are not evenly spaced, which is the point of them.",
-            "book, which your answer does not use.",
+            "That's int4. The levels of book aren't evenly spaced, and that's the point of them.",
+            "Where does your answer use book?",
         ),
         Mistake(
             lambda block, book: my_codes(block, book).to(torch.uint8),
-            "The codes are right, in another dtype than asked for.",
-            "uint8 is what they are stored in later. Here they are indices, torch.int64.",
-            "leave out the cast.",
+            "Your codes are right, but in another dtype than asked for.",
+            "uint8 is what they're stored in later. Here they're indices, torch.int64.",
+            "Leave the cast out.",
         ),
         Mistake(
             lambda block, book: my_codes(block, book) + 1,
             "Your codes are all one too high.",
             "The first level has the number 0.",
-            "counting the middles below a number gives its code at once; nothing is to be added.",
+            "How many middles are below a number? That's its code already.",
         ),
     ],
     shows="bitsandbytes does the same, with fifteen comparisons instead of sixteen distances.",
@@ -420,57 +419,57 @@ exercise(
     mistakes=[
         Mistake(
             _halves(lambda p: p & 15, lambda p: p >> 4),
-            "The two codes of each byte are in the wrong order.",
+            "You put the two codes of each byte in the wrong order.",
             "The first code is in the high half: packed >> 4.",
-            "the order in which you put them together.",
+            "Which one do you put first?",
         ),
         Mistake(
             lambda packed: torch.cat([packed >> 4, packed & 15]),
-            "First come all high halves, and then all low ones.",
+            "First come all your high halves, then all the low ones.",
             "The two codes of a byte follow each other.",
-            "torch.stack with dim=1, then flatten. torch.cat, or stack without dim=1, keeps the halves apart.",
+            "Use torch.stack with dim=1, then flatten. torch.cat, or stack without dim=1, keeps the halves apart.",
         ),
         Mistake(
             lambda packed: torch.stack([packed >> 4, packed & 15], dim=1),
-            "The codes are right, but they stand in pairs.",
-            "Asked for is one long row, twice as many codes as bytes.",
-            ".flatten(), at the end.",
+            "Your codes are right, but still in pairs.",
+            "The question is about one long row, twice as many codes as bytes.",
+            "End with .flatten().",
         ),
         Mistake(
             _halves(lambda p: p >> 4, lambda p: p),
-            "The second code of each pair is still the whole byte.",
+            "Your second code of each pair is still the whole byte.",
             "The high half has to be cut off: & 15 keeps the last four bits.",
-            "packed & 15.",
+            "Try packed & 15.",
         ),
         Mistake(
             _halves(lambda p: p >> 4, lambda p: p & 4),
-            "& 4 keeps one bit, the third.",
-            "To keep the last four bits, a mask with four ones is needed: 15, in bits 1111.",
-            "packed & 15.",
+            "Your & 4 keeps one bit, the third.",
+            "To keep the last four bits you need a mask with four ones: 15, in bits 1111.",
+            "Try packed & 15.",
         ),
         Mistake(
             _halves(lambda p: p >> 4, lambda p: p & 16),
-            "& 16 keeps one bit, the fifth.",
-            "To keep the last four bits, a mask with four ones is needed: 15, in bits 1111.",
-            "packed & 15.",
+            "Your & 16 keeps one bit, the fifth.",
+            "To keep the last four bits you need a mask with four ones: 15, in bits 1111.",
+            "Try packed & 15.",
         ),
         Mistake(
             _halves(lambda p: p & 240, lambda p: p & 15),
             "Your first codes are 16 times too large.",
-            "The high half has to be moved down by four places too.",
-            "packed >> 4.",
+            "The high half has to move down by four places, too.",
+            "Try packed >> 4.",
         ),
         Mistake(
             _halves(lambda p: p / 16, lambda p: p % 16),
             "Your first codes have something after the point.",
             "/ makes floating-point numbers, and keeps the low half as a fraction.",
-            "packed >> 4, or packed // 16.",
+            "Try packed >> 4, or packed // 16.",
         ),
         Mistake(
             lambda packed: my_unpack(packed).long(),
-            "The codes are right, in another dtype than asked for.",
-            "Eight times the memory, for numbers below 16.",
-            "torch.uint8: shifting and masking leave the dtype as it is.",
+            "Your codes are right, but in another dtype than asked for.",
+            "That's up to eight times the memory, for numbers below 16.",
+            "Leave torch.uint8 as it is: shifting and masking don't change the dtype.",
         ),
     ],
     shows="With the code book and the scales, that is all of dequantizing.",
@@ -494,6 +493,11 @@ def _nf3(offset, positive=4, negative=3, zero=1, end=0.5, ordered=True, scaled=T
     return book / book.max() if scaled else book
 
 
+@mistake(
+    "You have zero three times.",
+    "The quantile of one half is zero, and each linspace ends there.",
+    "Put [:-1] after both of them.",
+)
 def _nf3_with_both_halves(offset):
     positive = torch.special.ndtri(torch.linspace(offset, 0.5, 5))
     negative = -torch.special.ndtri(torch.linspace(offset, 0.5, 4))
@@ -501,6 +505,11 @@ def _nf3_with_both_halves(offset):
     return book / book.max()
 
 
+@mistake(
+    "Three of your eight levels are zero.",
+    "The quantile of one half is zero, and each linspace ends there.",
+    "Take one more point in each linspace, and [:-1] to leave one half out.",
+)
 def _nf3_three_zeros(offset):
     positive = torch.special.ndtri(torch.linspace(offset, 0.5, 4))
     negative = -torch.special.ndtri(torch.linspace(offset, 0.5, 3))
@@ -508,6 +517,11 @@ def _nf3_three_zeros(offset):
     return book / book.max()
 
 
+@mistake(
+    "Three of your eight levels are zero, and the outermost ones are missing.",
+    "linspace starts at offset and ends at one half, whose quantile is zero. [1:] leaves out the wrong one.",
+    "Use [:-1], not [1:].",
+)
 def _nf3_without_the_outermost(offset):
     positive = torch.special.ndtri(torch.linspace(offset, 0.5, 5)[1:])
     negative = -torch.special.ndtri(torch.linspace(offset, 0.5, 4)[1:])
@@ -515,32 +529,62 @@ def _nf3_without_the_outermost(offset):
     return book / book.max()
 
 
+@mistake(
+    "Your negative levels are the positive ones with a minus, without the smallest.",
+    "Three levels have to cut their side evenly, too, so they're at other places than four.",
+    "Give them a linspace of their own: torch.linspace(offset, 0.5, 4)[:-1].",
+)
 def _nf3_mirrored(offset):
     positive = torch.special.ndtri(torch.linspace(offset, 0.5, 5)[:-1])
     book = torch.cat([-positive[:-1], torch.zeros(1), positive]).sort().values
     return book / book.max()
 
 
+@mistake(
+    "Your negative levels are in descending order.",
+    "From one half up to offset the quantiles grow, and with a minus they fall.",
+    "End with .sort().values.",
+)
 def _nf3_upwards(offset):
     positive, negative = (torch.special.ndtri(torch.linspace(0.5, offset, n)[1:]) for n in (5, 4))
     book = torch.cat([-negative, torch.zeros(1), positive])
     return book / book.max()
 
 
+@mistake(
+    "Your levels are all on one side.",
+    "Probabilities from one half to offset are above the middle. The other half of the bell needs levels, too.",
+    "Give three of them a minus.",
+)
 def _nf3_one_side(offset):
     book = torch.special.ndtri(torch.linspace(offset, 0.5, 8)).sort().values
     return book / book.max()
 
 
+@mistake(
+    "Your levels are evenly spaced.",
+    "Quantiles of a normal distribution are closer together near zero.",
+    "Where does your answer use torch.special.ndtri?",
+)
 def _nf3_even_levels(offset):
     return torch.linspace(-1, 1, 8)
 
 
+@mistake(
+    "Your levels are evenly spaced on each side: those are probabilities.",
+    "A probability says how much is below, and the quantile says where that is.",
+    "Take torch.special.ndtri of the probabilities.",
+)
 def _nf3_probabilities(offset):
     book = torch.cat([0.5 - torch.linspace(offset, 0.5, 4)[:-1], torch.linspace(offset, 0.5, 5) - 0.5]).sort().values
     return book / book.max()
 
 
+@mistake(
+    "You cut from 1 − offset to offset in one go: eight levels, and none of them is zero.",
+    "An even number of points, placed symmetrically, skips the middle.",
+    "Make two halves, with zero between them.",
+)
 def _nf3_in_one_go(offset):
     book = torch.special.ndtri(torch.linspace(1 - offset, offset, 8))
     return book / book.max()
@@ -571,112 +615,67 @@ exercise(
     mistakes=[
         Mistake(
             lambda offset: _nf3(offset, scaled=False),
-            "Your largest level is not 1.",
+            "Your largest level isn't 1.",
             "A scaled block reaches from −1 to 1, and so should the levels.",
-            "divide by book.max(), at the end.",
+            "Divide by book.max() at the end.",
         ),
         Mistake(
             lambda offset: _nf3(offset, zero=0),
-            "Zero is missing: you have seven levels.",
-            "[:-1] dropped it from both halves; it comes back once, by itself.",
-            "torch.zeros(1).",
+            "You have seven levels, and none of them is zero.",
+            "[:-1] dropped zero from both halves, so it has to come back once, by itself.",
+            "Where does torch.zeros(1) go?",
         ),
         Mistake(
             lambda offset: _nf3(offset, negative=4),
             "You have nine levels, four on each side: one more than three bits can name.",
             "Zero takes one of the eight, so one side has to do with three.",
-            "linspace(offset, 0.5, 4)[:-1], for the negative ones.",
+            "Try linspace(offset, 0.5, 4)[:-1] for the negative ones.",
         ),
         Mistake(
             lambda offset: _nf3(offset, negative=4, zero=0),
-            "There is no zero among your eight levels.",
-            "Four on each side leave no place for it, and zeros would not stay zeros.",
-            "three negative ones, and torch.zeros(1).",
+            "You have no zero among your eight levels.",
+            "Four on each side leave no place for it, and then zeros wouldn't stay zeros.",
+            "Take three negative ones, and torch.zeros(1).",
         ),
         Mistake(
             lambda offset: _nf3(offset, positive=3, negative=4),
             "You have three positive levels and four negative ones.",
-            "It could be done either way; NF4 gives the extra level to the positive side.",
-            "which side has four.",
+            "It could be done either way, but NF4 gives the extra level to the positive side.",
+            "Which side gets four?",
         ),
-        Mistake(
-            _nf3_with_both_halves,
-            "Zero is there three times.",
-            "The quantile of one half is zero, and each linspace ends there.",
-            "[:-1], after both of them.",
-        ),
+        _nf3_with_both_halves,
         Mistake(
             lambda offset: _nf3(offset, positive=3, negative=2),
             "You have six levels, three positive and two negative.",
             "linspace counts both of its ends, and [:-1] takes one away.",
-            "linspace(offset, 0.5, 5) for the four, and linspace(offset, 0.5, 4) for the three.",
+            "Use linspace(offset, 0.5, 5) for the four, and linspace(offset, 0.5, 4) for the three.",
         ),
-        Mistake(
-            _nf3_three_zeros,
-            "Three of your eight levels are zero.",
-            "The quantile of one half is zero, and each linspace ends there.",
-            "one more point in each linspace, and [:-1] to leave one half out.",
-        ),
-        Mistake(
-            _nf3_without_the_outermost,
-            "Three of your eight levels are zero, and the outermost are missing.",
-            "linspace starts at offset and ends at one half, whose quantile is zero. [1:] leaves out the wrong one.",
-            "[:-1], in place of [1:].",
-        ),
+        _nf3_three_zeros,
+        _nf3_without_the_outermost,
         Mistake(
             lambda offset: my_nf3(0.9677083),
             "You start at NF4's offset, whatever the argument says.",
-            "Another offset places all levels elsewhere.",
-            "offset, in both linspaces.",
+            "Another offset moves all the levels.",
+            "Use offset in both linspaces.",
         ),
         Mistake(
             lambda offset: my_nf3(offset).double(),
-            "The levels are right, in another dtype than asked for.",
+            "Your levels are right, but in another dtype than asked for.",
             "float64 is good for getting there, as in section 7.4.",
-            ".float(), at the end: torch.float32.",
+            "End with .float(), which makes torch.float32.",
         ),
         Mistake(
             lambda offset: _nf3(offset, ordered=False),
-            "Your levels are not in ascending order.",
+            "Your levels aren't in ascending order.",
             "linspace starts at offset and comes down, so the largest quantile is first.",
-            ".sort().values.",
+            "End with .sort().values.",
         ),
-        Mistake(
-            _nf3_mirrored,
-            "Your negative levels are the positive ones with a minus, less the smallest.",
-            "Three levels are to cut their side evenly too, so they lie elsewhere than four do.",
-            "a linspace of their own: torch.linspace(offset, 0.5, 4)[:-1].",
-        ),
-        Mistake(
-            _nf3_upwards,
-            "Your negative levels are in descending order.",
-            "From one half up to offset the quantiles grow, and with a minus they fall.",
-            ".sort().values.",
-        ),
-        Mistake(
-            _nf3_one_side,
-            "Your levels are all on one side.",
-            "Probabilities from one half to offset lie above the middle. The other half of the bell needs levels too.",
-            "three of them with a minus.",
-        ),
-        Mistake(
-            _nf3_even_levels,
-            "Your levels are evenly spaced.",
-            "Quantiles of a normal distribution are closer together near zero.",
-            "torch.special.ndtri, which your answer does not use.",
-        ),
-        Mistake(
-            _nf3_probabilities,
-            "Your levels are evenly spaced on each side: those are probabilities.",
-            "A probability says how much lies below; the quantile says where that is.",
-            "torch.special.ndtri of the probabilities.",
-        ),
-        Mistake(
-            _nf3_in_one_go,
-            "You cut from 1 − offset to offset in one go: eight levels, and none of them is zero.",
-            "An even number of points, placed symmetrically, skips the middle.",
-            "two halves, with zero between them.",
-        ),
+        _nf3_mirrored,
+        _nf3_upwards,
+        _nf3_one_side,
+        _nf3_even_levels,
+        _nf3_probabilities,
+        _nf3_in_one_go,
     ],
     shows="With 9 and 8 in place of 5 and 4 it is NF4.",
 )

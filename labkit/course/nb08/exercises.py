@@ -2,7 +2,7 @@
 
 import torch
 
-from labkit.lab.checking import Case, Mistake, exercise
+from labkit.lab.checking import Case, exercise, mistake
 
 # --- 08.1 ---------------------------------------------------------------------------------------------------
 
@@ -12,22 +12,47 @@ def my_backward(grad, W):
     return grad @ W
 
 
+@mistake(
+    "You transposed W.",
+    "The forward pass has Wᵀ in it, and the backward pass goes the other way.",
+    "Try a W that isn't square: which product has the right shape?",
+)
 def _transposed(grad, W):
     return grad @ W.T
 
 
+@mistake(
+    "You have one gradᵀ too many.",
+    "gradᵀ times the input is the gradient of W, and W is frozen.",
+    "Which gradient does x need here?",
+)
 def _of_the_weight(grad, W):
     return grad.T @ grad @ W
 
 
+@mistake(
+    "You return the gradient as it came in.",
+    "Frozen means that W doesn't change. It's still there between x and y.",
+    "What does a small change of x do to y?",
+)
 def _passes_through(grad, W):
     return grad.clone()
 
 
+@mistake(
+    "You summed the rows.",
+    "Every token has a gradient of its own. Sums over rows belong to weights and biases.",
+    "Which shape does x have?",
+)
 def _sums_the_rows(grad, W):
     return (grad @ W).sum(0)
 
 
+@mistake(
+    "You divided by the number of rows.",
+    "Averaging over tokens is the loss's job, and it's done before the gradient gets here.",
+    "Leave the division out.",
+)
 def _averages(grad, W):
     return grad @ W / grad.shape[0]
 
@@ -55,36 +80,11 @@ exercise(
         "grad @ W",
     ],
     mistakes=[
-        Mistake(
-            _transposed,
-            "W is transposed.",
-            "The forward pass has Wᵀ in it; the backward pass goes the other way round.",
-            "Try it with a W that is not square: which product has the right shape?",
-        ),
-        Mistake(
-            _of_the_weight,
-            "There is a gradᵀ too much in it.",
-            "gradᵀ times the input is the gradient of W, and W is frozen.",
-            "Only x needs a gradient here.",
-        ),
-        Mistake(
-            _passes_through,
-            "The gradient comes out as it went in.",
-            "Frozen means that W does not change. It still stands between x and y.",
-            "What does a small change of x do to y?",
-        ),
-        Mistake(
-            _sums_the_rows,
-            "The rows are summed up.",
-            "Every token has a gradient of its own; sums over rows belong to weights and biases.",
-            "The answer has the shape of x.",
-        ),
-        Mistake(
-            _averages,
-            "It is divided by the number of rows.",
-            "An average over tokens is the loss's business; it has been taken before the gradient comes here.",
-            "Leave out the division.",
-        ),
+        _transposed,
+        _of_the_weight,
+        _passes_through,
+        _sums_the_rows,
+        _averages,
     ],
     shows="One line, and it needs no activations. That is the whole backward pass of notebook 08's by-hand layer.",
 )
@@ -97,34 +97,74 @@ def my_base_bytes(linear, rest):
     return linear * 4.127 / 8 + rest * 16 / 8
 
 
+@mistake(
+    "You put everything in four bits.",
+    "Embeddings, norms and the output head stay as they are.",
+    "How wide is a number of `rest`?",
+)
 def _all_in_four(linear, rest):
     return (linear + rest) * 4.127 / 8
 
 
+@mistake(
+    "You left the rest out.",
+    "Embeddings, norms and the output head aren't quantized, but they have to be somewhere.",
+    "Add `rest`, at 16 bits each.",
+)
 def _linears_only(linear, rest):
     return linear * 4.127 / 8
 
 
+@mistake(
+    "You counted bits, which is eight times too much.",
+    "A size in bytes is asked for.",
+    "How many bits does a byte have?",
+)
 def _in_bits(linear, rest):
     return linear * 4.127 + rest * 16
 
 
+@mistake(
+    "Your first term is in bits, and your second in bytes.",
+    "4.127 is bits per number, and 2 is the bytes of one in bfloat16.",
+    "Check the first term: a byte has 8 bits.",
+)
 def _linears_in_bits(linear, rest):
     return linear * 4.127 + rest * 16 / 8
 
 
+@mistake(
+    "Your first term is in bytes, and your second in bits.",
+    "bfloat16 has 16 bits, and that's 2 bytes.",
+    "Check the second term: a byte has 8 bits.",
+)
 def _rest_in_bits(linear, rest):
     return linear * 4.127 / 8 + rest * 16
 
 
+@mistake(
+    "You left the scales out.",
+    "Every block of weights has a scale beside its codes.",
+    "How many bits per weight does the exercise state?",
+)
 def _without_scales(linear, rest):
     return linear * 4 / 8 + rest * 16 / 8
 
 
+@mistake(
+    "You didn't quantize the scales.",
+    "4.5 bits is NF4 without double quantization.",
+    "How many bits per weight does the exercise state?",
+)
 def _single_scales(linear, rest):
     return linear * 4.5 / 8 + rest * 16 / 8
 
 
+@mistake(
+    "You put the rest in float32.",
+    "That's how this notebook computes on a CPU, but the question is about bfloat16.",
+    "How many bytes does bfloat16 take?",
+)
 def _rest_in_float32(linear, rest):
     return linear * 4.127 / 8 + rest * 32 / 8
 
@@ -148,49 +188,14 @@ exercise(
         "linear * 4.127 / 8 + rest * 2",
     ],
     mistakes=[
-        Mistake(
-            _all_in_four,
-            "Everything is in four bits.",
-            "Embeddings, norms and the output head stay as they are.",
-            "How wide is a number of `rest`?",
-        ),
-        Mistake(
-            _linears_only,
-            "The rest is missing.",
-            "Embeddings, norms and the output head are not quantized, but they have to be somewhere.",
-            "Add `rest` in 16 bits each.",
-        ),
-        Mistake(_in_bits, "That is eight times too much.", "It is counted in bits.", "A byte has 8 bits."),
-        Mistake(
-            _linears_in_bits,
-            "Your first term is in bits, and your second in bytes.",
-            "4.127 is the bits of a number; 2 is the bytes of one in bfloat16.",
-            "The first term: a byte has 8 bits.",
-        ),
-        Mistake(
-            _rest_in_bits,
-            "Your first term is in bytes, and your second in bits.",
-            "bfloat16 has 16 bits, and these are 2 bytes.",
-            "The second term: a byte has 8 bits.",
-        ),
-        Mistake(
-            _without_scales,
-            "The scales are missing.",
-            "Every block of weights has a scale beside its codes.",
-            "How many bits a weight does the exercise state?",
-        ),
-        Mistake(
-            _single_scales,
-            "The scales are not quantized.",
-            "4.5 bits is NF4 without double quantization.",
-            "How many bits a weight does the exercise state?",
-        ),
-        Mistake(
-            _rest_in_float32,
-            "The rest is in float32.",
-            "That is how this notebook computes on a processor; the question is about bfloat16.",
-            "bfloat16 takes two bytes.",
-        ),
+        _all_in_four,
+        _linears_only,
+        _in_bits,
+        _linears_in_bits,
+        _rest_in_bits,
+        _without_scales,
+        _single_scales,
+        _rest_in_float32,
     ],
     shows="The second case is an 8B Llama: about 5.7 GB instead of 16.",
 )
@@ -204,31 +209,67 @@ def my_moved(weights, step):
     return weights - step != weights
 
 
+@mistake(
+    "You let nearly everything move: this is float32.",
+    "The weights are kept in bfloat16, so they're rounded before the step and after it.",
+    "Take the step off weights.bfloat16(), with no .float() in between, and compare with the same.",
+)
 def _in_float32(weights, step):
     return weights - step != weights
 
 
+@mistake(
+    "You swapped True and False.",
+    "True here marks the weights that don't move.",
+    "Which sign asks whether two numbers differ?",
+)
 def _the_others(weights, step):
     weights = weights.bfloat16()
     return weights - step == weights
 
 
+@mistake(
+    "You compare with the weights before they were rounded.",
+    "Then rounding alone counts as moving.",
+    "Round the weights first, and keep that for the comparison.",
+)
 def _against_the_exact(weights, step):
     return (weights - step).bfloat16() != weights
 
 
+@mistake(
+    "You take the step off in float32, and round afterwards.",
+    "A weight that isn't rounded yet may be so close to a border that the smallest step takes it across.",
+    "Start with weights.bfloat16(), and take the step off that.",
+)
 def _rounds_too_late(weights, step):
     return (weights - step).bfloat16() != weights.bfloat16()
 
 
+@mistake(
+    "You rounded to float16.",
+    ".half() has 11 significant bits, and bfloat16 has 8. In bfloat16, more of the steps vanish.",
+    "Use .bfloat16(), not .half().",
+)
 def _in_float16(weights, step):
-    return _in_float32(weights.half(), step)
+    weights = weights.half()
+    return weights - step != weights
 
 
+@mistake(
+    "You asked whether bfloat16 can hold the step itself.",
+    "It can: small numbers are no trouble for bfloat16. Adding a small number to a large one is.",
+    "Take it off the weights, and compare.",
+)
 def _is_the_step_zero(weights, step):
     return torch.full(weights.shape, bool(torch.tensor(step).bfloat16() != 0))
 
 
+@mistake(
+    "You returned the share that moved.",
+    "The question is which ones, one answer for each weight.",
+    "Leave the mean out.",
+)
 def _share(weights, step):
     return my_moved(weights, step).float().mean()
 
@@ -255,48 +296,13 @@ exercise(
         "weights = weights.bfloat16(); return weights - step != weights",
     ],
     mistakes=[
-        Mistake(
-            _in_float32,
-            "Nearly everything moves: this is float32.",
-            "The weights are to be kept in bfloat16, so they are rounded before the step and after it.",
-            "Take the step off weights.bfloat16(), with no .float() in between, and compare with the same.",
-        ),
-        Mistake(
-            _rounds_too_late,
-            "You take the step off in float32, and round afterwards.",
-            "A weight that is not rounded yet may lie so close to a border that the smallest step takes it across.",
-            "weights.bfloat16() first, and the step off that.",
-        ),
-        Mistake(
-            _in_float16,
-            "You rounded to float16.",
-            ".half() has 11 significant bits, and bfloat16 has 8: there, more of the steps vanish.",
-            ".bfloat16(), in place of .half().",
-        ),
-        Mistake(
-            _the_others,
-            "True and False are the wrong way round.",
-            "These are the weights that stand still.",
-            "Which sign compares for being different?",
-        ),
-        Mistake(
-            _against_the_exact,
-            "You compare with the weights before they were rounded.",
-            "Rounding alone then counts as moving.",
-            "Round the weights first, and keep that for the comparison.",
-        ),
-        Mistake(
-            _is_the_step_zero,
-            "You asked whether the step itself can be written in bfloat16.",
-            "It can: small numbers are no trouble for bfloat16. Adding a small number to a large one is.",
-            "Take it off the weights, and compare.",
-        ),
-        Mistake(
-            _share,
-            "That is the share that moved.",
-            "The question is which ones, one answer for each weight.",
-            "Leave out the mean.",
-        ),
+        _in_float32,
+        _rounds_too_late,
+        _in_float16,
+        _the_others,
+        _against_the_exact,
+        _is_the_step_zero,
+        _share,
     ],
     shows="Now you know why labkit and PEFT keep adapters in float32 unless they are told otherwise.",
 )
@@ -309,26 +315,54 @@ def my_differences(new, old, draws):
     return (new - old)[draws].mean(1)
 
 
+@mistake(
+    "You have the sign the other way.",
+    "Better than `old` means that `new` has more right.",
+    "Which of the two comes first in the difference?",
+)
 def _the_other_sign(new, old, draws):
     return (old - new)[draws].mean(1)
 
 
+@mistake(
+    "You get the same for every draw, because you don't use the draws.",
+    "The interval comes from how much the draws differ.",
+    "Index with draws.",
+)
 def _no_draws(new, old, draws):
     return (new - old).mean().expand(len(draws))
 
 
+@mistake(
+    "You give the two methods different rows.",
+    "That's for two groups that have nothing to do with each other.",
+    "Keep both answers of a row together.",
+)
 def _rows_of_two_kinds(new, old, draws):
     return new[draws].mean(1) - old[draws.flip(0)].mean(1)
 
 
+@mistake(
+    "You count losses as gains.",
+    "Where `old` was right and `new` was wrong, the difference is negative.",
+    "Leave the absolute value out.",
+)
 def _sizes(new, old, draws):
     return (new - old).abs()[draws].mean(1)
 
 
+@mistake(
+    "You averaged over the draws.",
+    "Each draw needs a number of its own.",
+    "Which dimension holds the rows of one draw?",
+)
 def _over_the_draws(new, old, draws):
     return (new - old)[draws].mean(0)
 
 
+@mistake(
+    "You count how many rows are better, not what share.", "A sum grows with the number of rows.", "Use mean, not sum."
+)
 def _sums(new, old, draws):
     return (new - old)[draws].sum(1)
 
@@ -355,42 +389,12 @@ exercise(
         "(new - old)[draws].mean(1)",
     ],
     mistakes=[
-        Mistake(
-            _the_other_sign,
-            "The sign is the other way round.",
-            "Better than `old` means that `new` has more right.",
-            "new − old.",
-        ),
-        Mistake(
-            _no_draws,
-            "Every draw gives the same: the draws are not used.",
-            "It is the spread over the draws that makes the interval.",
-            "Index with draws.",
-        ),
-        Mistake(
-            _rows_of_two_kinds,
-            "The two methods are given different rows.",
-            "That is for two groups that have nothing to do with each other.",
-            "Both answers of a row stay together.",
-        ),
-        Mistake(
-            _sizes,
-            "Losses count as gains.",
-            "Where `old` was right and `new` was wrong, the difference is negative.",
-            "Leave out the absolute value.",
-        ),
-        Mistake(
-            _over_the_draws,
-            "You averaged over the draws.",
-            "There is to be one number for each draw.",
-            "Which dimension holds the rows of one draw?",
-        ),
-        Mistake(
-            _sums,
-            "That is how many rows better, not what share.",
-            "A sum grows with the number of rows.",
-            "mean in place of sum.",
-        ),
+        _the_other_sign,
+        _no_draws,
+        _rows_of_two_kinds,
+        _sizes,
+        _over_the_draws,
+        _sums,
     ],
     shows="The 2.5th and the 97.5th percentile of these numbers are the interval of section 8.7.",
 )

@@ -2,7 +2,7 @@
 
 import torch
 
-from labkit.lab.checking import Case, Mistake, exercise
+from labkit.lab.checking import Case, exercise, mistake
 
 # --- 09.1 ---------------------------------------------------------------------------------------------------
 
@@ -12,22 +12,47 @@ def my_merge(W, A, B, scaling):
     return (W.float() + scaling * (B @ A)).bfloat16()
 
 
+@mistake(
+    "Some of your weights are one step of bfloat16 off.",
+    "The update was rounded, and then the sum was rounded again.",
+    "Which .bfloat16() comes too early?",
+)
 def _update_cast_first(W, A, B, scaling):
     return W + (scaling * (B @ A)).bfloat16()
 
 
+@mistake(
+    "Many of your weights are off: you rounded A and B before you multiplied them.",
+    "Adapters are kept in float32 for a reason, and their product deserves it, too.",
+    "Leave A and B as they are.",
+)
 def _everything_in_16_bits(W, A, B, scaling):
     return W + scaling * (B.bfloat16() @ A.bfloat16())
 
 
+@mistake(
+    "You return the float32 sum.",
+    "A merged layer has the dtype of its base: here, two bytes per weight.",
+    "Which cast is missing at the end?",
+)
 def _left_in_float32(W, A, B, scaling):
     return W.float() + scaling * (B @ A)
 
 
+@mistake(
+    "Your update has the wrong size.",
+    "The update is scaling · B A, so a merge has to carry the scaling, too.",
+    "Where does `scaling` go?",
+)
 def _without_scaling(W, A, B, scaling):
     return (W.float() + B @ A).bfloat16()
 
 
+@mistake(
+    "Many of your weights are off: you round the sum again and again.",
+    "Adding the rank-1 pieces one after the other is only right in exact arithmetic.",
+    "Form the whole update first.",
+)
 def _piece_by_piece(W, A, B, scaling):
     for i in range(A.shape[0]):
         W = W + (scaling * B[:, i : i + 1] @ A[i : i + 1]).bfloat16()
@@ -59,36 +84,11 @@ exercise(
         "(W.float() + scaling * (B @ A)).bfloat16()",
     ],
     mistakes=[
-        Mistake(
-            _update_cast_first,
-            "Some weights are one step of bfloat16 off.",
-            "The update was rounded, and then the sum was rounded again.",
-            "Which .bfloat16() comes too early?",
-        ),
-        Mistake(
-            _everything_in_16_bits,
-            "Many weights are off: A and B were rounded before they were multiplied.",
-            "Adapters are kept in float32 for a reason; their product deserves it, too.",
-            "Leave A and B as they are.",
-        ),
-        Mistake(
-            _piece_by_piece,
-            "Many weights are off: the sum is rounded again and again.",
-            "Adding the rank-1 pieces one after the other is right in exact arithmetic only.",
-            "Form the whole update first.",
-        ),
-        Mistake(
-            _left_in_float32,
-            "That is the float32 sum.",
-            "A merged layer has the dtype of its base: here two bytes a weight.",
-            "One cast is missing, at the very end.",
-        ),
-        Mistake(
-            _without_scaling,
-            "The update has the wrong size.",
-            "The update is scaling · B A; a merge has to carry the scaling, too.",
-            "Where does `scaling` go?",
-        ),
+        _update_cast_first,
+        _everything_in_16_bits,
+        _piece_by_piece,
+        _left_in_float32,
+        _without_scaling,
     ],
     shows="That is LoraLinear.merged_weight of labkit, in one line.",
 )
@@ -101,34 +101,70 @@ def my_step(w):
     return 2.0 ** (w.abs().log2().floor() - 7)
 
 
+@mistake(
+    "Your steps are half as large as they should be.",
+    "Eight significant bits count the leading one, and seven come after it.",
+    "Check with w = 1.5: the step is 1/128.",
+)
 def _eight_bits(w):
     return 2.0 ** (w.abs().log2().floor() - 8)
 
 
+@mistake("Your steps are those of float32.", "float32 has 23 bits after the leading one.", "How many has bfloat16?")
 def _of_float32(w):
     return 2.0 ** (w.abs().log2().floor() - 23)
 
 
+@mistake(
+    "Your steps grow smoothly with the number.",
+    "They stay the same between two powers of two, and double there.",
+    "What does floor() do to the logarithm?",
+)
 def _in_proportion(w):
     return w.abs() * 2.0**-7
 
 
+@mistake(
+    "Your step is the same everywhere.",
+    "That would be integers. The grid of floating-point numbers gets finer toward zero.",
+    "Compare w = 1.5 with w = 0.05.",
+)
 def _the_same_everywhere(w):
     return torch.full_like(w, 2.0**-7)
 
 
+@mistake(
+    "Your steps grow smoothly with the number, and are negative where it is.",
+    "They stay the same between two powers of two, double there, and don't know the sign.",
+    "Which power of two is just below |w|?",
+)
 def _in_proportion_with_its_sign(w):
     return w / 128
 
 
+@mistake(
+    "Most of your steps are twice too large.",
+    "The leading bit is the power of two just below the number, not the one above.",
+    "Use floor, not ceil.",
+)
 def _rounded_up(w):
     return 2.0 ** (w.abs().log2().ceil() - 7)
 
 
+@mistake(
+    "Below 1, your steps are twice too large.",
+    "int and trunc round toward zero, and the logarithm is negative there.",
+    "Which function rounds down, whatever the sign?",
+)
 def _towards_zero(w):
     return 2.0 ** (w.abs().log2().trunc() - 7)
 
 
+@mistake(
+    "Your negative weights get NaN.",
+    "A negative number has no logarithm, and the grid only depends on the size.",
+    "Take the logarithm of |w|.",
+)
 def _without_abs(w):
     return 2.0 ** (w.log2().floor() - 7)
 
@@ -152,54 +188,14 @@ exercise(
         "2.0 ** (w.abs().log2().floor() - 7)",
     ],
     mistakes=[
-        Mistake(
-            _eight_bits,
-            "Your steps are half as large as they are.",
-            "Eight significant bits count the leading one; seven come after it.",
-            "Check with w = 1.5: the step is 1/128.",
-        ),
-        Mistake(
-            _of_float32,
-            "These are the steps of float32.",
-            "float32 has 23 bits after the leading one.",
-            "How many has bfloat16?",
-        ),
-        Mistake(
-            _in_proportion,
-            "Your steps grow smoothly with the number.",
-            "They stay the same between two powers of two, and double there.",
-            "floor() the logarithm.",
-        ),
-        Mistake(
-            _the_same_everywhere,
-            "Your step is the same everywhere.",
-            "That would be integers. The grid of floating point numbers becomes finer towards zero.",
-            "Compare w = 1.5 with w = 0.05.",
-        ),
-        Mistake(
-            _rounded_up,
-            "Most steps are twice too large.",
-            "The leading bit is the power of two just below the number, not the one above.",
-            "floor in place of ceil.",
-        ),
-        Mistake(
-            _towards_zero,
-            "Below 1, your steps are twice too large.",
-            "int and trunc round towards zero, and the logarithm is negative there.",
-            "floor rounds down, whatever the sign.",
-        ),
-        Mistake(
-            _without_abs,
-            "Negative weights get NaN.",
-            "A negative number has no logarithm, and how fine the grid is depends on the size alone.",
-            "Take the logarithm of |w|.",
-        ),
-        Mistake(
-            _in_proportion_with_its_sign,
-            "Your steps grow smoothly with the number, and are negative where it is.",
-            "They stay the same between two powers of two, double there, and do not know the sign.",
-            "Which power of two is just below |w|?",
-        ),
+        _eight_bits,
+        _of_float32,
+        _in_proportion,
+        _the_same_everywhere,
+        _rounded_up,
+        _towards_zero,
+        _without_abs,
+        _in_proportion_with_its_sign,
     ],
     shows="Half of this, and you know which updates a bfloat16 weight does not notice.",
 )
@@ -212,34 +208,62 @@ def my_swap(merged, kept, old, new):
     return (kept.float() + new).to(kept.dtype)
 
 
+@mistake(
+    "Some of your weights are a step of bfloat16 off, or more.",
+    "Subtracting `old` only gives W back in exact arithmetic, and here every sum is rounded.",
+    "Is there a W that nothing was ever added to?",
+)
 def _subtract_and_add(merged, kept, old, new):
     return merged - old.to(merged.dtype) + new.to(merged.dtype)
 
 
+@mistake(
+    "Some of your weights are a step of bfloat16 off, though you went through float32.",
+    "`merged` was rounded when it was made, and rounding can't be undone.",
+    "Start from a weight that hasn't been through a merge.",
+)
 def _subtract_and_add_in_float32(merged, kept, old, new):
     return (merged.float() - old + new).to(merged.dtype)
 
 
+@mistake(
+    "Some of your weights are a step of bfloat16 off: what you got back wasn't quite W.",
+    "`merged` was rounded when it was made, and the difference is rounded once more.",
+    "Which argument is W itself?",
+)
 def _rounded_in_between(merged, kept, old, new):
     return ((merged.float() - old).to(merged.dtype).float() + new).to(merged.dtype)
 
 
+@mistake(
+    "Some of your weights are a step of bfloat16 off, though you started from the right one.",
+    "The update was rounded, and then the sum was rounded again.",
+    "Which cast comes too early?",
+)
 def _update_cast_before_adding(merged, kept, old, new):
     return kept + new.to(kept.dtype)
 
 
+@mistake(
+    "You take `old` out of a weight that it was never in.",
+    "`kept` is W from before the merge.",
+    "Which of the two updates do you need?",
+)
 def _old_out_of_kept(merged, kept, old, new):
     return (kept.float() - old + new).to(kept.dtype)
 
 
+@mistake("You have both adapters in it now.", "The merged weight already holds W + old.", "Where is W alone?")
 def _on_top(merged, kept, old, new):
     return (merged.float() + new).to(merged.dtype)
 
 
+@mistake("You return W, with no adapter at all.", "Unmerging is only half the way.", "How does `new` get in?")
 def _only_unmerged(merged, kept, old, new):
     return kept.clone()
 
 
+@mistake("You return float32.", "A merged layer has the dtype of its base.", "Cast the finished sum.")
 def _left_wide(merged, kept, old, new):
     return kept.float() + new
 
@@ -271,54 +295,14 @@ exercise(
         "(kept.float() + new).to(kept.dtype)",
     ],
     mistakes=[
-        Mistake(
-            _subtract_and_add,
-            "Some weights are a step of bfloat16 off, or more.",
-            "Subtracting `old` gives W back in exact arithmetic only, and here every sum is rounded.",
-            "Is there a W that nothing was ever added to?",
-        ),
-        Mistake(
-            _subtract_and_add_in_float32,
-            "Some weights are a step of bfloat16 off, though you went through float32.",
-            "`merged` was rounded when it was made. What was rounded away then does not come back.",
-            "Start from a weight that has not been through a merge.",
-        ),
-        Mistake(
-            _rounded_in_between,
-            "Some weights are a step of bfloat16 off: what you got back was not quite W.",
-            "`merged` was rounded when it was made, and the difference is rounded once more.",
-            "Which argument is W itself?",
-        ),
-        Mistake(
-            _update_cast_before_adding,
-            "Some weights are a step of bfloat16 off, though you began with the right one.",
-            "The update was rounded, and then the sum was rounded again.",
-            "Which cast comes too early?",
-        ),
-        Mistake(
-            _old_out_of_kept,
-            "`old` is taken out of a weight that it was never in.",
-            "`kept` is W from before the merge.",
-            "Which of the two updates is needed?",
-        ),
-        Mistake(
-            _on_top,
-            "Both adapters are in it now.",
-            "The merged weight holds W + old already.",
-            "Where is W alone?",
-        ),
-        Mistake(
-            _only_unmerged,
-            "That is W, with no adapter at all.",
-            "Unmerging is half of the way.",
-            "Now merge `new`.",
-        ),
-        Mistake(
-            _left_wide,
-            "That is float32.",
-            "A merged layer has the dtype of its base.",
-            "Cast the finished sum.",
-        ),
+        _subtract_and_add,
+        _subtract_and_add_in_float32,
+        _rounded_in_between,
+        _update_cast_before_adding,
+        _old_out_of_kept,
+        _on_top,
+        _only_unmerged,
+        _left_wide,
     ],
     shows="labkit's unmerge and merge do exactly this, with the W they keep.",
 )
@@ -331,22 +315,39 @@ def my_disk(tasks, base, adapter):
     return base + tasks * adapter, tasks * base
 
 
+@mistake(
+    "Kept apart, you store a base for each task.",
+    "All adapters share one base, and that's the point of them.",
+    "How many bases do you need?",
+)
 def _a_base_each(tasks, base, adapter):
     return tasks * (base + adapter), tasks * base
 
 
+@mistake(
+    "Your merged models are larger than the base.",
+    "Merging adds numbers to numbers, and appends none.",
+    "What shape does W + ΔW have?",
+)
 def _merged_is_larger(tasks, base, adapter):
     return base + tasks * adapter, tasks * (base + adapter)
 
 
+@mistake("Kept apart, your base is missing.", "An adapter alone answers nothing.", "Add the base, once.")
 def _no_base(tasks, base, adapter):
     return tasks * adapter, tasks * base
 
 
+@mistake(
+    "Merged, you store a single model.",
+    "Two tasks merged into one model would always act together.",
+    "How many models do that many tasks need?",
+)
 def _one_model(tasks, base, adapter):
     return base + tasks * adapter, base
 
 
+@mistake("You swapped the two numbers.", "Kept apart comes first.", "Which of the two should grow slowly?")
 def _the_other_way_round(tasks, base, adapter):
     return tasks * base, base + tasks * adapter
 
@@ -370,36 +371,11 @@ exercise(
         "base + tasks * adapter, tasks * base",
     ],
     mistakes=[
-        Mistake(
-            _a_base_each,
-            "Kept apart, you store a base for each task.",
-            "All adapters share one base: that is the point of them.",
-            "How many bases do you need?",
-        ),
-        Mistake(
-            _merged_is_larger,
-            "Your merged models are larger than the base.",
-            "Merging adds numbers to numbers; it appends none.",
-            "What shape does W + ΔW have?",
-        ),
-        Mistake(
-            _no_base,
-            "Kept apart, the base is missing.",
-            "An adapter alone answers nothing.",
-            "Add the base, once.",
-        ),
-        Mistake(
-            _one_model,
-            "Merged, you store a single model.",
-            "Two tasks merged into one model would both act, always.",
-            "How many models do so many tasks need?",
-        ),
-        Mistake(
-            _the_other_way_round,
-            "The two numbers are the wrong way round.",
-            "Kept apart comes first.",
-            "Which of the two should grow slowly?",
-        ),
+        _a_base_each,
+        _merged_is_larger,
+        _no_base,
+        _one_model,
+        _the_other_way_round,
     ],
     shows="The last case: a hundred tasks on an 8B model, 24 GB or 1,600.",
 )

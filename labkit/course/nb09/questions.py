@@ -18,8 +18,7 @@ QUESTIONS = [
         {
             "It subtracts ΔW": "That leaves rounding errors behind. (Section 9.2.)",
             "It trains the weights back": "There is nothing to train: W was never lost. (Section 9.2.)",
-            "It puts back the W it kept": "The only way to the very bits, and it costs the memory of one W. (Section "
-            "9.2.)",
+            "It puts back the W it kept": "Only that is right bit for bit, and it costs the memory of one W. (Section 9.2.)",
         },
         right="c",
     ),
@@ -39,7 +38,7 @@ QUESTIONS = [
             "Those of the float32 base, since they are better": "The adapter was never shown them. (Section 9.5.)",
             "The dequantized NF4 weights": "They are what it was trained on, in 16 bits or kept in four. "
             "(Section 9.5.)",
-            "NF4 weights made anew from W + ΔW": "That rounds the update itself, to a grid coarser than it. (Section "
+            "NF4 weights made again from W + ΔW": "That rounds the update itself, to a grid coarser than it. (Section "
             "9.5.)",
         },
         right="b",

@@ -2,7 +2,7 @@
 
 import torch
 
-from labkit.lab.checking import Case, Mistake, exercise
+from labkit.lab.checking import Case, exercise, mistake
 
 # --- 11.1 ---------------------------------------------------------------------------------------------------
 
@@ -12,22 +12,47 @@ def my_key(name, part):
     return f"base_model.model.{name}.lora_{part}.weight"
 
 
+@mistake(
+    "Your key lacks what PEFT puts in front.",
+    "In its file, the keys are seen from outside PEFT's wrapper.",
+    "Look at the key that section 11.2 prints.",
+)
 def _without_prefix(name, part):
     return f"{name}.lora_{part}.weight"
 
 
+@mistake(
+    "Your key has the name of an adapter in it.",
+    "In memory it's there, since one model may hold several. In the file it isn't.",
+    "Leave `default` out.",
+)
 def _with_adapter_name(name, part):
     return f"base_model.model.{name}.lora_{part}.default.weight"
 
 
+@mistake(
+    "Your key lacks its end.",
+    "A and B are linear layers without a bias, and the file holds their weights.",
+    "What does PyTorch call the matrix of a linear layer?",
+)
 def _without_weight(name, part):
     return f"base_model.model.{name}.lora_{part}"
 
 
+@mistake(
+    "Your key has one `model` too few.",
+    "The base itself begins with `model`, and PEFT's wrapper holds the base as its own `model`.",
+    "Count them in the key that section 11.2 prints.",
+)
 def _one_model(name, part):
     return f"base_model.{name}.lora_{part}.weight"
 
 
+@mistake(
+    "Your key has one `model` too many.",
+    "In the key that section 11.2 prints, the last `model` in front belongs to the layer's own name.",
+    "What does `name` begin with?",
+)
 def _one_model_more(name, part):
     return f"base_model.model.model.{name}.lora_{part}.weight"
 
@@ -50,36 +75,11 @@ exercise(
         'f"base_model.model.{name}.lora_{part}.weight"',
     ],
     mistakes=[
-        Mistake(
-            _without_prefix,
-            "What PEFT puts in front is missing.",
-            "In its file the keys are seen from outside PEFT's wrapper.",
-            "Look at the key that section 11.2 prints.",
-        ),
-        Mistake(
-            _with_adapter_name,
-            "There is the name of an adapter in it.",
-            "In memory it is there, since one model may hold several. In the file it is not.",
-            "Leave out `default`.",
-        ),
-        Mistake(
-            _without_weight,
-            "The end is missing.",
-            "A and B are linear layers without a bias; the file holds their weights.",
-            "What does PyTorch call the matrix of a linear layer?",
-        ),
-        Mistake(
-            _one_model,
-            "There is one `model` too few.",
-            "The base itself begins with `model`, and PEFT's wrapper holds the base as its own `model`.",
-            "Count them in the key that section 11.2 prints.",
-        ),
-        Mistake(
-            _one_model_more,
-            "There is one `model` too many.",
-            "In the key that section 11.2 prints, the last `model` in front belongs to the layer's own name.",
-            "What does `name` begin with?",
-        ),
+        _without_prefix,
+        _with_adapter_name,
+        _without_weight,
+        _one_model,
+        _one_model_more,
     ],
     shows="labkit's layers have PEFT's names inside, so a prefix is all there is to add.",
 )
@@ -92,18 +92,38 @@ def my_mean(sums, counts):
     return sums.sum() / counts.sum()
 
 
+@mistake(
+    "You take the mean of the means.",
+    "Then every process counts the same, however few tokens it has.",
+    "Which process has how many tokens? Add up before you divide.",
+)
 def _mean_of_means(sums, counts):
     return (sums / counts).mean()
 
 
+@mistake(
+    "You sum the means, so your answer grows with the number of processes.",
+    "Adding is right for sums and for counts, not for what's divided already.",
+    "Add up both, then divide once.",
+)
 def _sum_of_means(sums, counts):
     return (sums / counts).sum()
 
 
+@mistake(
+    "You take the mean of the sums.",
+    "You divide by the number of processes.",
+    "What should you divide by, for a mean loss per *token*?",
+)
 def _by_processes(sums, counts):
     return sums.sum() / len(sums)
 
 
+@mistake(
+    "You average the sums, but add up the counts.",
+    "That makes the loss too small, by the number of processes.",
+    "Treat both alike.",
+)
 def _mean_sum(sums, counts):
     return sums.mean() / counts.sum()
 
@@ -128,30 +148,10 @@ exercise(
         "sums.sum() / counts.sum()",
     ],
     mistakes=[
-        Mistake(
-            _mean_of_means,
-            "This is the mean of the means.",
-            "Every process counts the same here, however few tokens it has.",
-            "Which process has how many tokens? Add up before you divide.",
-        ),
-        Mistake(
-            _sum_of_means,
-            "This is the sum of the means; it grows with the number of processes.",
-            "Adding is right for sums and for counts, not for what is divided already.",
-            "Add up both, then divide once.",
-        ),
-        Mistake(
-            _by_processes,
-            "This is the mean of the sums.",
-            "It is divided by the number of processes.",
-            "The mean loss of a *token*: by how many is to be divided?",
-        ),
-        Mistake(
-            _mean_sum,
-            "It is too small by the number of processes.",
-            "The sums were averaged, and the counts added.",
-            "Treat both alike.",
-        ),
+        _mean_of_means,
+        _sum_of_means,
+        _by_processes,
+        _mean_sum,
     ],
     shows="This is what `labkit.train` reports as the loss of a step.",
 )
@@ -164,30 +164,65 @@ def my_loss(summed, counts):
     return summed / counts.sum() * len(counts)
 
 
+@mistake(
+    "After the average, your gradient is too small by the number of processes.",
+    "Dividing by all tokens is right where gradients are added. Here they're averaged.",
+    "How do you undo the division that comes later?",
+)
 def _not_undone(summed, counts):
     return summed / counts.sum()
 
 
+@mistake(
+    "You take the mean over the process's own tokens.",
+    "Averaged, that gives the mean of means.",
+    "What should you divide by, if every token counts the same?",
+)
 def _own_mean(summed, counts):
     return summed / counts[0]
 
 
+@mistake(
+    "You divide by the number of processes, and the average will do so once more.",
+    "The average comes anyway, so it has to be undone, not repeated.",
+    "What undoes a division?",
+)
 def _divided_twice(summed, counts):
     return summed / counts.sum() / len(counts)
 
 
+@mistake(
+    "You don't divide at all, so the gradient grows with the number of tokens.",
+    "A sum isn't a mean.",
+    "How many tokens are there, over all processes?",
+)
 def _only_summed(summed, counts):
     return summed.clone()
 
 
+@mistake(
+    "You multiply by a count of tokens.",
+    "What has to be undone is a division by the number of processes.",
+    "How many entries does `counts` have?",
+)
 def _mean_count(summed, counts):
     return summed / counts.sum() * counts.max()
 
 
+@mistake(
+    "Your answer can't be called backward on.",
+    "A plain number, or a tensor that's new or detached, has forgotten which weights it came from.",
+    "Compute with `summed` itself: no .item(), no .detach(), no torch.tensor().",
+)
 def _cut_off(summed, counts):
     return (summed / counts.sum() * len(counts)).detach()
 
 
+@mistake(
+    "Your function calls backward itself.",
+    "It should return the loss. The loop calls backward on it, and calling it twice is an error.",
+    "Leave .backward() out.",
+)
 def _called_already(summed, counts):
     loss = summed / counts.sum() * len(counts)
     loss.backward()
@@ -224,48 +259,13 @@ exercise(
         "summed / counts.sum() * len(counts)",
     ],
     mistakes=[
-        Mistake(
-            _not_undone,
-            "After the average, the gradient is too small by the number of processes.",
-            "Dividing by all tokens is right where gradients are added. Here they are averaged.",
-            "Undo the division that comes later.",
-        ),
-        Mistake(
-            _own_mean,
-            "This is the mean over the process's own tokens.",
-            "Averaged, it gives the mean of means.",
-            "By how many tokens is to be divided, if every token is to count the same?",
-        ),
-        Mistake(
-            _divided_twice,
-            "It is divided by the number of processes, and the average will do so once more.",
-            "The average comes anyway; it has to be undone, not repeated.",
-            "Multiply.",
-        ),
-        Mistake(
-            _only_summed,
-            "Nothing is divided: the gradient grows with the number of tokens.",
-            "A sum is not a mean.",
-            "How many tokens are there, over all processes?",
-        ),
-        Mistake(
-            _mean_count,
-            "It is multiplied by a count of tokens.",
-            "What has to be undone is a division by the number of processes.",
-            "How many entries has `counts`?",
-        ),
-        Mistake(
-            _cut_off,
-            "Nobody can call backward on what you return.",
-            "A number, or a tensor made anew or detached, has forgotten which weights it came from.",
-            "Compute with `summed` itself: no .item(), no .detach(), no torch.tensor().",
-        ),
-        Mistake(
-            _called_already,
-            "Your function calls backward itself.",
-            "It is to return the loss; the loop calls backward on it, and calling it twice is an error.",
-            "Leave out .backward().",
-        ),
+        _not_undone,
+        _own_mean,
+        _divided_twice,
+        _only_summed,
+        _mean_count,
+        _cut_off,
+        _called_already,
     ],
     shows="The same line stands in `labkit.train`.",
 )
@@ -278,18 +278,38 @@ def my_factor(alpha, r, layer_alpha, layer_r):
     return (alpha / r) / (layer_alpha / layer_r)
 
 
+@mistake(
+    "Your fraction is upside down.",
+    "That's what you'd multiply the server's update by, to make it right again.",
+    "Too large means: what's used, over what was meant. Which is which?",
+)
 def _upside_down(alpha, r, layer_alpha, layer_r):
     return (layer_alpha / layer_r) / (alpha / r)
 
 
+@mistake(
+    "You left the alphas out.",
+    "A layer may have an alpha of its own, too: alpha_pattern.",
+    "Write down both scalings first.",
+)
 def _ranks_only(alpha, r, layer_alpha, layer_r):
     return layer_r / r
 
 
+@mistake(
+    "You left the ranks out.",
+    "A layer may have a rank of its own, too: rank_pattern.",
+    "Write down both scalings first.",
+)
 def _alphas_only(alpha, r, layer_alpha, layer_r):
     return alpha / layer_alpha
 
 
+@mistake(
+    "Your answer is a difference, not a factor.",
+    "If nothing is wrong, a factor is 1.",
+    "Divide one scaling by the other.",
+)
 def _difference(alpha, r, layer_alpha, layer_r):
     return alpha / r - layer_alpha / layer_r
 
@@ -313,30 +333,10 @@ exercise(
         "(alpha / r) / (layer_alpha / layer_r)",
     ],
     mistakes=[
-        Mistake(
-            _upside_down,
-            "It is upside down.",
-            "This is by what the server's update would have to be multiplied to be right again.",
-            "Too large: what is used, over what was meant.",
-        ),
-        Mistake(
-            _ranks_only,
-            "The alphas are left out.",
-            "A layer may have an alpha of its own, too: alpha_pattern.",
-            "Write down both scalings first.",
-        ),
-        Mistake(
-            _alphas_only,
-            "The ranks are left out.",
-            "A layer may have a rank of its own, too: rank_pattern.",
-            "Write down both scalings first.",
-        ),
-        Mistake(
-            _difference,
-            "This is a difference, not a factor.",
-            "If nothing is wrong, a factor is 1.",
-            "Divide.",
-        ),
+        _upside_down,
+        _ranks_only,
+        _alphas_only,
+        _difference,
     ],
     shows="For the adapter of section 11.7: (16/8) / (16/2) = 1/4.",
 )

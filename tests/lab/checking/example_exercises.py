@@ -46,9 +46,9 @@ function_exercise = exercise(
     hints=["Which of A and B comes first?", "r is the number of rows of A.", "alpha / r * (x @ A.T @ B.T)"],
     mistakes=[
         Mistake(_without_scaling, "The scaling is missing.", "B A is not yet the update.", "Where does alpha go?"),
-        Mistake(_not_divided_by_r, "Your update is r times too large.", "alpha is not the scaling.", "alpha / r"),
+        Mistake(_not_divided_by_r, "Your update is r times too large.", "alpha is not the scaling.", "Use alpha / r."),
         Mistake(_in_place, "Your function changes x.", "+= works on the caller's x.", "Use x + update."),
-        Mistake(_of_the_wrong_shape, "A does not fit x.", "A has r rows.", "nn.Linear computes x @ A.T."),
+        Mistake(_of_the_wrong_shape, "A does not fit x.", "A has r rows.", "Which product does nn.Linear compute?"),
     ],
     shows="The same three numbers, r, α and the order of A and B, are all there is to a LoRA layer.",
 )
@@ -108,7 +108,7 @@ in_place_exercise = exercise(
     observe=lambda args, result: [name for name, p in args[0].named_parameters() if p.requires_grad],
     hints=["Every parameter has a switch.", "It is called requires_grad."],
     mistakes=[
-        Mistake(_freeze_in_eval, "All is still trained.", "eval() is about dropout.", "requires_grad_(False)"),
+        Mistake(_freeze_in_eval, "All is still trained.", "eval() is about dropout.", "Try requires_grad_(False)."),
         Mistake(_freeze_biases, "Only the biases are frozen.", "Weights are parameters too.", "Drop the condition."),
         Mistake(_freeze_first, "Only one is frozen.", "next() gives the first.", "Use a loop."),
     ],

@@ -1,5 +1,8 @@
+import ast
+import importlib
 import inspect
 from fractions import Fraction
+from pathlib import Path
 
 import example_exercises
 import numpy as np
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from labkit.errors import ConfigError
+from labkit.lab import content
 from labkit.lab.checking import all_exercises, check, exercise, guards, hint, solution
 from labkit.lab.checking.comparing import EXACT, difference, factors
 from labkit.lab.checking.explaining import describe_call
@@ -65,6 +69,29 @@ def test_each_known_mistake_is_told_by_its_own_message(each):
         told = f"the cases do not tell {mistake.answer} apart: it gets {verdict.lines[0]!r}"
         assert verdict.mark == "✗" and verdict.lines[0] == mistake.symptom, told
     assert len({verdict.lines for verdict in verdicts}) == len(each.mistakes) >= 3
+
+
+@every_exercise
+def test_messages_are_whole_sentences(each):
+    for mistake in each.mistakes:
+        for said in (mistake.symptom, mistake.misconception, mistake.look):
+            assert said[-1] in ".?!", f"it has no end: {said!r}"
+            assert "where to look" not in said.lower(), f"the look is the place itself: {said!r}"
+        for said in (mistake.symptom, mistake.look):  # `code` keeps its own case
+            assert said[0].isupper() or said[0] == "`", f"it has no capital letter: {said!r}"
+        assert " " in mistake.look, f"it's no sentence: {mistake.look!r}"
+
+
+@pytest.mark.parametrize("notebook", content.notebooks())
+def test_each_mistake_is_beside_its_message(notebook):
+    """Its code is in the Mistake, or right below @mistake: none is defined in one place and described in another."""
+    path = Path(importlib.import_module(f"labkit.course.nb{notebook}").__file__).with_name("exercises.py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Mistake"]
+    answers = [call.args[0] if call.args else call.keywords[0].value for call in calls]
+    far = [answer.id for answer in answers if isinstance(answer, ast.Name) and answer.id in functions]
+    assert far == [], "put @mistake(…) above each"
 
 
 @every_exercise
@@ -163,7 +190,7 @@ def test_a_wrong_value_is_described_without_giving_the_right_one_away():
 def test_a_wrong_answer_in_full(capsys):
     check("99.1", example_exercises._not_divided_by_r)
     assert capsys.readouterr().out == (
-        "✗ 99.1 Your update is r times too large.\n  alpha is not the scaling.\n  alpha / r\n"
+        "✗ 99.1 Your update is r times too large.\n  alpha is not the scaling.\n  Use alpha / r.\n"
     )
 
 

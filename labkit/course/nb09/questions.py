@@ -18,7 +18,7 @@ QUESTIONS = [
         {
             "It subtracts ΔW": "That leaves rounding errors behind. (Section 9.2.)",
             "It trains the weights back": "There is nothing to train: W was never lost. (Section 9.2.)",
-            "It puts back the W it kept": "Only that is right bit for bit, and it costs the memory of one W. (Section 9.2.)",
+            "It puts back the W it kept": "Only that's right bit for bit, for the memory of one W. (Section 9.2.)",
         },
         right="c",
     ),

@@ -44,6 +44,8 @@ def difference(answer, expected, close: Tolerance, *, tell: bool = True) -> str 
         return _list_difference(answer, expected, close, tell)
     if isinstance(expected, dict):
         return _dict_difference(answer, expected, close, tell)
+    if isinstance(expected, type):
+        return None if answer is expected else "It isn't the expected class."
     if isinstance(expected, nn.Module):
         return _dict_difference(_contents(answer), _contents(expected), close, tell)
     if hasattr(expected, "state_dict"):  # optimizers, schedulers

@@ -147,8 +147,8 @@ def test_what_torch_cannot_do_is_no_stub():
 
 def test_an_unknown_wrong_number_is_shown_beside_the_expected_one():
     each = next(each for each in all_exercises() if each.id == "00.1")
-    verdict = judge(each, lambda trained, total: 1 - trained / total)
-    assert verdict.lines[:2] == ("Your answer isn't right yet.", "Yours is 0.75; expected 0.25.")
+    verdict = judge(each, lambda trained, total: trained / total + 7)
+    assert verdict.lines[:2] == ("Your answer isn't right yet.", "Yours is 7.25; expected 0.25.")
     assert verdict.lines[-1] == 'For help: labkit.hint("00.1")'
 
 
@@ -254,6 +254,7 @@ def test_an_answer_that_cannot_be_compared_does_not_raise(capsys):
         ("q_prod", "q_proj", "right up to 'q_pro', and not after that. Yours is 'q_prod'; expected 'q_proj'."),
         ({"the answer before training": 1}, {"the answer before training": 2}, "Look at the answer before training."),
         (1, True, "It's a number, and should be True."),
+        (nn.ReLU, nn.Linear, "It isn't the expected class."),
         (True, False, "should be False"),
         (float("inf"), 1.0, "infinite"),
         (nn.Linear(2, 2), nn.Linear(2, 2), "Look at its 'weight'"),

@@ -23,7 +23,7 @@ QUESTIONS = [
         right="c",
     ),
     Question(
-        'The rank of down_proj\'s update is 576, as high as it can be. Why do people still call it "low-rank"?',
+        'The rank of q_proj\'s update is 574, of 576 at most. Why do people still call it "low-rank"?',
         {
             "Its first few pieces hold most of its energy": "The rank counts every stretch that isn't quite zero. "
             "What matters is how much is in the first few. (1.7)",

@@ -142,7 +142,7 @@ def energy_curves(kinds: dict[str, dict[str, Tensor]], rank: int = 8) -> Figure:
 
 def _gray(ax: Axes, picture: Tensor, lightest: float, title: str) -> None:
     """Ink is black; `lightest`, the value drawn white, makes zero middle gray where pieces take ink away."""
-    ax.imshow(picture, cmap="gray_r", vmin=lightest, vmax=_INK)
+    ax.imshow(picture.numpy(), cmap="gray_r", vmin=lightest, vmax=_INK)
     ax.set(xticks=[], yticks=[])
     ax.set_title(title, size=10)
     ax.spines[:].set(visible=True, color="#b0b0b0", linewidth=0.8)

@@ -2,7 +2,7 @@
 
 import torch
 
-from labkit.lab.checking.form import Case, Mistake, Tolerance, exercise
+from labkit.lab.checking.form import Case, Mistake, Tolerance, exercise, mistake
 
 # 01.1
 
@@ -24,87 +24,129 @@ exercise(
     importance=5,
     solution=my_saving,
     explanation=(
-        "The left factor has r columns of m numbers, the right one r rows of n: together r · (m + n).\n"
-        "For a square matrix that is n / (2r) times fewer. Where r passes m · n / (m + n), nothing is saved."
+        "The left factor has r columns of m numbers, the right one r rows of n: together that's r · (m + n).\n"
+        "For a square matrix it comes to n / (2r) times fewer. From r = m · n / (m + n) on, you save nothing."
     ),
     cases=lambda: [Case(4096, 4096, 8), Case(192, 576, 16), Case(1536, 576, 4)],
     hints=[
-        "How many numbers are there in one column of m, and how many in one row of n?",
-        "Rank r needs r such columns and r such rows.",
+        "How many numbers are in one column of m, and how many in one row of n?",
+        "Rank r needs r of those columns and r of those rows.",
         "Divide m * n by r * (m + n).",
     ],
     mistakes=[
         Mistake(
+            lambda m, n, r: m * n / (r * (m + n + 1)),
+            "You count the r singular values as numbers of their own.",
+            "Three factors need them, two don't: each size can be multiplied into its column, once and for all.",
+            "How many numbers do a column and a row hold when the size is already inside the column?",
+        ),
+        Mistake(
+            lambda m, n, r: m * n / (r * (m + n + r)),
+            "You count an r × r matrix of singular values too.",
+            "That's a third factor, and most of it is zeros. With two factors, the sizes are inside the columns.",
+            "What's left of r · (m + n + r) when you keep the columns and the rows only?",
+        ),
+        Mistake(
             lambda m, n, r: m * n / (r * m),
-            "You counted only one of the two factors, the left one.",
-            "A rank-1 piece is a column times a row, and both have to be stored.",
-            "the n numbers of each row.",
+            "You count only the left factor.",
+            "A rank-1 piece is a column times a row, and you have to store both.",
+            "Where are the n numbers of each row?",
         ),
         Mistake(
             lambda m, n, r: m * n / (r * n),
-            "You counted only one of the two factors, the right one.",
-            "A rank-1 piece is a column times a row, and both have to be stored.",
-            "the m numbers of each column.",
+            "You count only the right factor.",
+            "A rank-1 piece is a column times a row, and you have to store both.",
+            "Where are the m numbers of each column?",
+        ),
+        Mistake(
+            lambda m, n, r: m * n / (r * m + n),
+            "You count r columns, but only one row.",
+            "Parentheses may be missing: r * m + n multiplies only the m.",
+            "Put parentheses around m + n.",
+        ),
+        Mistake(
+            lambda m, n, r: m * n / r * (m + n),
+            "You multiply by m + n, where you want to divide.",
+            "Python works from left to right: a / b * c is (a / b) * c.",
+            "Put parentheses around everything below the line.",
+        ),
+        Mistake(
+            lambda m, n, r: m * n / (m + n) * r,
+            "You multiply by r, where you want to divide.",
+            "Python works from left to right, so only m + n is below the line.",
+            "Put r inside the parentheses you divide by.",
         ),
         Mistake(
             lambda m, n, r: r * (m + n) / (m * n),
-            "Your fraction is upside down: it is the share that is left.",
-            "Asked for is how many times fewer, which is more than 1 when something is saved.",
-            "what stands above the line.",
+            "Your fraction is upside down: it's the share that's left.",
+            "“How many times fewer” is above 1 when you save something.",
+            "Which of the two counts goes on top?",
         ),
         Mistake(
             lambda m, n, r: r * (m + n),
-            "That is how many numbers the two factors hold.",
-            "Right so far. Asked for is how many times fewer that is than the matrix has.",
-            "the matrix has m · n numbers; divide.",
+            "You give the number of numbers in the two factors.",
+            "That's half of the way. You still need to compare it with the matrix.",
+            "Divide the matrix's m · n numbers by it.",
         ),
         Mistake(
             lambda m, n, r: m * n / (r * m * n),
-            "You multiplied m and n in the cost of a piece, so it would cost as much as the matrix itself.",
-            "Multiplied out, a rank-1 piece fills the whole matrix. Stored as a column and a row, it is m + n numbers.",
-            "the sign between m and n below the line.",
+            "Your pieces cost as much as the whole matrix, each.",
+            "Multiplied out, a rank-1 piece fills the matrix. Stored as a column and a row, it's m + n numbers.",
+            "Look at the sign between m and n below the line.",
+        ),
+        Mistake(
+            lambda m, n, r: m * n / (r * r),
+            "You compare with an r × r matrix.",
+            "Rank r is the number of pieces. The columns still have m numbers, and the rows n.",
+            "How long is one column, and how long is one row?",
         ),
         Mistake(
             lambda m, n, r: min(m, n) / r,
-            "That is how many times lower the rank is.",
-            "A lower rank saves less than that, because two factors have to be stored where there was one matrix.",
-            "count the numbers themselves: r · (m + n) against m · n.",
+            "You divide the full rank by r.",
+            "The rank falls by that much, but you store two factors where there was one matrix.",
+            "Count the numbers: r · (m + n) against m · n.",
         ),
         Mistake(
             lambda m, n, r: m * n / (m + n),
-            "Your factors have one column and one row only: that is rank 1.",
-            "Rank r takes r columns and r rows.",
-            "r, which your answer does not use.",
+            "Your factors have one column and one row only.",
+            "That's rank 1. Rank r takes r columns and r rows.",
+            "Where does r come in?",
         ),
         Mistake(
             lambda m, n, r: m * n / r,
-            "You divided by r alone.",
-            "r is how many pieces there are. Each of them is a column and a row of numbers.",
-            "the m + n numbers of a piece.",
+            "You divide by r alone.",
+            "r is how many pieces there are. Each one is a column and a row of numbers.",
+            "How many numbers does one piece take?",
         ),
         Mistake(
             lambda m, n, r: n / (2 * r),
-            "That is right for a square matrix only.",
-            "The two factors are equally large only if m and n are equal.",
-            "m, which your answer does not use.",
+            "Your formula fits square matrices only, and looks at n.",
+            "For m = n it's right: the two factors are equally large there.",
+            "What do you store when m and n differ?",
+        ),
+        Mistake(
+            lambda m, n, r: m / (2 * r),
+            "Your formula fits square matrices only, and looks at m.",
+            "For m = n it's right: the two factors are equally large there.",
+            "What do you store when m and n differ?",
         ),
         Mistake(
             lambda m, n, r: 1 - r * (m + n) / (m * n),
-            "That is the share that is saved.",
-            "Asked for is how many times fewer, a ratio of the two counts.",
-            "divide m · n by r · (m + n).",
+            "You give the share that's saved.",
+            "“How many times fewer” is a ratio of two counts.",
+            "Divide m · n by r · (m + n).",
         ),
         Mistake(
             lambda m, n, r: m * n - r * (m + n),
-            "That is how many numbers are saved, as a difference.",
-            "How many times fewer is a ratio.",
-            "divide, where you subtract.",
+            "You give how many numbers are saved, a difference.",
+            "“How many times fewer” is a ratio.",
+            "Divide where you subtract.",
         ),
         Mistake(
             lambda m, n, r: m * n // (r * (m + n)),
-            "Your division drops what comes after the point.",
+            "Your division drops the decimals.",
             "// rounds down to a whole number.",
-            "use / for an ordinary division.",
+            "Use / for an ordinary division.",
         ),
     ],
     shows="256 for a 4096 × 4096 matrix at rank 8: one line of arithmetic behind a much quoted number.",
@@ -123,87 +165,181 @@ def _svd(W):
     return torch.linalg.svd(W, full_matrices=False)
 
 
+@mistake(
+    "You take the first rows of U.",
+    "The left directions are the columns of U; its rows belong to the rows of W, and you need them all.",
+    "U[:, :r] takes columns, U[:r] takes rows.",
+)
 def _with_rows_of_U(W, r):
     U, S, Vh = _svd(W)
     return U[:r] @ torch.diag(S) @ Vh
 
 
+@mistake(
+    "You take the first columns of Vh.",
+    "The h says that V comes transposed: its directions are the rows.",
+    "Vh[:r] takes rows.",
+)
 def _with_columns_of_Vh(W, r):
     U, S, Vh = _svd(W)
     return U @ torch.diag(S) @ Vh[:, :r]
 
 
-def _corner_of_W(W, r):
+@mistake(
+    "You take columns of Vh for the right directions.",
+    "The h says that V comes transposed already: its directions are the rows.",
+    "Use Vh[:r], without a .T.",
+)
+def _columns_of_Vh_turned(W, r):
     U, S, Vh = _svd(W)
+    return U[:, :r] @ torch.diag(S[:r]) @ Vh[:, :r].T
+
+
+@mistake(
+    "You keep the upper left corner of W.",
+    "Rank isn't about places in the matrix. Each piece reaches all over it.",
+    "What do U, S and Vh give you?",
+)
+def _corner_of_W(W, r):
     kept = torch.zeros_like(W)
     kept[:r, :r] = W[:r, :r]
     return kept
 
 
+@mistake(
+    "You keep the r smallest pieces.",
+    "torch.linalg.svd sorts from large to small.",
+    "[:r] is the beginning, [-r:] the end.",
+)
 def _smallest(W, r):
     U, S, Vh = _svd(W)
     return U[:, -r:] @ torch.diag(S[-r:]) @ Vh[-r:]
 
 
+@mistake(
+    "Your pieces all have the same size.",
+    "Columns of U and rows of Vh have length 1: they're only directions. How much of each there is, is in S.",
+    "Where does S[:r] come in?",
+)
 def _without_sizes(W, r):
     U, S, Vh = _svd(W)
     return U[:, :r] @ Vh[:r]
 
 
+@mistake(
+    "You take square roots of the singular values.",
+    "S holds the sizes of the pieces themselves. The eigenvalues of W.T @ W would be their squares.",
+    "Use S[:r] as it is.",
+)
 def _square_roots_of_sizes(W, r):
     U, S, Vh = _svd(W)
     return U[:, :r] @ torch.diag(S[:r].sqrt()) @ Vh[:r]
 
 
+@mistake(
+    "You square the singular values.",
+    "Squares are for the energy. A piece itself has the size S[i].",
+    "How often does your product multiply by S?",
+)
+def _squares_of_sizes(W, r):
+    U, S, Vh = _svd(W)
+    return U[:, :r] @ torch.diag(S[:r] ** 2) @ Vh[:r]
+
+
+@mistake(
+    "You return what's left of W when its best matrix of rank r is taken away.",
+    "That's the error. You want the approximation itself.",
+    "What happens without the W - in front?",
+)
 def _left_out(W, r):
     return W - my_low_rank(W, r)
 
 
+@mistake(
+    "You keep one piece too many.",
+    "A slice leaves out its end: [:r] has r items, number 0 to r − 1.",
+    "Look for a + 1 you don't need.",
+)
 def _one_more(W, r):
     return my_low_rank(W, r + 1)
 
 
-def _only_the_last_of_them(W, r):
-    U, S, Vh = _svd(W)
-    return S[r - 1] * torch.outer(U[:, r - 1], Vh[r - 1])
+@mistake(
+    "You keep one piece too few.",
+    "A slice leaves out its end: [:r] and range(r) have r items, number 0 to r − 1.",
+    "Look for a - 1 you don't need.",
+)
+def _one_too_few(W, r):
+    return my_low_rank(W, r - 1)
 
 
+@mistake(
+    "Your sum lacks the largest piece.",
+    "Python counts from 0, so the first piece is number 0.",
+    "Start with range(r), not range(1, r).",
+)
+def _without_the_first(W, r):
+    return my_low_rank(W, r) - my_low_rank(W, 1)
+
+
+@mistake(
+    "You return the three factors, and not the matrix they make.",
+    "U, S and Vh, cut to r, hold all you need. Multiplied, they give a matrix shaped like W.",
+    "Put torch.diag(S[:r]) between the other two, with @.",
+)
 def _the_factors(W, r):
     U, S, Vh = _svd(W)
     return U[:, :r], S[:r], Vh[:r]
 
 
-def _without_the_first(W, r):
-    return my_low_rank(W, r) - my_low_rank(W, 1)
-
-
-def _one_too_few(W, r):
-    return my_low_rank(W, r - 1)
-
-
+@mistake(
+    "You multiply columns and rows number by number.",
+    "A column times a row is a whole matrix: every number of the one times every number of the other.",
+    "Try torch.outer(column, row).",
+)
 def _item_by_item(W, r):
     U, S, Vh = _svd(W)
     return sum(S[i] * U[:, i] * Vh[i] for i in range(r))
 
 
+@mistake(
+    "You take rows of U for the left directions.",
+    "They're the columns of U. Only the right ones are rows, because Vh comes transposed.",
+    "U[:, i] is a column, U[i] is a row.",
+)
 def _rows_of_both(W, r):
     U, S, Vh = _svd(W)
     return sum(S[i] * torch.outer(U[i], Vh[i]) for i in range(r))
 
 
+@mistake(
+    "You multiply with S as it comes: a list of numbers, not a matrix.",
+    "Each column of U needs its own number. That's a product with a diagonal matrix.",
+    "Try torch.diag(S[:r]), or U[:, :r] * S[:r].",
+)
 def _sizes_as_a_vector(W, r):
     U, S, Vh = _svd(W)
     return U[:, :r] @ S[:r] @ Vh[:r]
 
 
+@mistake(
+    "You return piece number r alone.",
+    "The best matrix of rank r is the sum of the first r pieces.",
+    "[:r] takes r of them, [r - 1] takes one.",
+)
+def _only_the_last_of_them(W, r):
+    U, S, Vh = _svd(W)
+    return S[r - 1] * torch.outer(U[:, r - 1], Vh[r - 1])
+
+
+@mistake(
+    "You put all the pieces together, which gives W itself.",
+    "The rank is r only if you keep r pieces.",
+    "Where does r cut U, S and Vh?",
+)
 def _everything(W, r):
     U, S, Vh = _svd(W)
     return U @ torch.diag(S) @ Vh
-
-
-def _columns_of_Vh_turned(W, r):
-    U, S, Vh = _svd(W)
-    return U[:, :r] @ torch.diag(S[:r]) @ Vh[:, :r].T
 
 
 exercise(
@@ -218,8 +354,8 @@ exercise(
     importance=5,
     solution=my_low_rank,
     explanation=(
-        "Piece i is S[i] times column i of U times row i of Vh. The pieces come sorted, largest first, so the first r\n"
-        "are kept: r columns of U, r numbers of S, r rows of Vh. Their sum is a product of three matrices."
+        "Piece i is S[i] times column i of U times row i of Vh. The pieces come sorted, largest first, so you keep\n"
+        "the first r: r columns of U, r numbers of S, r rows of Vh. Their sum is a product of three matrices."
     ),
     # square first: there, several wrong products have the right shape
     cases=lambda: [Case(torch.randn(6, 6), 2), Case(torch.randn(8, 5), 3), Case(torch.randn(4, 9), 2)],
@@ -230,220 +366,210 @@ exercise(
         "U[:, :r] @ torch.diag(S[:r]) @ Vh[:r]",
     ],
     mistakes=[
-        Mistake(
-            _with_rows_of_U,
-            "You took the first rows of U.",
-            "The left directions are the columns of U; its rows belong to the rows of W, all of which are needed.",
-            "U[:, :r] takes columns, U[:r] takes rows.",
-        ),
-        Mistake(
-            _with_columns_of_Vh,
-            "You took the first columns of Vh.",
-            "The h says that V comes transposed: its directions lie in the rows.",
-            "Vh[:r].",
-        ),
-        Mistake(
-            _columns_of_Vh_turned,
-            "You took columns of Vh for the right directions.",
-            "The h says that V comes transposed already: its directions lie in the rows.",
-            "Vh[:r], without turning anything.",
-        ),
-        Mistake(
-            _corner_of_W,
-            "You kept the upper left corner of W.",
-            "Rank is not about places in the matrix. Each piece reaches all over it.",
-            "U, S and Vh, which your answer does not need so far.",
-        ),
-        Mistake(
-            _smallest,
-            "You kept the r smallest pieces.",
-            "torch.linalg.svd sorts from large to small.",
-            "[:r] is the beginning, [-r:] the end.",
-        ),
-        Mistake(
-            _without_sizes,
-            "Your pieces all have the same size.",
-            "Columns of U and rows of Vh have length 1: they are directions. How much of each is in S.",
-            "S[:r], which your answer does not use.",
-        ),
-        Mistake(
-            _square_roots_of_sizes,
-            "You took square roots of the singular values.",
-            "S holds the sizes of the pieces themselves. The eigenvalues of W.T @ W would be their squares.",
-            "S[:r], as it is.",
-        ),
-        Mistake(
-            _left_out,
-            "That is what is left of W when the best matrix of rank r is taken away.",
-            "Asked for is the approximation, not its error.",
-            "drop the W -.",
-        ),
-        Mistake(
-            _one_more,
-            "You kept one piece too many.",
-            "A slice leaves out its end: [:r] has r items, number 0 to r − 1.",
-            "the + 1.",
-        ),
-        Mistake(
-            _one_too_few,
-            "You kept one piece too few.",
-            "Rank r takes r pieces, number 0 to r − 1, and range(r) or [:r] has exactly those.",
-            "the - 1.",
-        ),
-        Mistake(
-            _without_the_first,
-            "The largest piece is missing.",
-            "Python counts from 0, so the first piece is number 0.",
-            "where you start: range(r), in place of range(1, r).",
-        ),
-        Mistake(
-            _the_factors,
-            "You return the factors, and not the matrix they make.",
-            "U, S and Vh, cut to r, hold all that is needed. Multiplied, they give a matrix of the shape of W.",
-            "torch.diag(S[:r]) between the other two, with @.",
-        ),
-        Mistake(
-            _item_by_item,
-            "You multiplied columns and rows item by item.",
-            "A column times a row is a whole matrix: every number of the one times every number of the other.",
-            "torch.outer(column, row).",
-        ),
-        Mistake(
-            _rows_of_both,
-            "You took rows of U.",
-            "The left directions are the columns of U. The right ones are rows, because Vh comes transposed.",
-            "U[:, i], in place of U[i].",
-        ),
-        Mistake(
-            _sizes_as_a_vector,
-            "You multiplied with S as it comes, which is a list of numbers and no matrix.",
-            "Each column of U is to be scaled by its own number. That is a product with a diagonal matrix.",
-            "torch.diag(S[:r]), or U[:, :r] * S[:r].",
-        ),
-        Mistake(
-            _only_the_last_of_them,
-            "That is piece number r alone.",
-            "The best matrix of rank r is the sum of the first r pieces.",
-            "[:r], in place of [r - 1].",
-        ),
-        Mistake(
-            _everything,
-            "You put all the pieces together again, which gives W itself.",
-            "Keeping only r pieces is what makes the rank r.",
-            "where r comes in: it should cut U, S and Vh.",
-        ),
+        _with_rows_of_U,
+        _with_columns_of_Vh,
+        _columns_of_Vh_turned,
+        _corner_of_W,
+        _smallest,
+        _without_sizes,
+        _square_roots_of_sizes,
+        _squares_of_sizes,
+        _left_out,
+        _one_more,
+        _one_too_few,
+        _without_the_first,
+        _the_factors,
+        _item_by_item,
+        _rows_of_both,
+        _sizes_as_a_vector,
+        _only_the_last_of_them,
+        _everything,
     ],
-    shows="Now you can give any matrix the rank you like. LoRA learns its update in that form from the start.",
+    shows="Now you can give any matrix the rank you like. Can you keep it as two thin factors? That's 01.3.",
 )
 
 # 01.3
 
 
-def my_energy(S, r):
-    """The squares of the first r singular values, over the squares of all."""
-    return ((S[:r] ** 2).sum() / (S**2).sum()).item()
+def my_factors(W, r):
+    """The first r pieces as a tall B and a flat A; the sizes are inside B."""
+    U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+    B = U[:, :r] * S[:r]
+    A = Vh[:r]
+    return B, A
 
 
-def _spectra():
-    return [Case(torch.tensor([4.0, 2.0, 1.0, 0.5]), 2), Case(torch.rand(12).sort(descending=True).values, 5)]
+def _see_factors(args, result):
+    """The shapes and the product: the sizes may be in B, in A, or half in each."""
+    if not (isinstance(result, (tuple, list)) and len(result) == 2 and all(map(torch.is_tensor, result))):
+        several = isinstance(result, (tuple, list))
+        return {"B @ A": f"{len(result)} results" if several else result}  # without the shapes: "It lacks …"
+    B, A = result
+    fits = B.ndim == A.ndim == 2 and B.shape[1] == A.shape[0]
+    return {
+        "shape of B": tuple(B.shape),
+        "shape of A": tuple(A.shape),
+        "B @ A": B @ A if fits else "impossible: their shapes don't fit",
+    }
+
+
+@mistake(
+    "You return A and B, in that order.",
+    "B is the tall one, as many rows as W; A is the flat one. The product is B @ A, so B comes first.",
+    "Swap the two in your return.",
+)
+def _swapped(W, r):
+    B, A = my_factors(W, r)
+    return A, B
+
+
+@mistake(
+    "Your product has the right directions, but all pieces have size 1.",
+    "Columns of U and rows of Vh have length 1. The sizes in S must go somewhere.",
+    "Multiply S[:r] into one of the two factors.",
+)
+def _factors_without_sizes(W, r):
+    U, S, Vh = _svd(W)
+    return U[:, :r], Vh[:r]
+
+
+@mistake(
+    "Your product has every size twice: squared.",
+    "You put S into both factors.",
+    "Use S in one of them, or its square root in each.",
+)
+def _sizes_in_both(W, r):
+    U, S, Vh = _svd(W)
+    return U[:, :r] * S[:r], S[:r, None] * Vh[:r]
+
+
+@mistake(
+    "Your product has only the square roots of the sizes.",
+    "Half of each size went into one factor. The other half is missing.",
+    "Put the square root into both factors, or all of S into one.",
+)
+def _half_of_the_sizes(W, r):
+    U, S, Vh = _svd(W)
+    return U[:, :r] * S[:r].sqrt(), Vh[:r]
+
+
+@mistake(
+    "Your A is turned on its side.",
+    "V comes out of torch.linalg.svd transposed already (that's the h), so its first r rows are A.",
+    "Does A have r rows, as B @ A needs?",
+)
+def _tall_A(W, r):
+    B, A = my_factors(W, r)
+    return B, A.T
+
+
+@mistake(
+    "Your B is turned on its side.",
+    "B needs as many rows as W has, and r columns.",
+    "Is there a .T too many, or rows taken where you want columns?",
+)
+def _flat_B(W, r):
+    B, A = my_factors(W, r)
+    return B.T, A
+
+
+@mistake(
+    "Both of your factors are turned on their sides.",
+    "B has as many rows as W; A has as many columns.",
+    "Which shapes make B @ A a matrix shaped like W?",
+)
+def _both_turned(W, r):
+    B, A = my_factors(W, r)
+    return B.T, A.T
+
+
+@mistake(
+    "You don't cut: B and A still hold every piece.",
+    "Rank r means r columns in B and r rows in A.",
+    "Where do [:, :r] and [:r] go?",
+)
+def _uncut(W, r):
+    U, S, Vh = _svd(W)
+    return U * S, Vh
+
+
+@mistake(
+    "You take columns of Vh for A.",
+    "The directions are the rows of Vh, because V comes transposed.",
+    "Vh[:r] takes rows, Vh[:, :r] takes columns.",
+)
+def _columns_for_A(W, r):
+    U, S, Vh = _svd(W)
+    return U[:, :r] * S[:r], Vh[:, :r].T
+
+
+@mistake(
+    "You keep the r smallest pieces.",
+    "torch.linalg.svd sorts from large to small.",
+    "[:r] is the beginning, [-r:] the end.",
+)
+def _smallest_factors(W, r):
+    U, S, Vh = _svd(W)
+    return U[:, -r:] * S[-r:], Vh[-r:]
+
+
+@mistake(
+    "You return the product. Here you want the two factors.",
+    "Multiplied out, nothing is saved: the product is as large as W.",
+    "Return B and A, and leave the @ to the caller.",
+)
+def _product(W, r):
+    return my_low_rank(W, r)
+
+
+@mistake(
+    "You return three things, where two are expected.",
+    "An SVD has three factors, LoRA has two: each size can be multiplied into its column.",
+    "What is U[:, :r] * S[:r]?",
+)
+def _three(W, r):
+    U, S, Vh = _svd(W)
+    return U[:, :r], S[:r], Vh[:r]
 
 
 exercise(
     id="01.3",
-    title="The energy in r directions",
+    title="Two thin factors",
     prompt=(
-        "Write my_energy(S, r): the share of a matrix's energy that its first r pieces hold, as a Python number.\n"
-        "S holds its singular values, largest first."
+        "Write my_factors(W, r): return B, A with B of shape (m, r) and A of shape (r, n), so that B @ A is the best\n"
+        "matrix of rank r for the m × n matrix W."
     ),
-    minutes=4,
-    difficulty=2,
+    minutes=8,
+    difficulty=3,
     importance=5,
-    solution=my_energy,
+    solution=my_factors,
     explanation=(
-        "The squared numbers of a matrix add up to the sum of its squared singular values: its energy. Each piece has\n"
-        "its own part of it. .item() makes a number of a tensor with one element."
+        "U[:, :r] * S[:r] multiplies column i by S[i], so the sizes are inside B. You could put them into A, or a\n"
+        "square root into each: B @ A is the same. LoRA trains a pair like this from scratch, without any SVD."
     ),
-    cases=_spectra,
+    cases=lambda: [Case(torch.randn(6, 6), 2), Case(torch.randn(8, 5), 3), Case(torch.randn(4, 9), 1)],
+    observe=_see_factors,
+    close=Tolerance(rtol=1e-3, atol=1e-4),
     hints=[
-        "Energy goes with the square of the size.",
-        "The sum of the first r squares, over the sum of all squares.",
-        "((S[:r] ** 2).sum() / (S ** 2).sum()).item()",
+        "Start from the SVD in 01.2. Which part is tall, which part is flat?",
+        "Three factors have to become two: where can the sizes S[:r] go?",
+        "B = U[:, :r] * S[:r], and A = Vh[:r].",
     ],
     mistakes=[
-        Mistake(
-            lambda S, r: (S[:r].sum() / S.sum()).item(),
-            "You added the singular values without squaring them.",
-            "Sizes at right angles add up like the sides of a triangle: it is the squares that add.",
-            "square S, above the line and below.",
-        ),
-        Mistake(
-            lambda S, r: (S[:r].sum() ** 2 / S.sum() ** 2).item(),
-            "You squared the sums.",
-            "The square of a sum is not the sum of the squares.",
-            "first **, then .sum().",
-        ),
-        Mistake(
-            lambda S, r: ((S[:r] ** 2).sum().sqrt() / (S**2).sum().sqrt()).item(),
-            "You took the square root.",
-            "That is the share of the size. Energy is the square of it.",
-            "leave out the square roots.",
-        ),
-        Mistake(
-            lambda S, r: ((S[r:] ** 2).sum() / (S**2).sum()).item(),
-            "That is the energy left out.",
-            "[r:] is everything after the first r.",
-            "[:r].",
-        ),
-        Mistake(
-            lambda S, r: (S[:r] ** 2).sum().item(),
-            "That is not a share yet: it grows when the matrix does.",
-            "A share is a part of the whole.",
-            "divide by the energy of the whole matrix.",
-        ),
-        Mistake(
-            lambda S, r: 100 * my_energy(S, r),
-            "That is in per cent.",
-            "A share lies between 0 and 1.",
-            "leave out the 100.",
-        ),
-        Mistake(
-            lambda S, r: (S[r - 1] ** 2 / (S**2).sum()).item(),
-            "That is the energy of piece number r alone.",
-            "The first r pieces are wanted, all together.",
-            "[:r] and a sum, in place of [r - 1].",
-        ),
-        Mistake(
-            lambda S, r: ((S[:r] ** 2).mean() / (S**2).mean()).item(),
-            "You compared averages.",
-            "The first r pieces are larger than the others on average, but a share is about sums.",
-            ".sum(), in place of .mean().",
-        ),
-        Mistake(
-            lambda S, r: my_energy(S, r + 1),
-            "You took one piece too many.",
-            "A slice leaves out its end: [:r] has r items, number 0 to r − 1.",
-            "the + 1.",
-        ),
-        Mistake(
-            lambda S, r: my_energy(S, r - 1),
-            "You took one piece too few.",
-            "A slice leaves out its end: [:r] has r items, number 0 to r − 1.",
-            "the - 1.",
-        ),
-        Mistake(
-            lambda S, r: r / len(S),
-            "Your answer does not look at the singular values.",
-            "r of the k pieces hold r / k of the energy only if all pieces are the same size.",
-            "S.",
-        ),
-        Mistake(
-            lambda S, r: (S[:r] ** 2).sum() / (S**2).sum(),
-            "The value is right, but it is still a tensor.",
-            "Asked for is a Python number.",
-            "add .item() at the end.",
-        ),
+        _swapped,
+        _factors_without_sizes,
+        _sizes_in_both,
+        _half_of_the_sizes,
+        _tall_A,
+        _flat_B,
+        _both_turned,
+        _uncut,
+        _columns_for_A,
+        _smallest_factors,
+        _product,
+        _three,
     ],
-    shows="This is the number behind every energy in this notebook.",
+    shows="B is tall and A is flat: that's the shape of every LoRA adapter you'll meet.",
 )
 
 # 01.4
@@ -455,56 +581,8 @@ def my_rank(S, share):
     return int((kept < share).sum()) + 1
 
 
-def _index(S, share):
-    return my_rank(S, share) - 1
-
-
-def _without_squares(S, share):
-    return int((S.cumsum(0) / S.sum() < share).sum()) + 1
-
-
-def _one_below(S, share):
-    return max(1, my_rank(S, share) - 1)
-
-
-def _of_the_rest(S, share):
-    return my_rank(S, 1 - share)
-
-
-def _share_of_the_count(S, share):
-    return int(-(-share * len(S) // 1))
-
-
-def _large_ones(S, share):
-    return int((S >= share * S[0]).sum())
-
-
-def _one_too_many(S, share):
-    return my_rank(S, share) + 1
-
-
-def _those_that_are_enough(S, share):
-    return int(((S**2).cumsum(0) / (S**2).sum() >= share).sum())
-
-
-def _no_share(S, share):
-    return int(((S**2).cumsum(0) < share).sum()) + 1
-
-
-def _as_tensor(S, share):
-    return torch.tensor(my_rank(S, share))
-
-
-def _more_than(S, share):
-    return int(((S**2).cumsum(0) / (S**2).sum() <= share).sum()) + 1
-
-
-def _more_than_in_a_loop(S, share):
-    return next((r for r in range(1, len(S) + 1) if my_energy(S, r) > share), None)
-
-
-def _never_all(S, share):
-    return next((r for r in range(1, len(S)) if my_energy(S, r) >= share), None)
+def _shares(S):
+    return (S**2).cumsum(0) / (S**2).sum()
 
 
 def _spectra_and_shares():
@@ -516,198 +594,110 @@ def _spectra_and_shares():
 
 exercise(
     id="01.4",
-    title="The rank that is needed",
+    title="The rank you need",
     prompt=(
         "Write my_rank(S, share): the smallest r whose first r pieces hold at least that share of the energy.\n"
-        "S holds the singular values, largest first; the answer is a whole number."
+        "S holds the singular values, largest first; return a whole number."
     ),
     minutes=7,
     difficulty=3,
     importance=3,
     solution=my_rank,
     explanation=(
-        "cumsum adds up as it goes along, so kept[i] is the energy in the first i + 1 pieces. The ranks that are too\n"
-        "small are counted, and the next one is the answer. A loop that stops at the first hit does just as well."
+        "cumsum adds up as it goes along, so kept[i] is the energy in the first i + 1 pieces. Count the ranks that\n"
+        "are too small; the next one is the answer. A loop that stops at the first hit does just as well."
     ),
     cases=_spectra_and_shares,
     hints=[
-        "Try r = 1, 2, 3 … with the energy of exercise 01.3, and stop at the first that is enough.",
+        "Try r = 1, 2, 3 …, add up the squares of the first r values, and stop at the first r that's enough.",
         "(S ** 2).cumsum(0) / (S ** 2).sum() holds the energies of r = 1, 2, 3 … How many of them are too small?",
         "int((kept < share).sum()) + 1, with kept from the hint before.",
     ],
     mistakes=[
         Mistake(
-            _index,
-            "You are one too low: that is the place in the list, not the rank.",
+            lambda S, share: my_rank(S, share) - 1,
+            "Your rank is one too low, every time.",
             "Python counts places from 0, and place 0 belongs to rank 1.",
-            "add 1 at the end.",
+            "Is that a place in the list, or a rank?",
         ),
         Mistake(
-            _without_squares,
-            "You added up the singular values without squaring them.",
-            "Energy goes with the square of the size.",
-            "S ** 2, before you add.",
+            lambda S, share: int((S.cumsum(0) / S.sum() < share).sum()) + 1,
+            "You add up the singular values without squaring them.",
+            "Energy is the sum of squares.",
+            "Square S before you add.",
         ),
         Mistake(
-            _one_below,
-            "Your rank is the last that does not reach the share.",
-            "At least that share is asked for, so the first that reaches it is the answer.",
-            "one step further.",
+            lambda S, share: int(((S**2).cumsum(0).sqrt() / (S**2).sum().sqrt() < share).sum()) + 1,
+            "You compare sizes with the share, and not energies.",
+            "Size is the square root of energy.",
+            "What happens without the square roots?",
         ),
         Mistake(
-            _of_the_rest,
-            "You looked for the rank that holds 1 − share.",
-            "share is what is to be kept, not what may be lost.",
-            "the share you compare with.",
+            lambda S, share: max(1, my_rank(S, share) - 1),
+            "You return the last rank that isn't enough yet.",
+            "The first rank that reaches the share is the answer.",
+            "What comes one step later?",
         ),
         Mistake(
-            _share_of_the_count,
-            "Your answer does not look at the singular values.",
-            "That many pieces are needed only if all pieces are the same size.",
-            "S.",
+            lambda S, share: my_rank(S, 1 - share),
+            "You look for the rank that holds 1 − share.",
+            "share is what you keep, not what you may lose.",
+            "Which share do you compare with?",
         ),
         Mistake(
-            _large_ones,
-            "You counted the singular values that are large beside the first.",
-            "A threshold on single values says nothing about what they add up to.",
-            "cumsum, which adds up as it goes along.",
+            lambda S, share: int(-(-share * len(S) // 1)),
+            "You take that share of the number of pieces.",
+            "That would do if all pieces had the same size.",
+            "Where do the values in S come in?",
         ),
         Mistake(
-            _one_too_many,
-            "You are one too high.",
-            "The rank you give is enough, but the one before it was enough already.",
-            "where you add 1: once is right, twice is too much.",
+            lambda S, share: int((S >= share * S[0]).sum()),
+            "You count the singular values that are large beside the first.",
+            "A threshold on single values says nothing about their sum.",
+            "cumsum adds up as it goes along.",
         ),
         Mistake(
-            _those_that_are_enough,
-            "You counted the ranks that are enough.",
-            "The smallest of them is wanted. There is one more than there are ranks that are not enough.",
-            "the direction of your comparison.",
+            lambda S, share: my_rank(S, share) + 1,
+            "Your rank is one too high, every time.",
+            "It's enough, but the one before it was enough already.",
+            "Do you add 1 twice?",
         ),
         Mistake(
-            _no_share,
-            "You compared the energy itself with the share.",
-            "The squares add up to the energy of the whole matrix, which need not be 1.",
-            "divide by (S ** 2).sum() first.",
+            lambda S, share: int((_shares(S) >= share).sum()),
+            "You count the ranks that are enough.",
+            "You want the smallest of them. It comes right after all those that aren't enough.",
+            "Turn your comparison around, and add 1.",
         ),
         Mistake(
-            _more_than,
+            lambda S, share: int(((S**2).cumsum(0) < share).sum()) + 1,
+            "You compare the energy itself with the share.",
+            "The squares add up to the energy of the whole matrix, which needn't be 1.",
+            "Divide by (S ** 2).sum() first.",
+        ),
+        Mistake(
+            lambda S, share: int((_shares(S) <= share).sum()) + 1,
             "You ask for more than the share.",
-            "At least that share is asked for: a rank that holds exactly the share is enough.",
-            "< where you have <=.",
+            "A rank that holds exactly the share is enough.",
+            "Compare with < instead of <=.",
         ),
         Mistake(
-            _more_than_in_a_loop,
-            "You ask for more than the share.",
-            "At least that share is asked for. More than all of the energy no rank has, and so None comes back.",
-            ">= where you have >.",
+            lambda S, share: next((r for r in range(1, len(S) + 1) if _shares(S)[r - 1] > share), None),
+            "You wait for more than the share, and get None when all of it is asked for.",
+            "No rank has more than all of the energy. Exactly the share is enough.",
+            "Compare with >= instead of >.",
         ),
         Mistake(
-            _never_all,
+            lambda S, share: next((r for r in range(1, len(S)) if _shares(S)[r - 1] >= share), None),
             "You never try the full rank, and return None where every piece is needed.",
-            "range leaves out its end: range(1, len(S)) stops one rank too early.",
-            "range(1, len(S) + 1).",
+            "range leaves out its end.",
+            "How far does range(1, len(S) + 1) go?",
         ),
         Mistake(
-            _as_tensor,
-            "The value is right, but it is still a tensor.",
-            "Asked for is a whole number.",
-            "put int(…) around it.",
+            lambda S, share: _shares(S)[my_rank(S, share) - 1].item(),
+            "You return the energy at that rank.",
+            "The rank is a whole number: how many pieces it took.",
+            "Which r gave you that energy?",
         ),
     ],
     shows="labkit.rank_for_energy does the same. Try it on the weight and on its update.",
-)
-
-# 01.5
-
-
-def my_missing(S, r):
-    """The length of what is left out, over the length of the whole."""
-    return ((S[r:] ** 2).sum().sqrt() / (S**2).sum().sqrt()).item()
-
-
-exercise(
-    id="01.5",
-    title="How wrong is rank r",
-    prompt=(
-        "Write my_missing(S, r): the norm of what rank r leaves out, as a share of the matrix's own norm. All that is\n"
-        "given are the singular values S, largest first; the answer is a Python number."
-    ),
-    minutes=5,
-    difficulty=3,
-    importance=4,
-    solution=my_missing,
-    explanation=(
-        "What is left out is a matrix too, and its singular values are those left out. Its norm is the square root of\n"
-        "the sum of their squares. So it is √(1 − energy): with 91 % of the energy, 30 % of the size is missing."
-    ),
-    cases=_spectra,
-    hints=[
-        "Which singular values does W − Wᵣ have?",
-        "Those from number r on: S[r:]. The norm of a matrix is the square root of the sum of their squares.",
-        "((S[r:] ** 2).sum().sqrt() / (S ** 2).sum().sqrt()).item()",
-    ],
-    mistakes=[
-        Mistake(
-            lambda S, r: ((S[r:] ** 2).sum() / (S**2).sum()).item(),
-            "That is the energy missing, not the size.",
-            "Energy is the square of size, so a small energy can be a sizeable error.",
-            "take the square root.",
-        ),
-        Mistake(
-            lambda S, r: (S[r:].sum() / S.sum()).item(),
-            "You added the singular values as they are.",
-            "The pieces stand at right angles to each other, so it is the squares that add up.",
-            "square, add, then take the square root.",
-        ),
-        Mistake(
-            lambda S, r: ((S[:r] ** 2).sum().sqrt() / (S**2).sum().sqrt()).item(),
-            "That is the size that is kept.",
-            "The error is made of what was left out.",
-            "S[r:], in place of S[:r].",
-        ),
-        Mistake(
-            lambda S, r: (1 - (S[:r] ** 2).sum().sqrt() / (S**2).sum().sqrt()).item(),
-            "You subtracted the size that is kept from 1.",
-            "Sizes of pieces at right angles do not add up to 1; their squares do.",
-            "subtract the energies, then take the square root. Or start from S[r:].",
-        ),
-        Mistake(
-            lambda S, r: ((S[r + 1 :] ** 2).sum().sqrt() / (S**2).sum().sqrt()).item(),
-            "You left out one singular value too many.",
-            "Rank r keeps numbers 0 to r − 1, so number r is the first that is missing.",
-            "the + 1.",
-        ),
-        Mistake(
-            lambda S, r: ((S[r - 1 :] ** 2).sum().sqrt() / (S**2).sum().sqrt()).item(),
-            "You left out one piece that rank r keeps.",
-            "Rank r keeps numbers 0 to r − 1, so what is missing begins at number r.",
-            "the - 1.",
-        ),
-        Mistake(
-            lambda S, r: ((S[r:] ** 2).sum().sqrt() / (S[:r] ** 2).sum().sqrt()).item(),
-            "You compared what is missing with what is kept.",
-            "Asked for is its share of the whole matrix.",
-            "below the line: all of S.",
-        ),
-        Mistake(
-            lambda S, r: (S[r:] ** 2).sum().sqrt().item(),
-            "That is the error itself, not its share.",
-            "It grows with the matrix. Asked for is a share of the matrix's own norm.",
-            "divide by the norm of W.",
-        ),
-        Mistake(
-            lambda S, r: (S[r] / S[0]).item(),
-            "That is the error in the spectral norm.",
-            "There, only the largest direction left out counts. Here all of them do.",
-            "the sum of the squares of S[r:].",
-        ),
-        Mistake(
-            lambda S, r: (S[r:] ** 2).sum().sqrt() / (S**2).sum().sqrt(),
-            "The value is right, but it is still a tensor.",
-            "Asked for is a Python number.",
-            "add .item() at the end.",
-        ),
-    ],
-    shows="Much of the energy can be there while much of the size is missing: ask which of the two is quoted.",
 )

@@ -1,0 +1,40 @@
+"""What the stored study of full fine-tuning found, in pictures: all its matrices, and what r pieces keep."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from labkit.lab.plots import COLOURS, axes
+
+
+def all_matrices(study: dict) -> Figure:
+    """The energy in the first 8 pieces of every weight and of its update, by block.
+
+    Args:
+        study: ``data/results/full_update.json`` as read.
+    """
+    ax = axes("All matrices of all blocks", "block", "energy in 8 pieces (%)", ylim=(0, 100))
+    blocks = [int(row["name"].split(".")[2]) for row in study["spectra"]]
+    for kind, marker, color in (("update", "^", COLOURS[3]), ("weight", "o", COLOURS[0])):
+        shares = [100 * row[kind]["energy_8"] for row in study["spectra"]]
+        ax.plot(blocks, shares, linestyle="", marker=marker, color=color, label=f"{kind}s")
+    ax.legend(loc="upper right", ncols=2)
+    return ax.get_figure()
+
+
+def tickets_by_rank(study: dict) -> Figure:
+    """How many tickets the model still gets right when every update keeps only its first r pieces.
+
+    Args:
+        study: ``data/results/full_update.json`` as read.
+    """
+    cuts = [cut for cut in study["cuts"] if "rank" in cut]
+    ranks = [cut["rank"] for cut in cuts]
+    mean, low, high = (100 * np.array([cut["exact"][end] for cut in cuts]) for end in ("mean", "low", "high"))
+    ax = axes(
+        "Every update cut to its first r pieces", "r", "tickets right (%)", height=2.8, xscale="log", ylim=(-4, 106)
+    )
+    ax.errorbar(ranks, mean, yerr=[mean - low, high - mean], capsize=3, label="with 95 % interval")
+    ax.set_xticks(ranks, ranks)
+    ax.minorticks_off()
+    ax.legend(loc="upper left")
+    return ax.get_figure()

@@ -1,7 +1,7 @@
-"""The benchmark table of the README, made from the stored results.
+"""The table of benchmarks/README.md and the README's lines on speed, made from the stored results.
 
-python -m benchmarks.readme_table            # write it
-python -m benchmarks.readme_table --check    # exit with 1 where the README has another one
+python -m benchmarks.readme_table            # write them
+python -m benchmarks.readme_table --check    # exit with 1 where a page is out of date
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from studies.results import RESULTS
 
 ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- made by benchmarks/readme_table.py -->", "<!-- end of the table -->"
+BEGIN, END = "<!-- made by benchmarks/readme_table.py -->", "<!-- end of what it made -->"
 
 
 @dataclass(frozen=True)
@@ -23,122 +23,151 @@ class Row:
 
     Attributes:
         what: is measured.
-        against: what it is compared with.
+        peer: what it is compared with.
         file: name of the stored result.
         place: the keys that lead to the ratio in it.
-        at_least: the ratio to reach, where more is better.
-        at_most: the ratio to stay under, where less is better. Neither: nothing was set.
+        limit: the ratio if labkit's own part cost nothing, or the keys that lead to it; None where no such run is
+            stored.
         folder: of the result.
     """
 
     what: str
-    against: str
+    peer: str
     file: str
     place: tuple[str, ...]
-    at_least: float | None = None
-    at_most: float | None = None
+    limit: tuple[str, ...] | float | None = None
     folder: Path = RESULTS
 
-    def asked(self) -> str:
-        if self.at_least is not None:
-            return f"at least {self.at_least:g}× as fast"
-        return "" if self.at_most is None else f"at most {self.at_most:g}×"
+    def content(self) -> dict:
+        return json.loads((self.folder / f"{self.file}.json").read_text(encoding="utf-8"))
 
-    def measured(self, ratio: float) -> str:
-        """The ratio, and whether it falls short of what was asked."""
-        reached = (self.at_least is None or ratio >= self.at_least) and (self.at_most is None or ratio <= self.at_most)
-        text = f"{ratio:,.0f}×" if ratio >= 100 else f"{ratio:.2f}×"
-        return text if reached else f"{text}, **not reached**"
+    def ratio(self) -> float:
+        """As stored.
+
+        Raises:
+            FileNotFoundError, KeyError: the benchmark wasn't run yet, or ran without a library that isn't installed.
+        """
+        return _at(self.place, self.content())
+
+    def shown_limit(self) -> str:
+        limit = _at(self.limit, self.content()) if isinstance(self.limit, tuple) else self.limit
+        return "" if limit is None else times(limit)
 
 
-STEP, TIMES = "a LoRA training step", "times faster"
+def _at(place: tuple[str, ...], content: dict) -> float:
+    return reduce(lambda part, key: part[key], place, content)
+
+
+def times(ratio: float) -> str:
+    return f"{ratio:,.0f}×" if ratio >= 100 else f"{ratio:.2f}×"
+
+
+STEP, TIMES = "speed of a LoRA training step", "times faster"
 PREFIX = f"{STEP}, `share_prefix=True`"
-QSTEP, GUARDED = "a QLoRA training step", "PEFT + bitsandbytes, guarded"
-MIXED = "one token for 16 rows, each by another of 16 adapters"
+FLOOR, ALONE = "seconds relative to the frozen floor", "seconds relative to the base alone"
+SET16 = "PEFT `set_adapter`, 16 adapters"
+QSTEP, GUARDED = "speed of a QLoRA training step", "PEFT + bitsandbytes, guarded"
+MIXED = "speed of one token for 16 rows, each by another of 16 adapters"
 OPEN = "bank, rows open"
 OPENING = "bank, opening rows : PEFT, adapter_names"
+NAMES, LOOP = "PEFT, adapter_names", "PEFT, set_adapter in a loop"
+WRITING = ("times the base", "writing")
+BESIDE_TRAINER = Row(PREFIX, "Trainer + PEFT", "train_step", (TIMES, "labkit, share_prefix : Trainer + PEFT"))
+BESIDE_TRL = Row(PREFIX, "TRL's SFTTrainer", "train_step", (TIMES, "labkit, share_prefix : TRL SFTTrainer + PEFT"))
+QLORA = Row(f"{QSTEP}, `share_prefix=True`", GUARDED, "qlora_step", ("share_prefix", "peft_against_it"))
+MANY = Row(MIXED, "PEFT `adapter_names`", "mixed_batch", (TIMES, f"{OPEN} : {NAMES}"), (ALONE, NAMES))
 TABLE = [
-    Row(STEP, "Trainer + PEFT", "train_step", (TIMES, "labkit : Trainer + PEFT"), 1.25),
-    Row(STEP, "TRL's SFTTrainer", "train_step", (TIMES, "labkit : TRL SFTTrainer + PEFT"), 1.25),
+    Row(STEP, "Trainer + PEFT", "train_step", (TIMES, "labkit : Trainer + PEFT"), (FLOOR, "Trainer + PEFT")),
     Row(
-        f"time of {STEP}",
-        "the frozen base, forward and backward",
+        STEP,
+        "TRL's SFTTrainer",
         "train_step",
-        ("seconds relative to the frozen floor", "labkit"),
-        at_most=1.15,
+        (TIMES, "labkit : TRL SFTTrainer + PEFT"),
+        (FLOOR, "TRL SFTTrainer + PEFT"),
     ),
-    Row(PREFIX, "Trainer + PEFT", "train_step", (TIMES, "labkit, share_prefix : Trainer + PEFT"), 1.5),
-    Row(PREFIX, "TRL's SFTTrainer", "train_step", (TIMES, "labkit, share_prefix : TRL SFTTrainer + PEFT"), 1.5),
-    Row(QSTEP, GUARDED, "qlora_step", ("peft_against_labkit",), 1.3),
-    Row(f"{QSTEP}, `share_prefix=True`", GUARDED, "qlora_step", ("share_prefix", "peft_against_it"), 1.3),
-    Row(MIXED, "PEFT `adapter_names`", "mixed_batch", (TIMES, f"{OPEN} : PEFT, adapter_names"), 3.5),
-    Row(MIXED, "PEFT `set_adapter`, row by row", "mixed_batch", (TIMES, f"{OPEN} : PEFT, set_adapter in a loop"), 15),
-    Row(f"{MIXED}, opening the rows too", "PEFT `adapter_names`", "mixed_batch", (TIMES, OPENING)),
-    Row("`activate`, 16 adapters", "PEFT `set_adapter`, 16 adapters", "swap", (TIMES, "activate, 16 adapters"), 100),
-    Row("`activate`, 256 adapters", "PEFT `set_adapter`, 16 adapters", "swap", (TIMES, "activate, 256 adapters"), 100),
+    BESIDE_TRAINER,
+    BESIDE_TRL,
+    Row("time of a LoRA training step", "the frozen base, forward and backward", "train_step", (FLOOR, "labkit"), 1),
+    Row(QSTEP, GUARDED, "qlora_step", ("peft_against_labkit",)),
+    QLORA,
+    MANY,
+    Row(MIXED, "PEFT `set_adapter`, row by row", "mixed_batch", (TIMES, f"{OPEN} : {LOOP}"), (ALONE, LOOP)),
+    Row(f"{MIXED}, opening the rows too", "PEFT `adapter_names`", "mixed_batch", (TIMES, OPENING), (ALONE, NAMES)),
+    Row("speed of `activate`, 16 adapters", SET16, "swap", (TIMES, "activate, 16 adapters")),
+    Row(
+        "speed of `activate`, 256 adapters",
+        "PEFT `set_adapter`, 16 adapters",
+        "swap",
+        (TIMES, "activate, 256 adapters"),
+    ),
     Row(
         "time of a mixed batch, 4 to 256 adapters, the slowest",
         "1 adapter",
         "swap",
         ("growth", "slowest relative to one adapter"),
-        at_most=1.1,
+        1,
     ),
-    Row("memory of 1,000 adapters", "their numbers alone", "swap", ("many", "memory relative to the numbers")),
-    Row(
-        "time to write a token, adapter kept apart",
-        "the base",
-        "merge_latency",
-        ("times the base", "writing", "labkit, kept apart"),
-    ),
-    Row(
-        "time to write a token, adapter merged",
-        "the base",
-        "merge_latency",
-        ("times the base", "writing", "labkit, merged"),
-    ),
+    Row("memory of 1,000 adapters", "their numbers alone", "swap", ("many", "memory relative to the numbers"), 1),
+    Row("time to write a token, adapter kept apart", "the base", "merge_latency", (*WRITING, "labkit, kept apart"), 1),
+    Row("time to write a token, adapter merged", "the base", "merge_latency", (*WRITING, "labkit, merged"), 1),
 ]
 
 
 def line(row: Row) -> str:
-    file = row.folder / f"{row.file}.json"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        measured, date = row.measured(reduce(lambda part, key: part[key], row.place, content)), content["date"]
-    except (FileNotFoundError, KeyError):  # a benchmark not run yet, or without a library that is not installed
-        measured, date = "not yet measured", ""
-    return f"| {row.what} | {row.against} | {row.asked()} | {measured} | {date} |"
+        measured, limit, date = times(row.ratio()), row.shown_limit(), row.content()["date"]
+    except (FileNotFoundError, KeyError):
+        measured, limit, date = "not yet measured", "", ""
+    return f"| {row.what} | {row.peer} | {measured} | {limit} | {date} |"
 
 
 def table(rows: list[Row]) -> str:
-    head = ["| what | against | asked | measured | date |", "|---|---|---|---|---|"]
+    head = ["| labkit's | beside | ratio | limit | date |", "|---|---|---|---|---|"]
     return "\n".join([*head, *map(line, rows)])
 
 
-def with_table(text: str, rows: list[Row]) -> str:
-    """`text` with the table between its two markers.
+def lines() -> str:
+    """The README's three lines."""
+    trainer, trl, qlora, many = (times(row.ratio()) for row in (BESIDE_TRAINER, BESIDE_TRL, QLORA, MANY))
+    return "\n".join(
+        [
+            f"- A LoRA training step is {trainer} as fast as with Trainer + PEFT of Hugging Face, {trl} as with TRL.",
+            f"- A QLoRA training step is {qlora} as fast as with PEFT and bitsandbytes.",
+            f"- Sixteen rows, each with an adapter of its own, get their next token {many} as fast as with PEFT.",
+        ]
+    )
+
+
+def with_part(text: str, made: str) -> str:
+    """`text` with `made` between its two markers.
 
     Raises:
         ValueError: it has not both markers, once each.
     """
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"the README needs the line {BEGIN!r} and, after it, {END!r}, once each")
+        raise ValueError(f"the page needs the line {BEGIN!r} and, after it, {END!r}, once each")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    return f"{before}{BEGIN}\n\n{table(rows)}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
 
 
-def main(arguments: list[str] | None = None, readme: Path = ROOT / "README.md") -> int:
+def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where the table is another")
-    check = parser.parse_args(arguments).check
-    text = readme.read_text(encoding="utf-8")
-    wanted = with_table(text, TABLE)
-    if wanted == text:
-        return 0
-    if check:
-        print("README.md does not show the stored results: run python -m benchmarks.readme_table", file=sys.stderr)
-        return 1
-    readme.write_text(wanted, encoding="utf-8")
-    return 0
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 where a page says something else"
+    )
+    check, stale = parser.parse_args(arguments).check, False
+    for page, made in ((root / "README.md", lines()), (root / "benchmarks" / "README.md", table(TABLE))):
+        text = page.read_text(encoding="utf-8")
+        wanted = with_part(text, made)
+        if wanted == text:
+            continue
+        if check:
+            stale = True
+            where = page.relative_to(root).as_posix()
+            print(f"{where} doesn't show the stored results: run python -m benchmarks.readme_table", file=sys.stderr)
+        else:
+            page.write_text(wanted, encoding="utf-8")
+    return int(stale)
 
 
 if __name__ == "__main__":

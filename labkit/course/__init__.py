@@ -1,21 +1,58 @@
 """What the course asks: its notebooks, and for each of them a folder with its exercises and its quiz.
 
-Content only. How it is asked, checked and shown is :mod:`labkit.lab`.
+Content only. How it is asked, checked and shown is :mod:`labkit.lab`. Titles, minutes and the line that says what a
+notebook shows have their one place here; README, notebook 00 and each notebook's heading are tested against it.
 """
 
 from labkit.lab.progress_map import Notebook
 
 COURSE = (
-    Notebook("00", "Start here", 25, core=True),
-    Notebook("01", "Low rank and the SVD", 45, core=True),
-    Notebook("02", "The cost of full fine-tuning", 40, core=True),
-    Notebook("03", "The LoRA layer", 55, core=True),
-    Notebook("04", "Train a LoRA", 45, core=True),
-    Notebook("05", "Rank, α and targets", None),
-    Notebook("06", "Data and evaluation", None),
-    Notebook("07", "Quantization and NF4", 75, core=True),
-    Notebook("08", "QLoRA", 60, core=True),
-    Notebook("09", "Merge", 60, core=True),
-    Notebook("10", "Swap adapters", 60, core=True),
-    Notebook("11", "PEFT and more machines", 50),
+    Notebook(
+        "00",
+        "Start here",
+        25,
+        "a ticket the model gets wrong, a minute of training, the ticket right",
+        core=True,
+        evening=25,
+    ),
+    Notebook(
+        "01",
+        "Low rank and the SVD",
+        45,
+        "what a weight is made of, and what training changes in it",
+        core=True,
+        evening=30,
+    ),
+    Notebook(
+        "02",
+        "The cost of full fine-tuning",
+        40,
+        "where the memory goes when you train everything",
+        core=True,
+        evening=10,
+    ),
+    Notebook(
+        "03",
+        "The LoRA layer, by hand",
+        55,
+        "you write the layer, put it into a model, and check it against PEFT",
+        core=True,
+        evening=55,
+    ),
+    Notebook(
+        "04", "Train a LoRA", 45, "your layer in your loop: what it learns, weighs and forgets", core=True, evening=45
+    ),
+    Notebook("05", "Rank, α and targets", None, "what each setting does"),
+    Notebook("06", "Data and evaluation", None, "how many examples you need, and how sure you can be"),
+    Notebook(
+        "07",
+        "Quantization and NF4, by hand",
+        75,
+        "a weight in 4 bits, compared bit for bit with bitsandbytes",
+        core=True,
+    ),
+    Notebook("08", "QLoRA", 60, "LoRA on a 4-bit base", core=True),
+    Notebook("09", "Merge", 60, "one model again, and what that costs in full, half and 4-bit precision", core=True),
+    Notebook("10", "Swap adapters", 60, "four tasks on one base: switched, mixed in a batch, blended", core=True),
+    Notebook("11", "PEFT and more machines", 50, "the same with the usual library, and on many GPUs"),
 )

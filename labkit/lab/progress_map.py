@@ -13,19 +13,23 @@ class Notebook:
 
     Args:
         number: ``"03"``.
-        title: a few words.
-        minutes: of reading, running and exercises together; None while it is still to come.
-        core: whether it is on the core path.
+        title: a few words, as in the notebook's heading.
+        minutes: of reading, running and exercises together; None while it's still to come.
+        shows: what it shows, in a line that gives no prediction's answer away.
+        core: whether it's on the core path.
+        evening: minutes that the evening route takes in it, which leaves out what's optional; 0 if it isn't on it.
     """
 
     number: str
     title: str
     minutes: int | None
+    shows: str = ""
     core: bool = False
+    evening: int = 0
 
 
 def progress() -> None:
-    """Print the map of the course: each notebook, its minutes, and how many of its exercises you have passed.
+    """Print the map of the course: each notebook, its minutes, and how many of its exercises you've passed.
 
     ``check`` keeps the count. ``labkit progress`` prints the same in a terminal.
     """
@@ -40,15 +44,18 @@ def map_text(record: Record, ids: list[str]) -> str:
         ids: the course's exercises, ``["00.1", "03.1", …]``.
     """
     width = max(len(notebook.title) for notebook in course_map())
-    lines = [f"     {'notebook':<{width}}  minutes  exercises passed"]
+    lines = [f"     {'notebook':<{width}}  minutes  evening  exercises passed"]
     for notebook in course_map():
         passed = [record.exercises.get(id, Attempts()).state == PASSED for id in ids if id[:2] == notebook.number]
         minutes = "to come" if notebook.minutes is None else str(notebook.minutes)
         dots = f"{'●' * sum(passed)}{'○' * passed.count(False)}  {sum(passed)} of {len(passed)}" if passed else ""
         star = "★" if notebook.core else " "
-        lines.append(f"{star} {notebook.number} {notebook.title:<{width}}  {minutes:>7}  {dots}".rstrip())
+        evening = notebook.evening or ""
+        lines.append(f"{star} {notebook.number} {notebook.title:<{width}}  {minutes:>7}  {evening:>7}  {dots}".rstrip())
     done = sum(record.exercises.get(id, Attempts()).state == PASSED for id in ids)
-    return "\n".join([*lines, "", f"★ is the core path. You've passed {done} of {len(ids)} exercises."])
+    evening = sum(notebook.evening for notebook in course_map())
+    routes = f"★ is the core path. The evening route takes {evening} minutes and leaves out what's optional."
+    return "\n".join([*lines, "", routes, f"You've passed {done} of {len(ids)} exercises."])
 
 
 def map_data(record: Record, ids: list[str]) -> list[dict]:

@@ -1,4 +1,4 @@
-"""The README shows what is stored and nothing better, and a slow moment meets all sides of a comparison."""
+"""The pages show what is stored and nothing better, and a slow moment meets all sides of a comparison."""
 
 import json
 import random
@@ -8,54 +8,61 @@ import pytest
 import torch
 from conftest import make_tiny_llama
 
-from benchmarks.readme_table import BEGIN, END, TABLE, Row, main, table, with_table
+from benchmarks.readme_table import BEGIN, END, TABLE, Row, main, table, with_part
 from benchmarks.side_by_side import in_turn, peft_with, random_adapter, ratio
 from labkit import AdapterBank, LoraConfig
 
-PAGE = f"before\n{BEGIN}\nan older table\n{END}\nafter\n"
+PAGE = f"before\n{BEGIN}\nsomething older\n{END}\nafter\n"
 
 
-def test_the_readme_shows_what_is_stored():
+def test_the_pages_show_what_is_stored():
     assert main(["--check"]) == 0, "run python -m benchmarks.readme_table"
 
 
 @pytest.mark.parametrize(
-    "bounds, ratio, asked, measured",
+    "ratio, limit, shown",
     [
-        ({"at_least": 3.5}, 3.5, "at least 3.5× as fast", "3.50×"),
-        ({"at_least": 3.5}, 3.4999, "at least 3.5× as fast", "3.50×, **not reached**"),
-        ({"at_least": 100}, 12345.6, "at least 100× as fast", "12,346×"),
-        ({"at_most": 1.1}, 1.1, "at most 1.1×", "1.10×"),
-        ({"at_most": 1.1}, 1.11, "at most 1.1×", "1.11×, **not reached**"),
-        ({}, 0.5, "", "0.50×"),
+        (2.984, None, "2.98× | "),
+        (12345.6, 1, "12,346× | 1.00×"),
+        (0.5, ("a", "limit"), "0.50× | 3.54×"),
     ],
 )
-def test_a_line_says_what_was_asked_and_what_was_measured(tmp_path, bounds, ratio, asked, measured):
-    row = Row("this", "that", "result", ("a", "b"), folder=tmp_path, **bounds)
-    nothing = f"| this | that | {asked} | not yet measured |  |"
+def test_a_line_says_what_was_measured_and_what_could_be(tmp_path, ratio, limit, shown):
+    row = Row("this", "that", "result", ("a", "b"), limit, folder=tmp_path)
+    nothing = "| this | that | not yet measured |  |  |"
     assert table([row]).splitlines()[2] == nothing
     (tmp_path / "result.json").write_text(json.dumps({"date": "2026-11-22", "a": {}}))
     assert table([row]).splitlines()[2] == nothing
-    (tmp_path / "result.json").write_text(json.dumps({"date": "2026-11-22", "a": {"b": ratio}}))
-    assert table([row]).splitlines()[2] == f"| this | that | {asked} | {measured} | 2026-11-22 |"
+    (tmp_path / "result.json").write_text(json.dumps({"date": "2026-11-22", "a": {"b": ratio, "limit": 3.54}}))
+    assert table([row]).splitlines()[2] == f"| this | that | {shown} | 2026-11-22 |"
 
 
-def test_the_table_is_written_between_its_markers_and_checked(tmp_path, capsys):
-    readme = tmp_path / "README.md"
-    readme.write_text(PAGE, encoding="utf-8")
-    assert main(["--check"], readme) == 1
-    assert "run python -m benchmarks.readme_table" in capsys.readouterr().err
-    assert readme.read_text(encoding="utf-8") == PAGE
-    assert main([], readme) == 0 and main(["--check"], readme) == 0
-    text = readme.read_text(encoding="utf-8")
-    assert text.startswith(f"before\n{BEGIN}\n") and text.endswith(f"{END}\nafter\n")
-    assert "an older table" not in text and all(row.what in text for row in TABLE)
+def test_no_speed_is_above_its_limit():
+    for row in TABLE:
+        if row.limit is not None and row.what.startswith("speed"):
+            assert row.ratio() <= float(row.shown_limit().rstrip("×"))
+
+
+def test_both_pages_are_written_between_their_markers_and_checked(tmp_path, capsys):
+    pages = [tmp_path / "README.md", tmp_path / "benchmarks" / "README.md"]
+    for page in pages:
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(PAGE, encoding="utf-8")
+    assert main(["--check"], tmp_path) == 1
+    assert capsys.readouterr().err.count("run python -m benchmarks.readme_table") == 2
+    assert [page.read_text(encoding="utf-8") for page in pages] == [PAGE, PAGE]
+    assert main([], tmp_path) == 0 and main(["--check"], tmp_path) == 0
+    front, long = (page.read_text(encoding="utf-8") for page in pages)
+    for text in (front, long):
+        assert text.startswith(f"before\n{BEGIN}\n") and text.endswith(f"{END}\nafter\n")
+        assert "something older" not in text
+    assert all(row.what in long for row in TABLE) and front.count("\n- ") == 3
 
 
 @pytest.mark.parametrize("page", ["", BEGIN, END, f"{END}\n{BEGIN}", PAGE + PAGE])
-def test_a_readme_without_its_two_markers_is_refused(page):
-    with pytest.raises(ValueError, match="the README needs the line"):
-        with_table(page, TABLE)
+def test_a_page_without_its_two_markers_is_refused(page):
+    with pytest.raises(ValueError, match="the page needs the line"):
+        with_part(page, "made")
 
 
 @pytest.mark.parametrize("file", sorted({row.file for row in TABLE if (row.folder / f"{row.file}.json").exists()}))

@@ -5,7 +5,7 @@ import re
 import nbformat
 import pytest
 
-SHOWS_A_WIDGET = re.compile(r"^(labkit\.)?(predict|quiz|playground|rank_slider)\(", re.MULTILINE)
+SHOWS_A_WIDGET = re.compile(r"^(labkit\.)?(predict|quiz|playground|rank_slider)\(|training_bar\(", re.MULTILINE)
 
 
 @pytest.fixture(params=["00", "01", "03"])

@@ -81,7 +81,7 @@ WATCH = """cell => {
 
 def test_a_sentence_of_ones_own_is_answered_token_by_token(notebook_00, base):
     question, be_brief = "Why is the sea salty?", "Answer in one short sentence."
-    cell = notebook_00.cell("labkit.playground(")
+    cell = notebook_00.cell('"Which animal says moo?"')
     field = cell.locator("input[type=text]")
     answer, stop = (cell.get_by_role("button", name=name) for name in ("Answer", "Stop"))
     cell.evaluate(WATCH)

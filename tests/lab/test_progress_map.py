@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,16 @@ def row(text, number):
 
 def test_a_fresh_learner_has_passed_nothing():
     text = map_text(Record(), IDS)
-    assert row(text, "03") == "★ 03 The LoRA layer                     55  ○○  0 of 2"
-    assert row(text, "06") == "  06 Data and evaluation           to come"
-    assert text.endswith("You've passed 0 of 4 exercises.")
+    assert row(text, "03") == "★ 03 The LoRA layer, by hand             55       55  ○○  0 of 2"
+    assert row(text, "06") == "  06 Data and evaluation            to come"
+    assert text.endswith("\nYou've passed 0 of 4 exercises.")
+
+
+def test_the_evening_route_is_the_first_hour_without_what_is_optional():
+    evening = {notebook.number: notebook.evening for notebook in COURSE if notebook.evening}
+    assert evening == {"00": 25, "01": 30, "02": 10, "03": 55, "04": 45}
+    assert all(notebook.evening <= (notebook.minutes or 0) and notebook.core for notebook in COURSE if notebook.evening)
+    assert f"The evening route takes {sum(evening.values())} minutes" in map_text(Record(), IDS)
 
 
 def test_what_was_passed_shows_and_what_was_tried_does_not():
@@ -38,9 +46,10 @@ def test_exercises_that_are_no_longer_there_do_not_count():
 
 
 def test_the_data_hold_every_exercise_once():
-    data = map_data(Record({"03.2": Attempts("passed", 2, "2026-01-05")}), IDS)
+    passed = Attempts("passed", 2, "2026-01-05")
+    data = map_data(Record({"03.2": passed}), IDS)
     assert [id for notebook in data for id in notebook["exercises"]] == IDS
-    assert data[3]["exercises"]["03.2"] == {"state": "passed", "tries": 2, "passed_on": "2026-01-05"}
+    assert data[3]["exercises"]["03.2"] == asdict(passed)
 
 
 def test_the_notebook_and_the_terminal_print_the_same(capsys):

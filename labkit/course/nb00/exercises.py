@@ -1,6 +1,6 @@
-"""The exercises of notebook 00: small enough that what is learned is how `check` answers, and how to read a number."""
+"""The exercises of notebook 00: small enough to learn how `check` answers, and how to read and make a score."""
 
-from labkit.lab.checking import Case, Mistake, exercise
+from labkit.lab.checking import Case, Mistake, exercise, mistake
 
 # 00.1
 
@@ -10,20 +10,49 @@ def my_share(trained, total):
     return trained / total
 
 
+@mistake(
+    "Your share is 100 times too large.",
+    "A share runs from 0 to 1. Percent is only a way to print it.",
+    "Leave out the factor of 100.",
+)
 def _as_percent(trained, total):
     return 100 * trained / total
 
 
+@mistake(
+    "Your fraction is upside down: it says how many times the part fits into the whole.",
+    "A share can never be more than 1.",
+    "What goes above the line, and what goes below it?",
+)
 def _upside_down(trained, total):
     return total / trained
 
 
+@mistake(
+    "Your share is 0, however much is trained.",
+    "The sign // divides and throws away everything after the decimal point.",
+    "Divide with a single /.",
+)
 def _whole_numbers(trained, total):
     return trained // total
 
 
+@mistake(
+    "You compare the trained numbers with the frozen ones, and not with all of them.",
+    "The total holds the trained numbers too, so there's nothing to subtract.",
+    "Divide by total as it is.",
+)
 def _against_the_frozen(trained, total):
     return trained / (total - trained)
+
+
+@mistake(
+    "You return the share that stays frozen.",
+    "That's the rest: what you get when you take the trained share away from 1.",
+    "Is nothing trained when your share is 1, or everything?",
+)
+def _the_frozen(trained, total):
+    return (total - trained) / total
 
 
 exercise(
@@ -34,40 +63,14 @@ exercise(
     difficulty=1,
     importance=3,
     solution=my_share,
-    explanation="A share is the part divided by the whole, and the trained numbers are part of the whole. For LoRA on "
-    "two matrices of each layer of this model it is 460,800 of 134,515,008, about a third of a percent.",
-    cases=lambda: [Case(1, 4), Case(3, 5), Case(460_800, 134_515_008)],
+    explanation="A share is the part divided by the whole, and the trained numbers are part of the whole.",
+    cases=lambda: [Case(1, 4), Case(3, 5), Case(7, 1000)],
     hints=[
         "If 1 of 4 numbers is trained, the share is a quarter. How do you get from 1 and 4 to 0.25?",
         "A share is the part divided by the whole.",
         "return trained / total",
     ],
-    mistakes=[
-        Mistake(
-            _as_percent,
-            "Your share is 100 times too large.",
-            "A share runs from 0 to 1; percent is only a way to print it.",
-            "Leave out the factor of 100.",
-        ),
-        Mistake(
-            _upside_down,
-            "Your fraction is upside down: it says how many times the part fits into the whole.",
-            "A share can never be more than 1.",
-            "What goes above the line, and what below?",
-        ),
-        Mistake(
-            _whole_numbers,
-            "Your share is 0, whatever is trained.",
-            "The sign // divides and throws away everything after the decimal point.",
-            "Divide with a single /.",
-        ),
-        Mistake(
-            _against_the_frozen,
-            "You compare the trained numbers with the frozen ones, not with all of them.",
-            "The total holds the trained numbers as well, so nothing has to be subtracted.",
-            "Divide by total as it is.",
-        ),
-    ],
+    mistakes=[_as_percent, _upside_down, _whole_numbers, _against_the_frozen, _the_frozen],
     shows="Every number the course states about LoRA's size is this one division.",
 )
 
@@ -88,26 +91,26 @@ exercise(
     importance=4,
     solution=my_reading,
     explanation=(
-        "The first holds: 0.34 % is 0.0034, and that is below 0.005. The second does not: ≈ lets a time differ from\n"
-        "machine to machine, but the bound it has to keep is the same for all. The third is an exact number, and it\n"
-        "is equal. The fourth does not hold: a bound must not be touched, and 0.5 is not above 0.5."
+        "The first holds: 0.34 % is 0.0034, and that's below 0.005. The second doesn't: ≈ lets a time differ from\n"
+        "machine to machine, but the bound is the same for all of them. The third is an exact number, and it's\n"
+        "equal. The fourth doesn't hold: a value must not touch its bound, and 0.5 isn't above 0.5."
     ),
     hints=[
         "For each claim, put the measured value and the bound side by side, in the same unit. Then ask: is it so?",
-        "0.34 % of a thing is 0.0034 of it. And above=0.5 means more than 0.5.",
+        "0.34 % of something is 0.0034 of it. And above=0.5 means more than 0.5.",
         "Two of the four hold.",
     ],
     mistakes=[
         Mistake(
             [False, False, True, False],
             "You let the first claim fail.",
-            "It is shown in percent, and its bound is a plain number: 0.34 % is 0.0034.",
+            "It's shown in percent, and its bound is a plain number: 0.34 % is 0.0034.",
             "Is 0.0034 below 0.005?",
         ),
         Mistake(
             [True, True, True, False],
             "You let the second claim hold.",
-            "≈ marks what was measured and may differ. It does not soften the bound.",
+            "≈ marks what was measured and may differ. It doesn't soften the bound.",
             "Is 12 below 10?",
         ),
         Mistake(
@@ -119,20 +122,20 @@ exercise(
         Mistake(
             [True, True, True, True],
             "You let all four hold.",
-            "A claim that could not fail would be worth nothing. Two of these fail.",
+            "A claim that can't fail is worth nothing. Two of these fail.",
             "Compare 12 with 10, and 0.5 with 0.5.",
         ),
         Mistake(
             [False, False, True, True],
             "You let the first claim fail and the fourth one hold.",
-            "The first is shown in percent, and its bound is a plain number; the fourth only touches its bound.",
+            "The first is shown in percent, and its bound is a plain number. The fourth only touches its bound.",
             "Is 0.0034 below 0.005? Is 0.5 above 0.5?",
         ),
         Mistake(
             [False, True, False, True],
             "You have it the wrong way round, four times.",
             "True is for a claim that holds, and False for one that fails.",
-            "The third: 30 layers were claimed, and 30 were counted.",
+            "Look at the third: 30 layers were claimed, and 30 were counted.",
         ),
     ],
     shows="You can read every claim of the course.",
@@ -147,50 +150,26 @@ def my_exact(answers, wanted):
     return sum(right) / len(right)
 
 
-def _count(answers, wanted):
-    return sum(answer == each for answer, each in zip(answers, wanted))
-
-
-def _percent(answers, wanted):
-    return 100 * my_exact(answers, wanted)
-
-
-def _wrong_ones(answers, wanted):
-    return 1 - my_exact(answers, wanted)
-
-
-def _contains(answers, wanted):
-    return sum(each in answer for answer, each in zip(answers, wanted)) / len(wanted)
-
-
-def _whatever_case(answers, wanted):
-    return sum(answer.lower() == each.lower() for answer, each in zip(answers, wanted)) / len(wanted)
-
-
-def _anywhere(answers, wanted):
-    return sum(answer in wanted for answer in answers) / len(answers)
-
-
-def _all_or_nothing(answers, wanted):
-    return answers == wanted
-
-
-def _only_the_first(answers, wanted):
-    return float(answers[0] == wanted[0])
-
-
-def _the_same_object(answers, wanted):
-    return sum(answer is each for answer, each in zip(answers, wanted)) / len(wanted)
+def _share_where(alike):
+    """A score that takes an answer for right where ``alike(answer, each)`` says so."""
+    return lambda answers, wanted: sum(map(alike, answers, wanted)) / len(wanted)
 
 
 def _cases_of_texts():
     cases = [
         (["Paris", "Rome"], ["Paris", "Oslo"]),
-        (["Tokyo", "It is Tokyo.", "Tokyo it is", "tokyo", "Rome"], ["Tokyo", "Tokyo", "Tokyo", "Tokyo", "Oslo"]),
+        (["Tokyo", "Tokyo it is"], ["Tokyo", "Tokyo"]),
+        (["It is Tokyo", "Rome"], ["Tokyo", "Rome"]),
+        (["It is Tokyo.", "Rome"], ["Tokyo", "Rome"]),
+        (["Tok", "Rome", "kyo"], ["Tokyo", "Rome", "Tokyo"]),
+        (["tokyo", "Rome"], ["Tokyo", "Rome"]),
+        ([" Tokyo", "Rome ", "Bern"], ["Tokyo", "Rome", "Bern"]),
+        (["NewYork", "Oslo"], ["New York", "Oslo"]),
+        (["Tokyo.", "Oslo"], ["Tokyo", "Oslo"]),
         (["Oslo", "Rome", "Bern"], ["Rome", "Oslo", "Bern"]),
         (["7", "8"], ["7", "8"]),
     ]
-    # Python keeps one object for equal texts in a program; joined from their letters, they are objects of their own
+    # Python keeps one object for equal texts in a program; joined from their letters, they're objects of their own
     return [Case(answers, ["".join([*text]) for text in wanted]) for answers, wanted in cases]
 
 
@@ -203,68 +182,104 @@ exercise(
     importance=4,
     solution=my_exact,
     explanation=(
-        "Each answer is compared with the one wanted in its place, and the share is how many are equal, divided by\n"
-        "how many there are. To the letter is strict, and it should be: whoever uses the answer may be a program."
+        "Compare each answer with the one wanted in its place. The share is how many are equal, divided by how many\n"
+        "there are. To the letter is strict, and it should be: the next reader of a ticket is a program."
     ),
     cases=_cases_of_texts,
     hints=[
         "zip(answers, wanted) gives you the pairs: the first answer with the first one wanted, and so on.",
-        "answer == each is True or False, and sum counts the Trues. A share is divided by how many there are.",
+        "answer == each is True or False, and sum counts the Trues. For a share, divide by how many there are.",
         "return sum(answer == each for answer, each in zip(answers, wanted)) / len(wanted)",
     ],
     mistakes=[
         Mistake(
-            _count,
+            lambda answers, wanted: sum(answer == each for answer, each in zip(answers, wanted)),
             "You return how many are right, and not their share.",
-            "A count means little without how many there were: 40 right of 40 is not 40 right of 200.",
+            "A count means little without how many there were: 40 right of 40 isn't 40 right of 200.",
             "Divide by the number of answers.",
         ),
         Mistake(
-            _percent,
+            lambda answers, wanted: 100 * my_exact(answers, wanted),
             "Your score is 100 times too large.",
-            "A share runs from 0 to 1; percent is only a way to print it.",
+            "A share runs from 0 to 1. Percent is only a way to print it.",
             "Leave out the factor of 100.",
         ),
         Mistake(
-            _wrong_ones,
+            lambda answers, wanted: 1 - my_exact(answers, wanted),
             "You return the share of wrong answers.",
-            "A score grows with what is right.",
+            "A score grows with what's right.",
             "Count where answer and wanted are equal.",
         ),
         Mistake(
-            _contains,
-            "You also count answers that only contain what was wanted.",
-            "A sentence around the right word is not the same text, and a program could not use it.",
-            "Compare with ==, and not with in.",
+            _share_where(lambda answer, each: answer.strip() == each.strip()),
+            "You count an answer as right although it has a space too many at one end.",
+            "Letter by letter, a space counts as well.",
+            "Compare the texts as they are, without .strip().",
         ),
         Mistake(
-            _whatever_case,
+            _share_where(lambda answer, each: answer.lower() == each.lower()),
             "You count an answer as right although its capital letters differ.",
-            "To the letter means that a small t is not a capital T.",
+            "To the letter means that a small t isn't a capital T.",
             "Compare the texts as they are, without .lower().",
         ),
         Mistake(
-            _anywhere,
-            "You count an answer as right when it was wanted anywhere, for another question say.",
+            _share_where(lambda answer, each: answer.strip().lower() == each.strip().lower()),
+            "You count an answer as right although its capital letters or the spaces around it differ.",
+            "Letter by letter, a small t isn't a capital T, and a space counts as well.",
+            "Compare the texts as they are, without .strip() and .lower().",
+        ),
+        Mistake(
+            _share_where(lambda answer, each: each in answer),
+            "You also count answers that only contain what was wanted.",
+            "A sentence around the right word isn't the same text, and a program couldn't use it.",
+            "Compare with == in place of in.",
+        ),
+        Mistake(
+            _share_where(lambda answer, each: answer in each),
+            "You also count answers that are only a piece of what was wanted.",
+            "Between two texts, in asks whether the one is a part of the other.",
+            "Compare with == in place of in.",
+        ),
+        Mistake(
+            _share_where(lambda answer, each: answer in each or each in answer),
+            "You count an answer as right when one text is a part of the other.",
+            "Between two texts, in asks whether the one is a part of the other.",
+            "Compare with == in place of in.",
+        ),
+        Mistake(
+            _share_where(lambda answer, each: answer.startswith(each)),
+            "You also count answers that only begin with what was wanted.",
+            "What comes after it belongs to the answer too, and a program would read it.",
+            "Compare with == in place of .startswith().",
+        ),
+        Mistake(
+            _share_where(lambda answer, each: answer.endswith(each)),
+            "You also count answers that only end with what was wanted.",
+            "What comes before it belongs to the answer too, and a program would read it.",
+            "Compare with == in place of .endswith().",
+        ),
+        Mistake(
+            lambda answers, wanted: sum(answer in wanted for answer in answers) / len(answers),
+            "You count an answer as right if it was wanted anywhere, even for another question.",
             "Each answer belongs to the question in its own place.",
             "Go through both lists side by side, with zip.",
         ),
         Mistake(
-            _the_same_object,
+            _share_where(lambda answer, each: answer is each),
             "You ask whether two texts are one and the same object.",
-            "Two texts can be equal, letter by letter, and be kept in two places, as an answer and its ticket are.",
-            "Compare with ==, and not with is.",
+            "Two texts can be equal, letter by letter, and be kept in two places in memory.",
+            "Compare with == in place of is.",
         ),
         Mistake(
-            _all_or_nothing,
+            lambda answers, wanted: answers == wanted,
             "You compare the two lists as a whole.",
-            "That says only whether all answers are right. One slip, and the others no longer count.",
+            "That only says whether all answers are right. One slip, and the others no longer count.",
             "Compare the answers one by one, with zip.",
         ),
         Mistake(
-            _only_the_first,
+            lambda answers, wanted: float(answers[0] == wanted[0]),
             "You look at the first answer only.",
-            "One answer proves little; a score is about all of them.",
+            "One answer proves little. A score is about all of them.",
             "Go through both lists, with zip.",
         ),
     ],

@@ -1,0 +1,38 @@
+"""What drawings are made of: a canvas without axes, boxes with words in them, and arrows between places."""
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
+
+from labkit.lab.plots import COLOURS, use_style
+
+FROZEN, LEARNS, PAPER = "#d9d9d9", COLOURS[5], "#ffffff"
+INK = "#222222"
+
+
+def canvas(height: float) -> Axes:
+    """A figure 7 inches wide whose unit is the inch, with y going up and nothing drawn on it yet."""
+    use_style()
+    figure = plt.figure(figsize=(7, height), layout="none")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set(xlim=(0, 7), ylim=(0, height))
+    ax.axis("off")
+    return ax
+
+
+def box(ax: Axes, x: float, y: float, width: float, height: float, words: str, *, fill: str = PAPER, **text) -> None:
+    """A box around (x, y), its middle, with `words` in it; `text` is passed on to matplotlib's text."""
+    corner = (x - width / 2, y - height / 2)
+    ax.add_patch(FancyBboxPatch(corner, width, height, "round,pad=0,rounding_size=0.06", fc=fill, ec=INK, lw=1.2))
+    say(ax, x, y, words, ha="center", va="center", **text)
+
+
+def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], **line) -> None:
+    """An arrow from `start` to `end`; `line` changes how it looks, as in ``linestyle="--"``."""
+    look = {"arrowstyle": "-|>", "color": INK, "lw": 1.4, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 12} | line
+    ax.annotate("", end, start, arrowprops=look)
+
+
+def say(ax: Axes, x: float, y: float, words: str, **text) -> None:
+    """Words at (x, y), nine points or more; a $ is a $."""
+    ax.text(x, y, words, **{"fontsize": 10, "color": INK, "parse_math": False} | text)

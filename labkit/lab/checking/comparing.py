@@ -40,7 +40,9 @@ def difference(answer, expected, close: Tolerance) -> str | None:
         return _dict_difference(answer, expected, close)
     if isinstance(expected, nn.Module):
         return _dict_difference(_contents(answer), _contents(expected), close)
-    if hasattr(expected, "state_dict"):  # optimizers, schedulers
+    if hasattr(expected, "state_dict") and not isinstance(
+        expected, type
+    ):  # optimizers, schedulers; a class has none yet
         return difference(answer.state_dict(), expected.state_dict(), close)
     return None if _same_object(answer, expected) else "It is not what was expected."
 

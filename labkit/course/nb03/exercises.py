@@ -2,11 +2,11 @@
 
 Notebooks 03 and 04 go on with what the learner wrote (:func:`labkit.yours`), so two answers keep a contract:
 
-**03.1, the layer.** ``Layer(base, r, alpha, dropout=0.0)`` is an ``nn.Module`` around an ``nn.Linear`` with or without
-bias. It has ``.base`` (frozen), ``.A`` (``nn.Linear`` from in to r) and ``.B`` (``nn.Linear`` from r to out), both
-without bias and trained, and ``.scaling``, the number alpha / r. B starts at zero, A random. Dropout stands before A
-and only works in training mode. A and B are float32 and made where torch makes tensors, so a model on a GPU is moved
-after injecting: ``model.to(device)``.
+**03.1, the layer.** ``Layer(base, r, alpha, dropout=0.0)``, called by position or by these names, is an ``nn.Module``
+around an ``nn.Linear`` with or without bias. It has ``.base`` (frozen), ``.A`` (``nn.Linear`` from in to r) and ``.B``
+(``nn.Linear`` from r to out), both without bias and trained, and ``.scaling``, the number alpha / r. B starts at zero,
+A random. Dropout stands before A and only works in training mode. A and B are float32 and made where torch makes
+tensors, so a model on a GPU is moved after injecting: ``model.to(device)``.
 
 **03.2, the injection.** ``inject(model, targets, Layer, r, alpha)`` freezes every parameter of the model, then puts
 ``Layer(linear, r, alpha)`` in place of each ``nn.Linear`` whose name ends in a target at a dot. It returns the names,
@@ -14,6 +14,7 @@ in the model's order. `Layer` is handed in, so that the text of the answer runs 
 ``functools.partial(Layer, dropout=0.05)``.
 """
 
+import inspect
 import math
 from collections.abc import Iterator
 
@@ -115,6 +116,11 @@ def _looks_at_layer(base, r, alpha, dropout=0.0, *, layer):
 def _kind_of_layer(layer) -> str:
     if not isinstance(layer, nn.Module):
         return "no nn.Module"
+    named = inspect.signature(type(layer)).parameters.values()
+    if not {"r", "alpha", "dropout"} <= {each.name for each in named} and all(
+        each.kind != each.VAR_KEYWORD for each in named
+    ):
+        return "other arguments"
     return "no forward" if type(layer).forward is nn.Module.forward else "an nn.Module with a forward"
 
 
@@ -271,6 +277,16 @@ class _no_forward(nn.Module):
         self.base = base
 
 
+@mistake(
+    "Your __init__ calls its arguments something else.",
+    "The next cells call Layer(base, r=8, alpha=16, dropout=0.1), by these names.",
+    "Which names does the first line of __init__ in the exercise give?",
+)
+class _other_arguments(MyLoRA):
+    def __init__(self, base, rank, alpha, dropout=0.0):
+        super().__init__(base, rank, alpha, dropout)
+
+
 def _with_linears(A, B):
     """A layer whose A and B are made by two functions of (in, out, r)."""
 
@@ -388,6 +404,7 @@ exercise(
     mistakes=[
         _no_module,
         _no_forward,
+        _other_arguments,
         _other_names,
         _matrices,
         _keeps_no_scaling,

@@ -86,7 +86,7 @@ def _observe_layer(args, layer):
 
 def _looks_at_layer(base, r, alpha, dropout=0.0, *, layer):
     """Pairs of what's seen and what's right, in the order of _LAYER_LOOKS."""
-    yield _kind_of_layer(layer), "an nn.Module with a forward"
+    yield _kind_of_layer(layer), "an nn.Module"
     yield _missing(layer), "all there"
     A, B = layer.A.weight, layer.B.weight
     yield [list(A.shape), list(B.shape)], [[r, base.in_features], [base.out_features, r]]
@@ -121,7 +121,7 @@ def _kind_of_layer(layer) -> str:
         each.kind != each.VAR_KEYWORD for each in named
     ):
         return "other arguments"
-    return "no forward" if type(layer).forward is nn.Module.forward else "an nn.Module with a forward"
+    return "an nn.Module"
 
 
 def _missing(layer) -> str:
@@ -267,17 +267,6 @@ class _no_module:
 
 
 @mistake(
-    "Your layer has no forward.",
-    "PyTorch calls a method named exactly forward when you write layer(x).",
-    "Is forward spelled right, and indented so that it belongs to the class?",
-)
-class _no_forward(nn.Module):
-    def __init__(self, base, r, alpha, dropout=0.0):
-        super().__init__()
-        self.base = base
-
-
-@mistake(
     "Your __init__ calls its arguments something else.",
     "The next cells call Layer(base, r=8, alpha=16, dropout=0.1), by these names.",
     "Which names does the first line of __init__ in the exercise give?",
@@ -403,7 +392,6 @@ exercise(
     ],
     mistakes=[
         _no_module,
-        _no_forward,
         _other_arguments,
         _other_names,
         _matrices,

@@ -60,7 +60,7 @@ class MyLoRA(nn.Module):
 
 
 _LAYER_LOOKS = [
-    "kind of object",
+    "arguments",
     "attributes",
     "shapes of A and B",
     "biases of A and B",
@@ -86,7 +86,7 @@ def _observe_layer(args, layer):
 
 def _looks_at_layer(base, r, alpha, dropout=0.0, *, layer):
     """Pairs of what's seen and what's right, in the order of _LAYER_LOOKS."""
-    yield _kind_of_layer(layer), "an nn.Module"
+    yield _arguments(layer), "r, alpha and dropout"
     yield _missing(layer), "all there"
     A, B = layer.A.weight, layer.B.weight
     yield [list(A.shape), list(B.shape)], [[r, base.in_features], [base.out_features, r]]
@@ -113,15 +113,11 @@ def _looks_at_layer(base, r, alpha, dropout=0.0, *, layer):
     yield layer.scaling, alpha / r
 
 
-def _kind_of_layer(layer) -> str:
-    if not isinstance(layer, nn.Module):
-        return "no nn.Module"
+def _arguments(layer) -> str:
+    """Whether the layer can be made with the names that the notebooks use."""
     named = inspect.signature(type(layer)).parameters.values()
-    if not {"r", "alpha", "dropout"} <= {each.name for each in named} and all(
-        each.kind != each.VAR_KEYWORD for each in named
-    ):
-        return "other arguments"
-    return "an nn.Module"
+    known = {each.name for each in named} >= {"r", "alpha", "dropout"}
+    return "r, alpha and dropout" if known or any(each.kind == each.VAR_KEYWORD for each in named) else "others"
 
 
 def _missing(layer) -> str:
@@ -255,18 +251,6 @@ class _keeps_no_scaling(MyLoRA):
 
 
 @mistake(
-    "Your class isn't an nn.Module.",
-    "Without nn.Module, PyTorch sees neither the parameters in your class nor its forward.",
-    "What stands in the brackets after class MyLoRA?",
-)
-class _no_module:
-    def __init__(self, base, r, alpha, dropout=0.0):
-        self.base, self.scaling = base.requires_grad_(False), alpha / r
-        self.A = nn.Linear(base.in_features, r, bias=False)
-        self.B = nn.Linear(r, base.out_features, bias=False)
-
-
-@mistake(
     "Your __init__ calls its arguments something else.",
     "The next cells call Layer(base, r=8, alpha=16, dropout=0.1), by these names.",
     "Which names does the first line of __init__ in the exercise give?",
@@ -391,7 +375,6 @@ exercise(
         "forward returns self.base(x) + self.scaling * self.B(self.A(self.dropout(x))).",
     ],
     mistakes=[
-        _no_module,
         _other_arguments,
         _other_names,
         _matrices,

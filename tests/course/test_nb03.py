@@ -93,6 +93,10 @@ def answers(base=lambda self, x: self.base(x), update=lambda self, x: self.B(sel
             "base's input too",
         ),
         (layer(forward=answers(base=lambda self, x: 0)), "own answer is missing"),
+        (layer(forward=answers(base=lambda self, x: x @ self.base.weight.T)), "loses the bias"),
+        (layer(forward=answers(update=lambda self, x: self.A(self.B(x)))), "B first"),
+        (layer(forward=answers(update=lambda self, x: x @ (self.B.weight @ self.A.weight))), "wrong way round"),
+        (layer(forward=answers(update=lambda self, x: self.B(self.A(self.base(x))))), "instead of x"),
     ],
 )
 def test_a_natural_mistake_in_the_layer_is_named(answer, message):

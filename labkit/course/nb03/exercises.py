@@ -60,22 +60,22 @@ class MyLoRA(nn.Module):
 
 
 _LAYER_LOOKS = [
-    "arguments",
-    "attributes",
-    "shapes of A and B",
-    "biases of A and B",
-    "start",
-    "size of A's numbers",
-    "trained parameters",
-    "base weight",
-    "answer while B is zero",
-    "answer once B isn't zero",
-    "answer for one vector",
-    "gradient passed on to x",
-    "answer in training mode while B is zero",
-    "share of the update that dropout keeps",
-    "gradients at the start",
-    "scaling",
+    "the arguments",
+    "the attributes",
+    "the shapes of A and B",
+    "the biases of A and B",
+    "the start",
+    "the size of A's numbers",
+    "the trained parameters",
+    "the base weight",
+    "the answer while B is zero",
+    "the answer once B isn't zero",
+    "the answer for one vector",
+    "the gradient passed on to x",
+    "the answer in training mode while B is zero",
+    "the share of the update that dropout keeps",
+    "the gradients at the start",
+    "the scaling",
 ]
 
 
@@ -337,6 +337,18 @@ class _all_frozen(MyLoRA):
 
 
 @mistake(
+    "Your self.dropout is a number, and forward calls it like a layer.",
+    "dropout is only the probability. The layer that uses it has to be made first.",
+    "What does nn.Dropout take?",
+)
+class _dropout_as_number(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__(base, r, alpha, dropout)
+        del self.dropout
+        self.dropout = dropout
+
+
+@mistake(
     "No gradient passes through your frozen base.",
     "Frozen means that W gets no gradient of its own. The gradient still has to pass through W to the layers below.",
     "Is there a torch.no_grad() or a .detach() around the base's answer?",
@@ -436,6 +448,33 @@ exercise(
         _trains_the_bias,
         _all_frozen,
         _base_without_gradient,
+        _dropout_as_number,
+        Mistake(
+            _answering(lambda self, x: self.base(x) + self.scaling * self.A(self.B(self.dropout(x)))),
+            "You go through B first and then through A, so the shapes don't fit.",
+            "x meets A first, which takes it down to r numbers. B takes them up again.",
+            "In self.A(self.B(x)), which of the two runs first?",
+        ),
+        Mistake(
+            _answering(lambda self, x: (y := self.base(x)) + self.scaling * self.B(self.A(self.dropout(y)))),
+            "Your adapter gets the base's answer instead of x.",
+            "The adapter stands beside the base, and both get the same x.",
+            "What does the arrow into A start from, in the picture at the top?",
+        ),
+        Mistake(
+            _answering(
+                lambda self, x: self.base(x) + self.scaling * (self.dropout(x) @ (self.B.weight @ self.A.weight))
+            ),
+            "Your update uses B A the wrong way round, so the shapes don't fit.",
+            "B A has the shape of W, (out, in), and a row of x meets its transpose, as nn.Linear does with W.",
+            "What does nn.Linear compute, x @ weight or x @ weight.T?",
+        ),
+        Mistake(
+            _answering(lambda self, x: x @ self.base.weight.T + self.scaling * self.B(self.A(self.dropout(x)))),
+            "Your layer loses the bias of the base.",
+            "x @ W.T is all of the base's answer only where the base has no bias.",
+            "What happens if you just call self.base?",
+        ),
         Mistake(
             _answering(lambda self, x: self.scaling * self.B(self.A(self.dropout(x)))),
             "The base's own answer is missing.",
@@ -570,13 +609,13 @@ def _inject_cases():
 
 
 _INJECT_LOOKS = [
-    "wrapped layers",
-    "list of names",
-    "r of each layer",
-    "scaling of each layer",
-    "base of each layer",
-    "trained parameters besides A and B",
-    "frozen ones among A and B",
+    "the wrapped layers",
+    "the list of names",
+    "the r of each layer",
+    "the scaling of each layer",
+    "the base of each layer",
+    "the trained parameters besides A and B",
+    "the frozen ones among A and B",
 ]
 
 

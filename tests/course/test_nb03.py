@@ -68,7 +68,11 @@ def test_any_sensible_random_start_is_right(start):
     assert judge(find("03.1"), layer(start)).mark == "✔"
 
 
-def answers(base=lambda self, x: self.base(x), update=lambda self, x: self.B(self.A(x))):
+def thinned(self, x):
+    return F.dropout(x, self.p, self.training)
+
+
+def answers(base=lambda self, x: self.base(x), update=lambda self, x: self.B(self.A(thinned(self, x)))):
     return lambda self, x: base(self, x) + self.scaling * update(self, x)
 
 
@@ -89,7 +93,11 @@ def answers(base=lambda self, x: self.base(x), update=lambda self, x: self.B(sel
         (layer(forward=answers(update=lambda self, x: self.B(self.A(x)))), "never uses dropout"),
         (layer(forward=answers(base=lambda self, x: self.base(x).detach())), "No gradient passes"),
         (
-            layer(forward=answers(base=lambda self, x: self.base(F.dropout(x, self.p, self.training)))),
+            layer(
+                forward=answers(
+                    base=lambda self, x: self.base(thinned(self, x)), update=lambda self, x: self.B(self.A(x))
+                )
+            ),
             "base's input too",
         ),
         (layer(forward=answers(base=lambda self, x: 0)), "own answer is missing"),

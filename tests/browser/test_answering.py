@@ -25,11 +25,11 @@ def line_of_the_map(notebook_00, number: str) -> str:
 
 EXERCISES = {  # the function to write; a wrong line, the beginning of what is said about it, a right line
     "00.1": ("my_share", "return total / trained", "Your fraction is upside down", "return trained / total"),
-    "03.1": (
-        "my_forward",
-        "return x @ W.T + alpha * (x @ A.T @ B.T)",
+    "03.3": (
+        "my_merged_weight",
+        "return W + alpha * (B @ A)",
         "Your update is r times too large.",
-        "return x @ W.T + alpha / A.shape[0] * (x @ A.T @ B.T)",
+        "return W + alpha / A.shape[0] * (B @ A)",
     ),
 }
 

@@ -1,234 +1,779 @@
-"""The exercises of notebook 03, the LoRA layer."""
+"""The exercises of notebook 03, where the learner builds the LoRA layer and puts it into a model.
 
+Notebooks 03 and 04 go on with what the learner wrote (:func:`labkit.yours`), so two answers keep a contract:
+
+**03.1, the layer.** ``Layer(base, r, alpha, dropout=0.0)``, called by position or by these names, is an ``nn.Module``
+around an ``nn.Linear`` with or without bias. It has ``.base`` (frozen), ``.A`` (``nn.Linear`` from in to r) and ``.B``
+(``nn.Linear`` from r to out), both without bias and trained, and ``.scaling``, the number alpha / r. B starts at zero,
+A random. Dropout stands before A and only works in training mode. A and B are float32 and made where torch makes
+tensors, so a model on a GPU is moved after injecting: ``model.to(device)``.
+
+**03.2, the injection.** ``inject(model, targets, Layer, r, alpha)`` freezes every parameter of the model, then puts
+``Layer(linear, r, alpha)`` in place of each ``nn.Linear`` whose name ends in a target at a dot. It returns the names,
+in the model's order. `Layer` is handed in, so that the text of the answer runs in any notebook; for dropout, hand in
+``functools.partial(Layer, dropout=0.05)``.
+"""
+
+import inspect
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from labkit.lab.checking.form import Case, Mistake, Tolerance, exercise
+from labkit.lab.checking.comparing import difference
+from labkit.lab.checking.form import Case, Mistake, Tolerance, exercise, mistake
 
 # Sums in another order differ in the last digits, and most where they nearly cancel
 CLOSE = Tolerance(rtol=1e-4, atol=1e-3)
 
+
+def _until_wrong(keys: list[str], looks: Iterator[tuple]) -> dict:
+    """What was seen, under each of `keys` in turn, up to the first thing that isn't as it should be.
+
+    So an answer with two mistakes is recognised by its first one.
+    """
+    seen = dict.fromkeys(keys)
+    for key, (value, right) in zip(keys, looks):
+        seen[key] = value
+        if difference(value, right, CLOSE) is not None:
+            break
+    return seen
+
+
 # 03.1
 
 
-def my_forward(x, W, A, B, alpha):
-    """The base's answer plus the scaled detour through A and B."""
-    r = A.shape[0]
-    return x @ W.T + alpha / r * (x @ A.T @ B.T)
+class MyLoRA(nn.Module):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.A = nn.Linear(base.in_features, r, bias=False)
+        self.B = nn.Linear(r, base.out_features, bias=False)
+        nn.init.zeros_(self.B.weight)
+        self.scaling = alpha / r
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        return self.base(x) + self.scaling * self.B(self.A(self.dropout(x)))
 
 
-def _forward_cases():
-    # square first: there, several wrong products have the right shape
+_LAYER_LOOKS = [
+    "the arguments",
+    "the attributes",
+    "the shapes of A and B",
+    "the biases of A and B",
+    "the start",
+    "the size of A's numbers",
+    "the trained parameters",
+    "the base weight",
+    "the answer while B is zero",
+    "the answer once B isn't zero",
+    "the answer for one vector",
+    "the gradient passed on to x",
+    "the answer in training mode while B is zero",
+    "the share of the update that dropout keeps",
+    "the gradients at the start",
+    "the scaling",
+]
+
+
+def _observe_layer(args, layer):
+    """What a learner's layer does; it stops at the first thing that isn't as it should be."""
+    return _until_wrong(_LAYER_LOOKS, _looks_at_layer(*args, layer=layer))
+
+
+def _looks_at_layer(base, r, alpha, dropout=0.0, *, layer):
+    """Pairs of what's seen and what's right, in the order of _LAYER_LOOKS."""
+    yield _arguments(layer), "r, alpha and dropout"
+    yield _missing(layer), "all there"
+    A, B = layer.A.weight, layer.B.weight
+    yield [list(A.shape), list(B.shape)], [[r, base.in_features], [base.out_features, r]]
+    yield [one.bias is not None for one in (layer.A, layer.B)], [False, False]
+    yield _start(A, B), "A random, B zero"
+    spread = A.std().item() * math.sqrt(base.in_features)  # nn.Linear's own start: 1/√3
+    yield "too large" if spread > 5 else "good", "good"
+    yield _trained(layer), "A and B"
+    torch.manual_seed(7)
+    yield base.weight.detach().clone(), _numbers(base.out_features, base.in_features)
+    layer.eval()
+    x = torch.randn(2, 3, base.in_features)
+    yield layer(x).detach(), base(x)
+    start = A.detach().clone()
+    with torch.no_grad():
+        A.copy_(torch.randn_like(A))
+        B.copy_(torch.randn_like(B))
+    yield layer(x).detach(), base(x) + alpha / r * (x @ A.T @ B.T).detach()
+    yield layer(x[0, 0]).detach(), base(x[0, 0]) + alpha / r * (x[0, 0] @ A.T @ B.T).detach()
+    yield _gradient_at(layer, x), (base.weight + alpha / r * B @ A).sum(0).detach().expand_as(x)
+    yield _under_dropout(layer, B, x).detach(), base(x)
+    yield _kept(layer, base, A, B, alpha / r), [0.0, 1 / (1 - dropout)] if dropout else [1.0]
+    yield _moved_first(layer, start, x), "A zero, B not"
+    yield layer.scaling, alpha / r
+
+
+def _arguments(layer) -> str:
+    """Whether the layer can be made with the names that the notebooks use."""
+    named = inspect.signature(type(layer)).parameters.values()
+    known = {each.name for each in named} >= {"r", "alpha", "dropout"}
+    return "r, alpha and dropout" if known or any(each.kind == each.VAR_KEYWORD for each in named) else "others"
+
+
+def _missing(layer) -> str:
+    """The first group of attributes that isn't as the contract says."""
+    if not (hasattr(layer, "A") and hasattr(layer, "B")):
+        return "no A and B"
+    if not (isinstance(layer.A, nn.Linear) and isinstance(layer.B, nn.Linear)):
+        return "A and B are no nn.Linear"
+    return "all there" if hasattr(layer, "base") and hasattr(layer, "scaling") else "no base and scaling"
+
+
+def _start(A, B) -> str:
+    """How A and B start. Random numbers are nearly all different: an identity's or a constant's are not."""
+    if not B.any():
+        kind = "random" if len(A.unique()) > A.numel() / 2 else "not random"
+        return f"A {kind}, B zero" if A.any() else "both zero"
+    return "A zero, B not" if not A.any() else "neither zero"
+
+
+def _trained(layer) -> str:
+    own = {id(layer.A.weight): "A", id(layer.B.weight): "B"}
+    trained = [own.get(id(p), "another") for p in layer.parameters() if p.requires_grad]
+    if "another" in trained:
+        return "also the whole base" if layer.base.weight.requires_grad else "also the bias of the base"
+    return " and ".join(sorted(trained)) or "nothing"
+
+
+def _gradient_at(layer, x):
+    x = x.clone().requires_grad_()
+    layer(x).sum().backward()
+    return x.grad
+
+
+def _under_dropout(layer, B, x):
+    """The answer in training mode, with B at zero: the base's own, whatever dropout does to the adapter."""
+    kept = B.detach().clone()
+    with torch.no_grad():
+        B.zero_()
+        layer.train()
+        answer = layer(x)
+        layer.eval()
+        B.copy_(kept)
+    return answer
+
+
+def _kept(layer, base, A, B, scaling) -> list:
+    """Which shares of the update come through in training, for x with one number that isn't zero.
+
+    Dropout before A leaves all of it or nothing, the same for each output. Anywhere else it doesn't.
+    """
+    x = torch.zeros(64, base.in_features)
+    x[:, 0] = 1
+    with torch.no_grad():
+        A.fill_(1)
+        B.fill_(1)
+        layer.train()
+        update = (layer(x) - base(x)) / (scaling * A.shape[0])
+        layer.eval()
+    if (update - update[:, :1]).abs().max() > 1e-3:
+        return ["each output by itself"]
+    return sorted({round(share, 2) for share in update[:, 0].tolist()})
+
+
+def _moved_first(layer, start, x) -> str:
+    """Which of A and B has a gradient in the first backward pass."""
+    with torch.no_grad():
+        layer.A.weight.copy_(start)
+        layer.B.weight.zero_()
+    layer.zero_grad()
+    layer(x).square().sum().backward()
+    has = [one.weight.grad is not None and bool(one.weight.grad.any()) for one in (layer.A, layer.B)]
+    return {(False, True): "A zero, B not", (False, False): "neither has one"}.get(tuple(has), "both have one")
+
+
+def _numbers(out_features, in_features):
+    """The weight of a case's base, the same each time."""
+    return torch.arange(out_features * in_features).sin().view(out_features, in_features)
+
+
+def _base(in_features, out_features, bias=False):
+    base = nn.Linear(in_features, out_features, bias=bias)
+    base.weight.data.copy_(_numbers(out_features, in_features))
+    return base
+
+
+def _layer_cases():
+    # α < r and α no multiple of r, out < in and out > in, with a bias and with dropout
     return [
-        Case(torch.randn(4, 6), torch.randn(6, 6), torch.randn(2, 6), torch.randn(6, 2), 6.0),
-        Case(torch.randn(2, 3, 6), torch.randn(5, 6), torch.randn(4, 6), torch.randn(5, 4), 12.0),
+        Case(_base(64, 48, bias=True), 4, 10, 0.0),
+        Case(_base(32, 96), 8, 4),
+        Case(_base(40, 40), 4, 6, 0.5),
     ]
+
+
+@mistake(
+    "Your layer has no .A and .B.",
+    "The names are yours to choose anywhere else. Here the next cells look for layer.A and layer.B.",
+    "Which names do you assign in __init__? Python tells a from A.",
+)
+class _other_names(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        nn.Module.__init__(self)
+        self.base, self.scaling = base.requires_grad_(False), alpha / r
+        self.lora_A = nn.Linear(base.in_features, r, bias=False)
+        self.lora_B = nn.Linear(r, base.out_features, bias=False)
+
+
+@mistake(
+    "Your A and B aren't nn.Linear layers.",
+    "A bare matrix or nn.Parameter can do the same job, but the next cells read layer.A.weight.",
+    "What does nn.Linear(in, out, bias=False) take, and what are in and out for A?",
+)
+class _matrices(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        nn.Module.__init__(self)
+        self.base, self.scaling = base.requires_grad_(False), alpha / r
+        self.A = nn.Parameter(torch.randn(r, base.in_features))
+        self.B = nn.Parameter(torch.zeros(base.out_features, r))
+
+
+@mistake(
+    "Your layer has no .base or no .scaling.",
+    "The next cells look at both: layer.base is the frozen layer, layer.scaling the number alpha / r.",
+    "Does __init__ assign self.base and self.scaling?",
+)
+class _keeps_no_scaling(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__(base, r, alpha, dropout)
+        self.alpha, self.r = alpha, r
+        del self.scaling
+
+
+@mistake(
+    "Your __init__ calls its arguments something else.",
+    "The next cells call Layer(base, r=8, alpha=16, dropout=0.1), by these names.",
+    "Which names does the first line of __init__ in the exercise give?",
+)
+class _other_arguments(MyLoRA):
+    def __init__(self, base, rank, alpha, dropout=0.0):
+        super().__init__(base, rank, alpha, dropout)
+
+
+def _with_linears(A, B):
+    """A layer whose A and B are made by two functions of (in, out, r)."""
+
+    class Made(MyLoRA):
+        def __init__(self, base, r, alpha, dropout=0.0):
+            super().__init__(base, r, alpha, dropout)
+            self.A = A(base.in_features, base.out_features, r)
+            self.B = B(base.in_features, base.out_features, r)
+            nn.init.zeros_(self.B.weight)
+            if self.B.bias is not None:
+                nn.init.zeros_(self.B.bias)
+
+    return Made
+
+
+def _started(start):
+    """A layer whose A and B start as `start(A, B)` leaves them."""
+
+    class Started(MyLoRA):
+        def __init__(self, base, r, alpha, dropout=0.0):
+            super().__init__(base, r, alpha, dropout)
+            start(self.A.weight.data, self.B.weight.data)
+
+    return Started
+
+
+def _answering(forward):
+    """A layer that answers with `forward(layer, x)`."""
+    return type("Answering", (MyLoRA,), {"forward": forward})
+
+
+def _scaled(scaling):
+    """A layer whose scaling is ``scaling(alpha, r, base)``."""
+
+    class Scaled(MyLoRA):
+        def __init__(self, base, r, alpha, dropout=0.0):
+            super().__init__(base, r, alpha, dropout)
+            self.scaling = scaling(alpha, r, base)
+
+    return Scaled
+
+
+@mistake(
+    "Your layer still trains W.",
+    "Wrapping a layer doesn't freeze it. Left alone, PyTorch trains every parameter it finds.",
+    "Which parameters of base have requires_grad=True after your __init__?",
+)
+class _unfrozen(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__(base, r, alpha, dropout)
+        self.base.requires_grad_(True)
+
+
+@mistake(
+    "Your layer still trains the bias of the base.",
+    "A linear layer may have two parameters, weight and bias, and LoRA freezes both.",
+    "What does base.requires_grad_(False), called on the layer itself, reach?",
+)
+class _trains_the_bias(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__(base, r, alpha, dropout)
+        if base.bias is not None:
+            base.bias.requires_grad_(True)
+
+
+@mistake(
+    "Your layer trains nothing at all.",
+    "You froze A and B along with the base. LoRA trains exactly these two.",
+    "Where do you call requires_grad_(False), and on what?",
+)
+class _all_frozen(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__(base, r, alpha, dropout)
+        self.requires_grad_(False)
+
+
+@mistake(
+    "Your self.dropout is a number, and forward calls it like a layer.",
+    "dropout is only the probability. The layer that uses it has to be made first.",
+    "What does nn.Dropout take?",
+)
+class _dropout_as_number(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__(base, r, alpha, dropout)
+        del self.dropout
+        self.dropout = dropout
+
+
+@mistake(
+    "No gradient passes through your frozen base.",
+    "Frozen means that W gets no gradient of its own. The gradient still has to pass through W to the layers below.",
+    "Is there a torch.no_grad() or a .detach() around the base's answer?",
+)
+class _base_without_gradient(MyLoRA):
+    def forward(self, x):
+        with torch.no_grad():
+            answer = self.base(x)
+        return answer + self.scaling * self.B(self.A(self.dropout(x)))
 
 
 exercise(
     id="03.1",
-    title="The forward pass",
+    title="The LoRA layer",
     prompt=(
-        "Write my_forward(x, W, A, B, alpha): the answer of a LoRA layer without dropout, from x of shape (…, in),\n"
-        "the frozen W (out, in), A (r, in), B (out, r) and the number alpha. One or two lines."
+        "Write the class MyLoRA(base, r, alpha, dropout): a layer that answers base(x) + alpha/r · B(A(dropout(x))).\n"
+        "base is an nn.Linear, frozen and kept as self.base; self.A and self.B are nn.Linear without bias;\n"
+        "self.scaling is alpha/r. B starts at zero, A random. dropout has the default 0.0."
     ),
-    minutes=5,
-    difficulty=2,
+    minutes=15,
+    difficulty=3,
     importance=5,
-    solution=my_forward,
+    solution=MyLoRA,
     explanation=(
-        "The base answers as always, x @ W.T. The update goes through the small matrix A first, down to r numbers,\n"
-        "and then through B, up again. r is the number of rows of A. Only the update is scaled by alpha / r."
+        "The base answers as always, and gets no gradient of its own. A takes x down to r numbers, B takes them up\n"
+        "again. nn.Linear starts at random numbers the size LoRA asks for (Kaiming-uniform with a = √5), so only B\n"
+        "needs setting. nn.Dropout is on in training mode and off after eval()."
     ),
-    cases=_forward_cases,
+    cases=_layer_cases,
+    observe=_observe_layer,
     close=CLOSE,
     hints=[
-        "Two terms: what the frozen layer answers, plus the scaled update.",
-        "A linear layer with weight M computes x @ M.T. Here W, A and B are three such weights.",
-        "A has shape (r, in), so r = A.shape[0]; the update is alpha / r * (x @ A.T @ B.T).",
+        "Which two layers come beside the base, and how many numbers go into and out of each?",
+        "A is nn.Linear(base.in_features, r, bias=False). What's B? nn.init.zeros_(self.B.weight) sets it to zero.",
+        "Freeze with base.requires_grad_(False), and keep nn.Dropout(dropout) as self.dropout.",
+        "forward returns self.base(x) + self.scaling * self.B(self.A(self.dropout(x))).",
     ],
     mistakes=[
+        _other_arguments,
+        _other_names,
+        _matrices,
+        _keeps_no_scaling,
         Mistake(
-            lambda x, W, A, B, alpha: x @ W.T + x @ A.T @ B.T,
-            "Your update lacks its scaling.",
-            "B A alone is not yet the update: without alpha / r, its size changes whenever r does.",
-            "the picture in section 3, the line called 'no scaling'.",
+            _with_linears(
+                lambda in_, out, r: nn.Linear(r, in_, bias=False), lambda in_, out, r: nn.Linear(out, r, bias=False)
+            ),
+            "Your A and B have their shapes the wrong way round.",
+            "nn.Linear wants what goes in first, then what comes out. Its .weight then has the shape (out, in).",
+            "How many numbers go into A, and how many come out?",
         ),
         Mistake(
-            lambda x, W, A, B, alpha: x @ W.T + alpha * (x @ A.T @ B.T),
-            "Your update is r times too large.",
-            "alpha is not the scaling itself; it is what gets divided by the rank.",
-            "did you divide by r? It is the number of rows of A.",
+            _with_linears(
+                lambda in_, out, r: nn.Linear(in_, r, bias=False), lambda in_, out, r: nn.Linear(r, in_, bias=False)
+            ),
+            "Your B leads back to in, where it should lead to out.",
+            "As long as the layer is square, in and out are the same number and nothing complains.",
+            "Which attribute of base says how many numbers come out?",
         ),
         Mistake(
-            lambda x, W, A, B, alpha: x @ W.T + A.shape[0] / alpha * (x @ A.T @ B.T),
-            "Your scaling is upside down: r / alpha.",
-            "A larger alpha makes the update stronger; a larger r divides it.",
-            "the fraction in front of your update.",
+            _with_linears(lambda in_, out, r: nn.Linear(in_, r), lambda in_, out, r: nn.Linear(r, out)),
+            "Your A and B have a bias each.",
+            "nn.Linear adds a bias unless you say otherwise. LoRA's update is B A alone.",
+            "What's the third argument of nn.Linear?",
         ),
         Mistake(
-            lambda x, W, A, B, alpha: x @ W.T + alpha / math.sqrt(A.shape[0]) * (x @ A.T @ B.T),
-            "Your scaling is alpha / √r. That is rsLoRA.",
-            "rsLoRA is a variant of its own (use_rslora=True in PEFT); plain LoRA divides by r.",
-            "section 3 has both.",
+            _started(lambda A, B: B.uniform_(-0.1, 0.1)),
+            "Your B isn't zero at the start, so the layer disturbs the model before it has learned anything.",
+            "nn.Linear starts with random numbers. That's fine for A, but B has to be set to zero.",
+            "What does nn.init.zeros_ need to be called on?",
         ),
         Mistake(
-            lambda x, W, A, B, alpha: x @ W.T + alpha / A.shape[1] * (x @ A.T @ B.T),
-            "You divide by the number of inputs instead of the rank.",
-            "A has shape (r, in): its second dimension is the width of x, not r.",
-            "A.shape[0] and B.shape[1] are r.",
+            _started(lambda A, B: A.zero_()),
+            "Your A and B are both zero, so the layer can never learn.",
+            "A's gradient is multiplied by B, and B's by A. With both at zero, both gradients stay zero.",
+            "Which of the two may stay random?",
         ),
         Mistake(
-            lambda x, W, A, B, alpha: alpha / A.shape[0] * (x @ A.T @ B.T),
+            _started(lambda A, B: (A.zero_(), B.uniform_(-0.1, 0.1))),
+            "Your A is zero and B random: it's the other way round in LoRA.",
+            "It would learn, but the two starts don't train alike (Hayou et al., 2024).",
+            "Which of the two did you hand to nn.init.zeros_?",
+        ),
+        Mistake(
+            _started(lambda A, B: nn.init.eye_(A)),
+            "Your A isn't random.",
+            "With an identity, A only passes on the first r numbers of x. With all numbers equal, every row learns "
+            "the same.",
+            "What does nn.Linear put into its weight if you leave it alone?",
+        ),
+        Mistake(
+            _started(lambda A, B: A.normal_()),
+            "The numbers in your A are too large.",
+            "torch.randn spreads the same however wide the layer is, so A x grows with the number of inputs.",
+            "What does nn.Linear put into its weight if you leave it alone?",
+        ),
+        _unfrozen,
+        _trains_the_bias,
+        _all_frozen,
+        _base_without_gradient,
+        _dropout_as_number,
+        Mistake(
+            _answering(lambda self, x: self.base(x) + self.scaling * self.A(self.B(self.dropout(x)))),
+            "You go through B first and then through A, so the shapes don't fit.",
+            "x meets A first, which takes it down to r numbers. B takes them up again.",
+            "In self.A(self.B(x)), which of the two runs first?",
+        ),
+        Mistake(
+            _answering(lambda self, x: (y := self.base(x)) + self.scaling * self.B(self.A(self.dropout(y)))),
+            "Your adapter gets the base's answer instead of x.",
+            "The adapter stands beside the base, and both get the same x.",
+            "What does the arrow into A start from, in the picture at the top?",
+        ),
+        Mistake(
+            _answering(
+                lambda self, x: self.base(x) + self.scaling * (self.dropout(x) @ (self.B.weight @ self.A.weight))
+            ),
+            "Your update uses B A the wrong way round, so the shapes don't fit.",
+            "B A has the shape of W, (out, in), and a row of x meets its transpose, as nn.Linear does with W.",
+            "What does nn.Linear compute, x @ weight or x @ weight.T?",
+        ),
+        Mistake(
+            _answering(lambda self, x: x @ self.base.weight.T + self.scaling * self.B(self.A(self.dropout(x)))),
+            "Your layer loses the bias of the base.",
+            "x @ W.T is all of the base's answer only where the base has no bias.",
+            "What happens if you just call self.base?",
+        ),
+        Mistake(
+            _answering(lambda self, x: self.scaling * self.B(self.A(self.dropout(x)))),
             "The base's own answer is missing.",
-            "LoRA adds to the frozen layer. It does not stand in for it.",
-            "start from x @ W.T.",
+            "LoRA adds to the frozen layer and doesn't replace it.",
+            "What should a fresh layer answer, while B is zero?",
         ),
         Mistake(
-            lambda x, W, A, B, alpha: alpha / A.shape[0] * (x @ W.T + x @ A.T @ B.T),
+            _answering(lambda self, x: self.scaling * (self.base(x) + self.B(self.A(self.dropout(x))))),
             "You scale the base's answer too.",
-            "alpha / r belongs to the update alone; W must answer as it always did.",
-            "your brackets.",
+            "alpha / r belongs to the update alone. The base must answer as it always did.",
+            "Where do the brackets in your forward open and close?",
         ),
         Mistake(
-            lambda x, W, A, B, alpha: x @ W.T + alpha / A.shape[0] * (x @ B @ A),
-            "You go through B first and then through A.",
-            "x meets A first, down to r numbers. Your order even runs while the layer is square, and fails otherwise.",
-            "the table of shapes in section 1.",
+            _answering(lambda self, x: self.base(x) + self.B(self.A(self.dropout(x)))),
+            "Your forward leaves out the scaling.",
+            "You may have stored it in __init__ and not used it in forward.",
+            "Where does self.scaling go in forward?",
         ),
         Mistake(
-            lambda x, W, A, B, alpha: x @ W + alpha / A.shape[0] * (x @ A.T @ B.T),
-            "Your base answers with W the wrong way round.",
-            "W has shape (out, in), so a row of x meets its transpose. While the layer is square, nothing complains.",
-            "x @ W, which should be x @ W.T.",
+            _scaled(lambda alpha, r, base: alpha),
+            "Your update is r times too large.",
+            "alpha alone isn't the scaling. It's divided by the rank.",
+            "What does __init__ assign to self.scaling?",
         ),
         Mistake(
-            lambda x, W, A, B, alpha: x @ W.T + alpha / A.shape[0] * (x @ (B @ A)),
-            "Your update uses B A the wrong way round.",
-            "B A has the shape of W, (out, in), and like W it has to be transposed before a row of x meets it.",
-            "x @ (B @ A).T, which is the same as x @ A.T @ B.T.",
+            _scaled(lambda alpha, r, base: alpha // r),
+            "Your scaling is rounded down to a whole number.",
+            "// divides and drops the remainder: 4 // 8 is 0, and then the adapter does nothing.",
+            "Which of / and // gives 0.5 for 4 and 8?",
+        ),
+        Mistake(
+            _scaled(lambda alpha, r, base: r / alpha),
+            "Your scaling is upside down: r / alpha.",
+            "A larger alpha makes the update stronger, and a larger r divides it.",
+            "Which of the two stands above the line in α/r?",
+        ),
+        Mistake(
+            _scaled(lambda alpha, r, base: alpha / math.sqrt(r)),
+            "Your scaling is alpha / √r. That's rsLoRA's.",
+            "rsLoRA is a variant (use_rslora=True in PEFT). Plain LoRA divides by r.",
+            "What does the formula above the exercise divide by?",
+        ),
+        Mistake(
+            _scaled(lambda alpha, r, base: alpha / base.in_features),
+            "You divide by the number of inputs instead of the rank.",
+            "r is the second argument of your __init__, and the number of rows of A.",
+            "What does the formula above the exercise divide by?",
+        ),
+        Mistake(
+            _answering(lambda self, x: self.base(d := self.dropout(x)) + self.scaling * self.B(self.A(d))),
+            "Dropout thins out the base's input too.",
+            "LoRA's dropout acts on the adapter's path only. The base always sees all of x.",
+            "Which x does self.base get in your forward?",
+        ),
+        Mistake(
+            _answering(lambda self, x: self.dropout(self.base(x) + self.scaling * self.B(self.A(x)))),
+            "Dropout thins out the whole answer, the base's included.",
+            "LoRA's dropout acts on what A gets, and leaves the base's answer alone.",
+            "What should self.dropout be called on?",
+        ),
+        Mistake(
+            _answering(lambda self, x: self.base(x) + self.scaling * self.B(self.dropout(self.A(x)))),
+            "Your dropout comes after A.",
+            "LoRA's dropout thins out x before A sees it.",
+            "What should self.dropout be called on?",
+        ),
+        Mistake(
+            _answering(lambda self, x: self.base(x) + self.scaling * self.dropout(self.B(self.A(x)))),
+            "Your dropout comes after B.",
+            "LoRA's dropout thins out x before A sees it.",
+            "What should self.dropout be called on?",
+        ),
+        Mistake(
+            _answering(lambda self, x: self.base(x) + self.scaling * self.B(self.A(x))),
+            "Your forward never uses dropout.",
+            "A dropout made in __init__ does nothing until forward calls it.",
+            "What should x pass through before A?",
+        ),
+        Mistake(
+            _answering(lambda self, x: self.base(x) + self.scaling * self.B(self.A(F.dropout(x, self.dropout.p)))),
+            "Your dropout is on in eval mode too, so the same question gets a different answer each time.",
+            "F.dropout doesn't know the mode of your layer, unless you hand it training=self.training.",
+            "What does nn.Dropout do after layer.eval()?",
         ),
     ],
-    shows="You have written every line of arithmetic that LoRA adds to a model.",
+    shows="That's the whole layer. The cells below, and notebook 04, go on with yours.",
 )
 
 # 03.2
 
 
-def my_count(hidden, heads, kv_heads, layers, r):
-    """r · (in + out) for q, k, v and o, in every layer."""
-    kv = hidden // heads * kv_heads
-    q_and_o = 2 * r * (hidden + hidden)
-    k_and_v = 2 * r * (hidden + kv)
-    return layers * (q_and_o + k_and_v)
+def my_inject(model, targets, Layer, r, alpha):
+    model.requires_grad_(False)
+    names = []
+    for name, module in list(model.named_modules()):
+        if isinstance(module, nn.Linear) and any(name.endswith("." + target) for target in targets):
+            model.set_submodule(name, Layer(module, r, alpha))
+            names.append(name)
+    return names
 
 
-def _count_as_if_all_were_wide(hidden, heads, kv_heads, layers, r):
-    return layers * 4 * r * 2 * hidden
+def _tiny_model(blocks, extra=()):
+    """Named as a Llama is, with two heads of four numbers that share one key and value head; `extra` layers in each."""
+    widths = {
+        "self_attn": {"q_proj": (8, 8), "k_proj": (8, 4), "v_proj": (8, 4), "o_proj": (8, 8)},
+        "mlp": {"gate_proj": (8, 12), "up_proj": (8, 12), "down_proj": (12, 8)},
+    }
+    for part, name in extra:
+        widths[part] = widths[part] | {name: (8, 20)}
+
+    def block():
+        parts = {
+            part: nn.ModuleDict({name: _base(*shape) for name, shape in layers.items()})
+            for part, layers in widths.items()
+        }
+        return nn.ModuleDict(parts | {"norm": nn.LayerNorm(8)})
+
+    layers = nn.ModuleDict({"layers": nn.ModuleList(block() for _ in range(blocks))})
+    return nn.ModuleDict(
+        {"embed_tokens": nn.Embedding(10, 8), "model": layers, "lm_head": nn.Linear(8, 10, bias=False)}
+    )
 
 
-def _count_only_A(hidden, heads, kv_heads, layers, r):
-    return layers * 4 * r * hidden
+def _inject_cases():
+    # targets in another order than the model's; of two parts; names that contain a target, or end in its letters
+    fused = [("self_attn", "qkv_proj"), ("self_attn", "q_proj_gate"), ("mlp", "gate_up_proj")]
+    return [
+        Case(_tiny_model(2), ["v_proj", "q_proj"], MyLoRA, 2, 3),
+        Case(_tiny_model(1, fused), ["q_proj", "v_proj", "up_proj"], MyLoRA, 4, 2),
+        Case(_tiny_model(2), ["self_attn.o_proj", "k_proj"], MyLoRA, 2, 8),
+    ]
 
 
-def _count_only_B(hidden, heads, kv_heads, layers, r):
-    return layers * r * 2 * (hidden + hidden // heads * kv_heads)
+_INJECT_LOOKS = [
+    "the wrapped layers",
+    "the list of names",
+    "the r of each layer",
+    "the scaling of each layer",
+    "the base of each layer",
+    "the trained parameters besides A and B",
+    "the frozen ones among A and B",
+]
 
 
-def _count_one_block(hidden, heads, kv_heads, layers, r):
-    return my_count(hidden, heads, kv_heads, 1, r)
+def _observe_inject(args, names):
+    """What became of the model; it stops at the first thing that isn't as it should be."""
+    return _until_wrong(_INJECT_LOOKS, _looks_at_injected(*args, returned=names))
 
 
-def _count_the_frozen_weights(hidden, heads, kv_heads, layers, r):
-    return layers * 2 * hidden * (hidden + hidden // heads * kv_heads)
+def _looks_at_injected(model, targets, Layer, r, alpha, *, returned):
+    wrapped = {name: module for name, module in model.named_modules() if isinstance(module, Layer)}
+    linear = [name.removesuffix(".base") for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    names = [name for name in dict.fromkeys(linear) if any(name.endswith("." + target) for target in targets)]
+    yield list(wrapped), names
+    yield returned, names
+    yield [each.A.out_features for each in wrapped.values()], [r] * len(names)
+    yield [each.scaling for each in wrapped.values()], [alpha / r] * len(names)
+    bases = [each.base.weight.detach() for each in wrapped.values()]
+    yield bases, [_numbers(*weight.shape) for weight in bases]
+    adapters = [id(each.weight) for one in wrapped.values() for each in (one.A, one.B)]
+    yield [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in adapters], []
+    yield [name for name, p in model.named_parameters() if not p.requires_grad and id(p) in adapters], []
 
 
-def _count_products(hidden, heads, kv_heads, layers, r):
-    return r * _count_the_frozen_weights(hidden, heads, kv_heads, layers, r)
+def _injecting(matches=lambda name, target: name.endswith("." + target), wrap=lambda Layer, *given: Layer(*given)):
+    """An injection like the right one, but for which names match a target, or for how a layer is wrapped."""
+
+    def inject(model, targets, Layer, r, alpha):
+        model.requires_grad_(False)
+        linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+        names = [name for name in linear if any(matches(name, target) for target in targets)]
+        for name in names:
+            model.set_submodule(name, wrap(Layer, model.get_submodule(name), r, alpha))
+        return names
+
+    return inject
 
 
-def _count_kv_as_heads(hidden, heads, kv_heads, layers, r):
-    return layers * 2 * r * (hidden + hidden + hidden + kv_heads)
+@mistake(
+    "Your list of names is in the order of the targets, not of the model.",
+    "A loop over targets outside and names inside collects one target after the other.",
+    "Which of your two loops should be the outer one?",
+)
+def _target_by_target(model, targets, Layer, r, alpha):
+    names = my_inject(model, targets, Layer, r, alpha)
+    return [name for target in targets for name in names if name.endswith("." + target)]
 
 
-def _count_q_and_v(hidden, heads, kv_heads, layers, r):
-    return layers * r * (2 * hidden + hidden + hidden // heads * kv_heads)
+@mistake(
+    "You return nothing.",
+    "The layers are wrapped, but the next cells need to know which ones.",
+    "What does the prompt ask my_inject to return?",
+)
+def _returns_nothing(model, targets, Layer, r, alpha):
+    my_inject(model, targets, Layer, r, alpha)
+
+
+@mistake(
+    "Your model still trains everything else.",
+    "Each layer freezes its own base. Embeddings, norms and the layers you didn't wrap are left.",
+    "Which call freezes a whole model, and when does it have to come?",
+)
+def _freezes_nothing(model, targets, Layer, r, alpha):
+    before = [p for p in model.parameters() if p.requires_grad]
+    names = my_inject(model, targets, Layer, r, alpha)
+    wrapped = {id(p) for name in names for p in model.get_submodule(name).base.parameters()}
+    for parameter in before:
+        parameter.requires_grad_(id(parameter) not in wrapped)
+    return names
+
+
+@mistake(
+    "Your A and B are frozen too, so nothing is trained.",
+    "Freezing after wrapping catches the new layers along with the old ones.",
+    "What comes first in your code, freezing or wrapping?",
+)
+def _freezes_after(model, targets, Layer, r, alpha):
+    names = my_inject(model, targets, Layer, r, alpha)
+    model.requires_grad_(False)
+    return names
 
 
 exercise(
     id="03.2",
-    title="Counting under grouped queries",
+    title="Into the model",
     prompt=(
-        "Write my_count(hidden, heads, kv_heads, layers, r): how many numbers LoRA trains on q_proj, k_proj, v_proj\n"
-        "and o_proj of a Llama-like model that is hidden wide. A head is hidden // heads wide."
+        "Write my_inject(model, targets, Layer, r, alpha): freeze the model, then put Layer(linear, r, alpha) in the\n"
+        "place of each nn.Linear whose name ends in one of targets, after a dot. A target can have two parts, such as\n"
+        "self_attn.o_proj. Return the names of the wrapped layers, in the model's order."
     ),
-    minutes=8,
+    minutes=10,
     difficulty=3,
     importance=5,
-    solution=my_count,
+    solution=my_inject,
     explanation=(
-        "Each adapted layer costs r · (in + out). q_proj and o_proj are hidden → hidden. k_proj and v_proj are\n"
-        "hidden → kv_heads · head width, which is narrower whenever there are fewer key/value heads than heads."
+        "Freezing comes first, so that the new A and B stay trainable. The dot keeps v_proj from matching qkv_proj.\n"
+        "list(…) walks over the model as it was, while the loop changes it."
     ),
-    cases=lambda: [Case(576, 9, 3, 30, 8), Case(4096, 32, 8, 32, 16)],
+    cases=_inject_cases,
+    observe=_observe_inject,
     hints=[
-        "A layer from in to out costs r · in for A and r · out for B.",
-        "k_proj and v_proj give one key and one value per key/value head: kv_heads · (hidden // heads) numbers.",
-        "layers · (2 · r · (hidden + hidden) + 2 · r · (hidden + kv)), with kv from the hint before.",
+        "for name, module in model.named_modules() walks over everything. Which of these are meant?",
+        'isinstance(module, nn.Linear), and name.endswith("." + target) for any of the targets.',
+        "model.set_submodule(name, Layer(module, r, alpha)) puts the new layer in place.",
+        "model.requires_grad_(False) freezes all there is at that moment. Call it before you wrap.",
     ],
     mistakes=[
         Mistake(
-            _count_as_if_all_were_wide,
-            "Your count takes k_proj and v_proj to be as wide as q_proj.",
-            "Several query heads share one key/value head. The 16.8 million quoted for an 8B Llama come from this.",
-            "kv_heads, which your count does not need so far.",
+            _injecting(matches=lambda name, target: target in name),
+            "You also wrap layers whose name only contains a target.",
+            "The operator in finds a text anywhere: q_proj is in q_proj_gate, and v_proj is in qkv_proj.",
+            "Where in the name does the target have to stand?",
         ),
         Mistake(
-            _count_only_A,
-            "You counted A and left out B.",
-            "Both are trained: A has r · in numbers, B has r · out.",
-            "the second number in r · (in + out).",
+            _injecting(matches=lambda name, target: name.endswith(target)),
+            "You also wrap layers whose name ends in the letters of a target, such as qkv_proj for v_proj.",
+            "endswith compares letters and knows nothing of the parts of a name.",
+            "Which character has to stand right before the target?",
         ),
         Mistake(
-            _count_only_B,
-            "You counted B and left out A.",
-            "Both are trained: A has r · in numbers, B has r · out.",
-            "the first number in r · (in + out).",
+            _injecting(matches=lambda name, target: name.split(".")[-1] == target),
+            "A target of two parts, such as self_attn.o_proj, finds nothing.",
+            "You compare the last part of the name only, and a target can have two.",
+            "What if you compare the end of the whole name, dot included?",
         ),
         Mistake(
-            _count_one_block,
-            "That is one block of the model.",
-            "Every block has its own four projections, and each gets its own A and B.",
-            "multiply by layers.",
+            _injecting(matches=lambda name, target: name == target),
+            "You wrap nothing at all.",
+            "A layer is called by its whole path, such as model.layers.0.self_attn.q_proj.",
+            "Which part of such a path do you compare with a target?",
         ),
         Mistake(
-            _count_the_frozen_weights,
-            "You counted the frozen weights.",
-            "in · out is the size of W, which stays as it is. LoRA trains r · (in + out) beside it.",
-            "the rank r, which your count does not need so far.",
+            _injecting(matches=lambda name, target: True),
+            "You wrap every linear layer, whatever the targets are.",
+            "targets says which layers to wrap; the others stay as they are.",
+            "Where does targets come up in your code?",
         ),
         Mistake(
-            _count_products,
-            "Your count has products in · out in it, and so is larger than the model's own weights.",
-            "A and B stand side by side: their sizes add up, r · in + r · out. They do not multiply.",
-            "the plus sign in r · (in + out).",
+            _injecting(wrap=lambda Layer, linear, r, alpha: Layer(linear, alpha, r)),
+            "You hand over r and alpha the wrong way round.",
+            "Python goes by position here: the second argument of Layer is r.",
+            "In which order does Layer take its arguments?",
         ),
         Mistake(
-            _count_kv_as_heads,
-            "You took kv_heads itself for the width of k_proj and v_proj.",
-            "kv_heads is how many heads there are; each is hidden // heads numbers wide.",
-            "multiply kv_heads by the width of a head.",
+            _injecting(
+                wrap=lambda Layer, linear, r, alpha: Layer(
+                    nn.Linear(linear.in_features, linear.out_features, bias=False), r, alpha
+                )
+            ),
+            "You wrap a fresh layer, so the model's own weights are gone.",
+            "A new nn.Linear has the right shape and random numbers. The old layer is what has to be kept.",
+            "Which layer should Layer get as its base?",
         ),
-        Mistake(
-            _count_q_and_v,
-            "You counted q_proj and v_proj only.",
-            "That is the LoRA paper's choice and PEFT's default for a Llama; here all four are asked for.",
-            "k_proj is as wide as v_proj, o_proj as q_proj.",
-        ),
+        _target_by_target,
+        _returns_nothing,
+        _freezes_nothing,
+        _freezes_after,
     ],
-    shows="921,600 for SmolLM2 at r = 8, and 13,631,488 for Llama-3.1-8B at r = 16: no table needed.",
+    shows="Any model, any targets: that's all there is to putting LoRA in. The cells below use yours.",
 )
 
 # 03.3
@@ -240,16 +785,23 @@ def my_merged_weight(W, A, B, alpha, dropout):
     return W + alpha / r * (B @ A)
 
 
+def _merge_cases():
+    # square first: there, a transposed update has the right shape. α < r, and α no multiple of r
+    return [
+        Case(torch.randn(6, 6), torch.randn(2, 6), torch.randn(6, 2), 7, 0.2),
+        Case(torch.randn(5, 8), torch.randn(4, 8), torch.randn(5, 4), 3, 0.1),
+        Case(torch.randn(8, 5), torch.randn(3, 5), torch.randn(8, 3), 12, 0.5),
+    ]
+
+
+@mistake(
+    "The result is right, but W itself has changed.",
+    "+= works on the caller's matrix. Call it twice and the update is in W twice.",
+    "What makes a new matrix, W += … or W + …?",
+)
 def _merge_in_place(W, A, B, alpha, dropout):
     W += alpha / A.shape[0] * (B @ A)
     return W
-
-
-def _merge_cases():
-    return [
-        Case(torch.randn(6, 6), torch.randn(2, 6), torch.randn(6, 2), 6.0, 0.2),
-        Case(torch.randn(5, 6), torch.randn(3, 6), torch.randn(5, 3), 12.0, 0.1),
-    ]
 
 
 exercise(
@@ -257,302 +809,193 @@ exercise(
     title="The merged weight",
     prompt=(
         "Write my_merged_weight(W, A, B, alpha, dropout): one matrix that answers as the base and its finished\n"
-        "adapter do together. dropout is the probability the adapter was trained with. W itself must stay as it is."
+        "adapter do together. dropout is the probability the adapter was trained with. Don't change W itself."
     ),
     minutes=5,
     difficulty=2,
     importance=4,
     solution=my_merged_weight,
     explanation=(
-        "B A has the shape of W, so the scaled update can be added once and for all. Dropout is an affair of\n"
-        "training: it thins the inputs of A at random while A and B learn, and has no part in the finished update."
+        "B A has the shape of W, so the scaled update can be added once and for all. Dropout is for training: it\n"
+        "thins out what A sees while A and B learn, and the finished update needs no correction for it."
     ),
     cases=_merge_cases,
     close=CLOSE,
     hints=[
         "Which product of A and B has the shape of W?",
-        "The scaling is alpha / r, as in the forward pass. What does dropout do once training is over?",
+        "The scaling is alpha / r, as in the layer. What does nn.Dropout do once training is over?",
         "W + alpha / A.shape[0] * (B @ A), which makes a new matrix. Dropout does nothing.",
     ],
     mistakes=[
         Mistake(
             lambda W, A, B, alpha, dropout: W + B @ A,
             "Your update lacks its scaling.",
-            "What the layer adds while unmerged is alpha / r · B A. The merged weight has to add the same.",
-            "alpha, and the number of rows of A.",
+            "The layer adds alpha / r · B A. The merged weight has to add the same.",
+            "Where does alpha come up in your answer?",
         ),
         Mistake(
             lambda W, A, B, alpha, dropout: W + alpha * (B @ A),
             "Your update is r times too large.",
-            "alpha is divided by the rank when merging too, just as in the forward pass.",
-            "did you divide by r? It is the number of rows of A.",
+            "alpha is divided by the rank when merging too, just as in the layer.",
+            "Which dimension of A is r?",
+        ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: W + alpha // A.shape[0] * (B @ A),
+            "Your scaling is rounded down to a whole number.",
+            "// divides and drops the remainder: 3 // 4 is 0, and then the adapter is lost.",
+            "Which of / and // gives 0.75 for 3 and 4?",
+        ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: W + alpha / A.shape[1] * (B @ A),
+            "You divide by the number of inputs instead of the rank.",
+            "A has shape (r, in): its second dimension is the width of x.",
+            "Which dimension do A and B share?",
+        ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: W + alpha / math.sqrt(A.shape[0]) * (B @ A),
+            "Your scaling is alpha / √r. That's rsLoRA's.",
+            "rsLoRA is a variant. Plain LoRA divides by r.",
+            "What did your layer in 03.1 divide by?",
         ),
         Mistake(
             lambda W, A, B, alpha, dropout: alpha / A.shape[0] * (B @ A),
             "You return the update alone.",
-            "The merged weight replaces W, so it has to contain W.",
-            "start from W.",
+            "The merged weight takes the place of W, so it has to contain W.",
+            "Where does W come up in your answer?",
+        ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: alpha / A.shape[0] * (W + B @ A),
+            "You scale W too.",
+            "alpha / r belongs to the update alone.",
+            "Where do your brackets open and close?",
         ),
         Mistake(
             lambda W, A, B, alpha, dropout: W + alpha / A.shape[0] * (B @ A).T,
             "Your update is transposed.",
-            "A weight has shape (out, in). (B A) has it already; A.T B.T has shape (in, out).",
-            "B @ A, without any .T: the transposes in the forward pass belong to x @ M.T.",
+            "A weight has shape (out, in), and B A has it already.",
+            "What shape does B @ A have without any .T?",
         ),
         Mistake(
             lambda W, A, B, alpha, dropout: W + alpha / A.shape[0] * (1 - dropout) * (B @ A),
             "Your update is weakened by the dropout.",
-            "While training, dropout scales what it keeps by 1 / (1 − p), so nothing needs correcting later.",
-            "leave dropout out. It is in the signature to tempt you.",
+            "In training, nn.Dropout already scales up what it keeps, so nothing needs correcting later.",
+            "What does nn.Dropout do in eval mode?",
         ),
         Mistake(
-            lambda W, A, B, alpha, dropout: W + alpha / A.shape[0] * (B @ nn.functional.dropout(A, dropout)),
+            lambda W, A, B, alpha, dropout: W + alpha / A.shape[0] / (1 - dropout) * (B @ A),
+            "Your update is too strong: you make up for the dropout.",
+            "Dividing by 1 − p is what nn.Dropout itself does in training. The finished update needs none of it.",
+            "What does nn.Dropout do in eval mode?",
+        ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: W + alpha / A.shape[0] * (B @ F.dropout(A, dropout)),
             "You merge a random part of A.",
-            "Dropout is for training. A merged weight must be the same each time, and all of the update.",
-            "leave dropout out. It is in the signature to tempt you.",
+            "Dropout is for training. A merged weight has all of the update, and is the same each time.",
+            "What does nn.Dropout do in eval mode?",
         ),
-        Mistake(
-            _merge_in_place,
-            "The result is right, but W itself has changed.",
-            "+= works on the caller's matrix. Call it twice and the update is in W twice; unmerging needs the old W.",
-            "W + …, which makes a new matrix, instead of W += ….",
-        ),
+        _merge_in_place,
     ],
-    shows="A merged model computes nothing extra: one matrix product a layer, as before. Notebook 09 has the rest.",
+    shows="A merged model costs nothing extra to run: one matrix product per layer, as before.",
 )
 
 # 03.4
 
 
-def my_matching(names, targets):
-    """The names that are a target, or end in one after a dot."""
-    return [name for name in names if any(name == t or name.endswith("." + t) for t in targets)]
+def my_count(hidden, heads, kv_heads, layers, r):
+    """r · (in + out) for q, k, v and o, in every layer."""
+    kv = hidden // heads * kv_heads
+    q_and_o = 2 * r * (hidden + hidden)
+    k_and_v = 2 * r * (hidden + kv)
+    return layers * (q_and_o + k_and_v)
 
 
-def _names_and_targets():
-    block = "model.layers.0"
-    attention = [f"{block}.self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj", "o_proj")]
-    fused = [f"{block}.self_attn.qkv_proj", f"{block}.mlp.gate_up_proj", f"{block}.mlp.up_proj"]
-    adapted = [f"{block}.self_attn.q_proj.A", f"{block}.self_attn.q_proj.B"]
-    names = [*attention, *fused, *adapted, "v_proj", "lm_head"]
-    return [Case(names, ["q_proj", "v_proj"]), Case(names, ["self_attn.o_proj", "up_proj"])]
+def _count_with_kv(kv):
+    """The right count, but for the width of k_proj and v_proj."""
+    return lambda hidden, heads, kv_heads, layers, r: layers * 2 * r * (3 * hidden + kv(hidden, heads, kv_heads))
 
 
 exercise(
     id="03.4",
-    title="Which layers are meant",
+    title="Counting under grouped queries",
     prompt=(
-        "Write my_matching(names, targets): those of names, in their order, that are a target or end in one after a\n"
-        "dot. A target may have several parts, such as self_attn.o_proj."
+        "Write my_count(hidden, heads, kv_heads, layers, r): how many numbers LoRA trains on q_proj, k_proj, v_proj\n"
+        "and o_proj of a Llama-like model that is hidden wide. A head is hidden // heads wide."
     ),
-    minutes=5,
-    difficulty=2,
-    importance=3,
-    solution=my_matching,
-    explanation=(
-        "A target is the last part of a name, cut at a dot. Asking for the dot keeps v_proj from matching qkv_proj;\n"
-        "the comparison for equality is for a layer at the very top, which has no dot before it."
-    ),
-    cases=_names_and_targets,
-    hints=[
-        "str.endswith is nearly right. What must stand before the target?",
-        'name.endswith("." + target) does most of it. What about a layer that is called just "v_proj"?',
-        'Keep the names for which any(name == t or name.endswith("." + t) for t in targets).',
-    ],
-    mistakes=[
-        Mistake(
-            lambda names, targets: [name for name in names if any(t in name for t in targets)],
-            "You also take names that merely contain a target, such as …q_proj.A and …qkv_proj.",
-            "A target is the last part of a name, not any piece of it.",
-            "the operator `in` between two texts: it finds a piece anywhere.",
-        ),
-        Mistake(
-            lambda names, targets: [name for name in names if name.endswith(tuple(targets))],
-            "You also take qkv_proj for v_proj, or gate_up_proj for up_proj.",
-            "endswith compares letters, not parts of a name: qkv_proj ends in the letters v_proj.",
-            "what must stand right before the target.",
-        ),
-        Mistake(
-            lambda names, targets: [name for name in names if any(name.endswith("." + t) for t in targets)],
-            "A layer at the very top, called just like the target, is left out.",
-            "Such a name has no dot at all, so it cannot end in a dot and the target.",
-            "a second condition: name == target.",
-        ),
-        Mistake(
-            lambda names, targets: [name for name in names if name.split(".")[-1] in targets],
-            "A target of two parts, such as self_attn.o_proj, finds nothing.",
-            "You compare the last part of the name only, and a target may have several.",
-            'name.endswith("." + target), which does not care how many parts there are.',
-        ),
-        Mistake(
-            lambda names, targets: [name for name in names if name in targets],
-            "You find only names that are equal to a target.",
-            "A layer is called by its whole path, such as model.layers.0.self_attn.q_proj.",
-            "endswith.",
-        ),
-        Mistake(
-            lambda names, targets: [name for name in names if any(t in name.split(".") for t in targets)],
-            "You also take what lies inside a target, such as q_proj.A, and miss targets of two parts.",
-            "The target must be the end of the name, not one of its parts.",
-            "endswith, instead of looking through the parts.",
-        ),
-    ],
-    shows="This one line decides what is trained. PEFT's target_modules follows the same rule.",
-)
-
-# 03.5
-
-
-def my_new_adapter(in_features, out_features, r):
-    """A random, B zero: silent, and ready to learn."""
-    A = torch.empty(r, in_features)
-    nn.init.kaiming_uniform_(A, a=math.sqrt(5))
-    return A, torch.zeros(out_features, r)
-
-
-_GOOD_START = (
-    "the update starts at zero",
-    "B gets a gradient at once",
-    "A gets a gradient at once",
-    "how many rows of A differ",
-    "the numbers in A are large enough",
-    "the numbers in A are small enough",
-)
-
-
-def _observe_start(args, adapter):
-    """What matters about freshly made A and B; the random numbers themselves are the learner's own."""
-    in_features, out_features, r = args
-    if not isinstance(adapter, (tuple, list)) or [isinstance(one, torch.Tensor) for one in adapter] != [True, True]:
-        return "no pair of tensors"
-    A, B = adapter
-    seen = dict.fromkeys(["shape of A", "shape of B", *_GOOD_START])
-    seen |= {"shape of A": list(A.shape), "shape of B": list(B.shape)}
-    if A.shape != (r, in_features) or B.shape != (out_features, r):
-        return seen
-    x, error = torch.randn(20, in_features), torch.randn(20, out_features)
-    spread = A.std().item() * math.sqrt(in_features)  # Kaiming-uniform with a = √5: 1/√3
-    facts = (
-        bool((B @ A == 0).all()),
-        bool((error.T @ (x @ A.T) != 0).any()),
-        bool(((error @ B).T @ x != 0).any()),
-        len(A.unique(dim=0)),
-        spread > 0.3,
-        spread < 1.3,
-    )
-    return seen | dict(zip(_GOOD_START, facts))
-
-
-def _both_zero(in_features, out_features, r):
-    return torch.zeros(r, in_features), torch.zeros(out_features, r)
-
-
-def _both_random(in_features, out_features, r):
-    A, B = torch.empty(r, in_features), torch.empty(out_features, r)
-    nn.init.kaiming_uniform_(A, a=math.sqrt(5))
-    nn.init.kaiming_uniform_(B, a=math.sqrt(5))
-    return A, B
-
-
-def _the_other_way_round(in_features, out_features, r):
-    B = torch.empty(out_features, r)
-    nn.init.kaiming_uniform_(B, a=math.sqrt(5))
-    return torch.zeros(r, in_features), B
-
-
-def _too_large(in_features, out_features, r):
-    return torch.randn(r, in_features), torch.zeros(out_features, r)
-
-
-def _transposed(in_features, out_features, r):
-    A, B = my_new_adapter(in_features, out_features, r)
-    return A.T, B.T
-
-
-def _swapped(in_features, out_features, r):
-    return my_new_adapter(in_features, out_features, r)[::-1]
-
-
-def _as_layers(in_features, out_features, r):
-    return nn.Linear(in_features, r, bias=False), nn.Linear(r, out_features, bias=False)
-
-
-def _ones(in_features, out_features, r):
-    return torch.full((r, in_features), 1 / math.sqrt(in_features)), torch.zeros(out_features, r)
-
-
-exercise(
-    id="03.5",
-    title="A good start",
-    prompt=(
-        "Write my_new_adapter(in_features, out_features, r): fresh tensors A and B for a new adapter, started as LoRA\n"
-        "starts them: silent, and ready to learn. The random one is Kaiming-uniform with a = √5."
-    ),
-    minutes=8,
+    minutes=7,
     difficulty=3,
     importance=4,
-    solution=my_new_adapter,
+    solution=my_count,
     explanation=(
-        "With B at zero, the update is zero and the model answers as before. With A random, B gets a gradient at once\n"
-        "and moves in the first step, and from then on A learns too. nn.init.kaiming_uniform_ draws A evenly from\n"
-        "−1/√in to 1/√in, so that A's answers are of the size of a number in x however wide the layer is."
+        "Each adapted layer costs r · (in + out). q_proj and o_proj go from hidden to hidden. k_proj and v_proj go\n"
+        "from hidden to kv_heads · head width, which is narrower when there are fewer key/value heads than heads."
     ),
-    cases=lambda: [Case(64, 48, 8), Case(32, 96, 4)],
-    observe=_observe_start,
+    cases=lambda: [Case(576, 9, 3, 30, 8), Case(4096, 32, 8, 32, 16), Case(960, 15, 5, 32, 4)],
     hints=[
-        "Silent, and yet able to learn: section 2 tries all four ways.",
-        "A of shape (r, in_features) is random, B of shape (out_features, r) is zero. Return A first.",
-        "A = torch.empty(r, in_features), then nn.init.kaiming_uniform_(A, a=math.sqrt(5)), and torch.zeros for B.",
+        "A layer from in to out costs r · in for A and r · out for B.",
+        "k_proj and v_proj give one key and one value per key/value head: kv_heads · (hidden // heads) numbers.",
+        "layers · (2 · r · (hidden + hidden) + 2 · r · (hidden + kv)), with kv from the hint before.",
     ],
     mistakes=[
         Mistake(
-            _both_zero,
-            "Nothing will ever learn: A and B are both zero.",
-            "The gradient of A is multiplied by B, and that of B by A. If both are zero, so are both gradients.",
-            "the table of the four starts in section 2.",
+            _count_with_kv(lambda hidden, heads, kv_heads: hidden),
+            "Your count takes k_proj and v_proj to be as wide as q_proj.",
+            "Several query heads share one key/value head, so k_proj and v_proj are narrower.",
+            "What is kv_heads for?",
         ),
         Mistake(
-            _both_random,
-            "The update is not zero at the start, so the model's answers change before anything is learnt.",
-            "Something random in A and B makes something random of B A. One of the two has to be zero.",
-            "B.",
+            _count_with_kv(lambda hidden, heads, kv_heads: hidden // kv_heads),
+            "You take k_proj and v_proj to be hidden // kv_heads wide.",
+            "Dividing shares hidden out among the key/value heads. But a head keeps its width, and there are fewer.",
+            "How wide is one head, and how many of them are there for keys?",
         ),
         Mistake(
-            _the_other_way_round,
-            "B is random and A is zero: it would learn, but it is the other way round.",
-            "LoRA and its libraries start with A random, and the two train differently (Hayou et al., 2024).",
-            "which of the two your zeros went to.",
+            _count_with_kv(lambda hidden, heads, kv_heads: kv_heads),
+            "You take k_proj and v_proj to be kv_heads wide.",
+            "kv_heads is how many heads there are. Each of them is hidden // heads numbers wide.",
+            "How wide is one head?",
         ),
         Mistake(
-            _too_large,
-            "The numbers in A are too large: they do not shrink as the layer gets wider.",
-            "torch.randn spreads as far whatever the width. A x then grows with √in, and the steps of B with it.",
-            "nn.init.kaiming_uniform_(A, a=math.sqrt(5)), which draws from −1/√in to 1/√in.",
+            _count_with_kv(lambda hidden, heads, kv_heads: hidden // heads),
+            "You take k_proj and v_proj to be one head wide.",
+            "hidden // heads is the width of one head, and there are kv_heads of them.",
+            "How many key/value heads are there?",
         ),
         Mistake(
-            _transposed,
-            "Both shapes are turned round.",
-            "A weight is stored as (out, in): A goes from in_features to r, so its shape is (r, in_features).",
-            "the table of shapes in section 1.",
+            lambda hidden, heads, kv_heads, layers, r: layers * 4 * r * hidden,
+            "You counted A and left out B.",
+            "Both are trained: A has r · in numbers, B has r · out.",
+            "Where is out in your count?",
         ),
         Mistake(
-            _swapped,
-            "You return B first and then A.",
-            "A is the one that meets x: its shape is (r, in_features).",
-            "the order in your return.",
+            lambda hidden, heads, kv_heads, layers, r: layers * r * 2 * (hidden + hidden // heads * kv_heads),
+            "You counted B and left out A.",
+            "Both are trained: A has r · in numbers, B has r · out.",
+            "Where is in in your count?",
         ),
         Mistake(
-            _as_layers,
-            "You do not return a pair of tensors.",
-            "Asked for are the two matrices themselves: no layers, and both of them.",
-            "end with return A, B. A layer's matrix is its .weight.",
+            lambda hidden, heads, kv_heads, layers, r: layers * r * (3 * hidden + hidden // heads * kv_heads),
+            "You counted q_proj and v_proj only.",
+            "That's the LoRA paper's choice and PEFT's default for a Llama. Here it's all four.",
+            "Which of the four projections has the same shape as v_proj, and which as q_proj?",
         ),
         Mistake(
-            _ones,
-            "All rows of A are the same, so your rank-r adapter can only ever learn rank 1.",
-            "Equal rows get equal gradients and stay equal. Drawing at random is what lets them become different.",
-            "how A gets its numbers.",
+            lambda hidden, heads, kv_heads, layers, r: my_count(hidden, heads, kv_heads, 1, r),
+            "You counted one block of the model.",
+            "Every block has four projections of its own, and each gets an A and a B.",
+            "What is layers for?",
+        ),
+        Mistake(
+            lambda hidden, heads, kv_heads, layers, r: layers * 2 * hidden * (hidden + hidden // heads * kv_heads),
+            "You counted the frozen weights.",
+            "in · out is the size of W, which stays as it is. LoRA trains r · (in + out) beside it.",
+            "What is r for?",
+        ),
+        Mistake(
+            lambda hidden, heads, kv_heads, layers, r: r * layers * 2 * hidden * (hidden + hidden // heads * kv_heads),
+            "Your count has products in · out in it, so it's larger than the model's own weights.",
+            "A and B stand side by side: their sizes add up to r · in + r · out.",
+            "What stands between in and out in the cost of a layer, a plus or a times?",
         ),
     ],
-    shows="Silent at the start, and ready to learn: both at once, because exactly one of the two is zero.",
+    shows="No table needed: any Llama-like model, any rank.",
 )

@@ -48,7 +48,7 @@ def difference(answer, expected, close: Tolerance, *, tell: bool = True) -> str 
         return None if answer is expected else "It isn't the expected class."
     if isinstance(expected, nn.Module):
         return _dict_difference(_contents(answer), _contents(expected), close, tell)
-    if hasattr(expected, "state_dict"):  # optimizers, schedulers
+    if hasattr(expected, "state_dict") and not isinstance(expected, type):  # optimizers, schedulers
         return difference(answer.state_dict(), expected.state_dict(), close, tell=tell)
     return None if _same_object(answer, expected) else "It isn't what was expected."
 

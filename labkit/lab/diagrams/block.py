@@ -1,0 +1,56 @@
+"""One block of a Llama as a drawing: attention and MLP, and the seven linear layers that LoRA can adapt."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from labkit.lab.diagrams.layer import FROZEN, TRAINED, arrow, box, canvas, line, word
+
+_WIDEST, _TALL = 1.5, 0.36  # inches: the layer with the most outputs, and the height of each
+
+
+def llama_block(config) -> Figure:
+    """The two halves of a block, each linear layer as wide as it has outputs.
+
+    Args:
+        config: a Llama's: hidden_size, intermediate_size, num_attention_heads and num_key_value_heads are read.
+    """
+    heads = config.num_attention_heads
+    head = getattr(config, "head_dim", None) or config.hidden_size // heads
+    hidden, wide = config.hidden_size, config.intermediate_size
+    q, kv = heads * head, config.num_key_value_heads * head
+    inch = _WIDEST / max(q, hidden, wide)
+
+    ax = canvas(7, 4.1)
+    mix = "each token asks with q, compares\nwith all earlier k, collects their v"
+    first = [("q_proj", q, -0.98), ("k_proj", kv, 0.1), ("v_proj", kv, 1.0)]
+    _half(ax, 1.9, "attention: tokens look at each other", first, mix, ("o_proj", hidden), inch)
+    gate = "SiLU(gate) · up,\nnumber by number"
+    second = [("gate_proj", wide, -0.8), ("up_proj", wide, 0.8)]
+    _half(ax, 5.35, "MLP: each token by itself", second, gate, ("down_proj", hidden), inch)
+    return ax.figure
+
+
+def _half(ax: Axes, x: float, title: str, layers: list, between: str, last: tuple, inch: float) -> None:
+    """Layers side by side, what is done with their outputs, one layer back to the model's width, and the sum."""
+    ax.text(x - 1.65, 3.9, title, fontsize=10.5, weight="bold")
+    word(ax, x, 0.12, "x", 13)
+    for name, outputs, away in layers:
+        _linear(ax, x + away, 0.95, name, outputs, inch)
+        arrow(ax, (x, 0.26), (x + away, 0.93))
+        arrow(ax, (x + away, 0.97 + _TALL), (x + away * 0.8, 1.76))
+    box(ax, x - 1.25, 1.78, 2.5, 0.5, between, FROZEN, size=9)
+    arrow(ax, (x, 2.3), (x, 2.6))
+    _linear(ax, x, 2.62, *last, inch)
+    arrow(ax, (x, 2.64 + _TALL), (x, 3.3))
+    word(ax, x, 3.46, "+", 13, circle=True)
+    line(ax, [(x - 0.12, 0.12), (x - 1.62, 0.12), (x - 1.62, 3.46)])
+    arrow(ax, (x - 1.62, 3.46), (x - 0.17, 3.46))
+
+
+def _linear(ax: Axes, x: float, y: float, name: str, outputs: int, inch: float) -> None:
+    """One linear layer as a bar, its name inside or, where that's too narrow, beside it."""
+    width = outputs * inch
+    inside = width > 1.1
+    box(ax, x - width / 2, y, width, _TALL, f"{name} · {outputs}" if inside else "", TRAINED, size=9)
+    if not inside:
+        ax.text(x + width / 2 + 0.05, y + _TALL / 2, f"{name}\n{outputs}", fontsize=9, va="center")

@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
+from labkit.lab.claims import approx
 from labkit.lab.plots import COLOURS, plt, use_style
 from labkit.simulation.cards import card_named
 from labkit.simulation.ledger import StepCost
-from labkit.simulation.tally import KINDS, Section
+from labkit.simulation.tally import Section
 
 SHOWN = {
     "weights": "weights",
@@ -20,7 +21,8 @@ SHOWN = {
     "activations": "activations",
     "temporaries": "scratch space",
 }
-COLOUR = dict(zip(KINDS, COLOURS))
+# in an order in which neighbors stay apart in grayscale
+COLOUR = dict(zip(SHOWN, (COLOURS[0], COLOURS[1], COLOURS[3], COLOURS[2], COLOURS[5], "#c5e4dc")))
 UPDATE_WIDTH = 4  # an update has three moments, which would be hard to see beside two for each layer
 REST = "#b9b9c4"
 
@@ -38,7 +40,7 @@ def peaks_and_cards(costs: Mapping[str, StepCost], cards: Iterable[str], title: 
     names, left = list(costs), dict.fromkeys(costs, 0.0)
     ledgers = {name: cost.phases[cost.peak_phase] for name, cost in costs.items()}
     rest = {n: cost.peak - sum(ledgers[n][kind] for kind in SHOWN) for n, cost in costs.items()}
-    for kind, label in [*SHOWN.items(), ("rest", "GPU driver")]:
+    for kind, label in [*SHOWN.items(), ("rest", "GPU driver, kernels")]:
         sizes = {n: (rest[n] if kind == "rest" else ledgers[n][kind]) / 1e9 for n in names}
         if any(sizes.values()):
             colour = COLOUR.get(kind, REST)
@@ -46,7 +48,8 @@ def peaks_and_cards(costs: Mapping[str, StepCost], cards: Iterable[str], title: 
         left = {n: left[n] + sizes[n] for n in names}
     largest = max(left.values())
     for n, end in left.items():
-        ax.text(end + 0.012 * largest, n, f"{end:.1f} GB", va="center", backgroundcolor="white", zorder=3)
+        peak = approx(costs[n].peak, "GB").removeprefix("≈")
+        ax.text(end + 0.012 * largest, n, peak, va="center", backgroundcolor="white", zorder=3)
     for card in map(card_named, cards):
         ax.axvline(card.usable_bytes / 1e9, color="#555555", linewidth=1.2, linestyle=(0, (4, 2)), zorder=2)
         sold = card.name.split(", ")[1]

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 from labkit.errors import ConfigError
 from labkit.lab.claims import approx
+from labkit.lab.diagrams.memory import COLOUR, REST, SHOWN
 from labkit.lab.explorers.frame import chooser, drawn, explorer_box, show_explorer
 from labkit.lab.plots import COLOURS
 from labkit.simulation.cards import CARDS, card_named
@@ -32,7 +33,6 @@ SEQUENCES = (128, 256, 512, 1024, 2048, 4096, 8192)
 BATCHES = (1, 2, 4, 8, 16, 32)
 LABELLED = 0.25  # of the tokens: the prompt is usually the longer part
 CARD = card_named("A100, 80")  # whose hours are counted
-REST = "#b9b9c4"
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,11 @@ def cost_picture(choice: Choice, run: Run) -> bytes:
 
 def draw_phases(ax: Axes, cost: StepCost) -> None:
     """A bar for each phase of the step, in GB, its kinds of memory one above the other."""
-    kinds, heights = list(KINDS[:6]), dict.fromkeys(PHASES, 0.0)
-    for kind, colour in [*zip(kinds, COLOURS), ("the rest", REST)]:
+    heights = dict.fromkeys(PHASES, 0.0)
+    for kind, label in [*SHOWN.items(), ("the rest", "the rest")]:
         own = {phase: _of_kind(cost, phase, kind) / 1e9 for phase in PHASES}
-        ax.bar(PHASES, own.values(), bottom=heights.values(), color=colour, width=0.7, label=kind)
+        colour = COLOUR.get(kind, REST)
+        ax.bar(PHASES, own.values(), bottom=heights.values(), color=colour, width=0.7, label=label)
         heights = {phase: heights[phase] + own[phase] for phase in PHASES}
     ax.grid(False, axis="x")
     ax.set(ylabel="memory (GB)")

@@ -175,9 +175,9 @@ exercise(
     "02.2",
     title="Adam by hand",
     prompt="Write my_adam(w, g, m, v, t, lr): Adam's step number t (the first is 1) on the weights w with gradient g. "
-    "Average: m becomes 0.9 m + 0.1 g, and v becomes 0.999 v + 0.001 g². Both begin at zero, so early on they're too "
-    "small; correct a copy: M = m / (1 − 0.9ᵗ), V = v / (1 − 0.999ᵗ). Step: w becomes w − lr · M / (√V + 1e-8). Return "
-    "(w, m, v).",
+    "Average: m becomes `0.9 m + 0.1 g`, and v becomes `0.999 v + 0.001 g²`. Both begin at zero, so early on they're "
+    "too small; correct a copy: `M = m / (1 − 0.9ᵗ)`, `V = v / (1 − 0.999ᵗ)`. Step: w becomes "
+    "`w − lr · M / (√V + 1e-8)`. Return (w, m, v).",
     minutes=6,
     difficulty=2,
     importance=4,

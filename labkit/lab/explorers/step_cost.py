@@ -123,7 +123,8 @@ def cost_picture(choice: Choice, run: Run) -> bytes:
         _draw_share(left, cost)
         draw_phases(right, cost)
         _draw_cards(right, cost)
-        figure.legend(*right.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.8, 0.87), fontsize=9)
+        place = {"loc": "upper left", "bbox_to_anchor": (0.785, 0.87), "handlelength": 1.1, "handletextpad": 0.5}
+        figure.legend(*right.get_legend_handles_labels(), fontsize=9, **place)
         figure.text(0.012, 0.955, str(choice), fontsize=11, va="center")
         found = run.estimate(cost, choice.batch_size)
         time = f"{run.examples:,} examples on A100 at {run.utilisation:.0%}: {approx(found.seconds / 3600)} hours"

@@ -1,740 +1,567 @@
-"""Exercises of notebook 02: what a step holds, what it computes, how it grows with depth, what it costs."""
-
-import math
+"""Exercises of notebook 02: what a step holds, Adam's update, a memory ledger, and checkpointing by hand."""
 
 import torch
+from torch import nn
 
-from labkit.lab.checking import Case, Mistake, exercise
+from labkit.lab.checking import Case, Mistake, exercise, mistake
 
 # --- 02.1 ---------------------------------------------------------------------------------------------------
 
 
 def my_bytes(numbers, trained, size):
-    """Every number is there once; a trained one has a gradient and two averages besides."""
+    """Every number is there once; a trained one also has a gradient and two averages."""
     return size * (numbers + 3 * trained)
-
-
-def _all_trained(numbers, trained, size):
-    return size * 4 * numbers
-
-
-def _three_of_four(numbers, trained, size):
-    return size * (numbers + 2 * trained)
-
-
-def _averages_for_all(numbers, trained, size):
-    return size * (3 * numbers + trained)
-
-
-def _gradients_for_all(numbers, trained, size):
-    return size * (2 * numbers + 2 * trained)
-
-
-def _no_gradient_but_averages(numbers, trained, size):
-    return size * numbers + size * trained
-
-
-def _trained_twice(numbers, trained, size):
-    return size * (numbers + 4 * trained)
-
-
-def _only_trained(numbers, trained, size):
-    return size * 4 * trained
-
-
-def _in_bits(numbers, trained, size):
-    return 8 * size * (numbers + 3 * trained)
-
-
-def _numbers_not_bytes(numbers, trained, size):
-    return numbers + 3 * trained
-
-
-def _always_float32(numbers, trained, size):
-    return 4 * numbers + 12 * trained
-
-
-def _brackets_forgotten(numbers, trained, size):
-    return size * numbers + 3 * trained
-
-
-def _weights_alone(numbers, trained, size):
-    return size * numbers
 
 
 exercise(
     "02.1",
     title="What a step holds",
-    prompt="A model has `numbers` numbers (adapters included), of which `trained` are trained by AdamW. Each takes "
-    "`size` bytes. Write my_bytes(numbers, trained, size): the bytes of weights, gradients and Adam's averages.",
+    prompt="A model has `numbers` numbers (adapters included), of which AdamW trains `trained`. Each number takes "
+    "`size` bytes, whatever it's for. Write my_bytes(numbers, trained, size): the bytes of weights, gradients and "
+    "Adam's averages together.",
     minutes=4,
     difficulty=1,
     importance=5,
     solution=my_bytes,
-    explanation="With trained = numbers this is full fine-tuning, 4 · size bytes a number. With LoRA, `trained` is so "
-    "small that little more than the weights is left.",
+    explanation="With trained = numbers this is full fine-tuning: 4 · size bytes per number. With LoRA, `trained` is "
+    "so small that little more than the weights is left.",
     cases=lambda: [Case(134_515_008, 134_515_008, 4), Case(136_957_248, 2_442_240, 4), Case(1000, 10, 2)],
     hints=[
-        "What does a frozen number need? And a trained one?",
-        "A trained number has a gradient and two averages, each as large as itself.",
+        "What do you keep for a frozen number? And for a trained one?",
+        "A trained number also has a gradient and two averages, each as large as the number itself.",
         "size * (numbers + 3 * trained)",
     ],
     mistakes=[
         Mistake(
-            _all_trained,
-            "Every number has a gradient and averages.",
-            "Frozen numbers have neither: that is what LoRA is for.",
-            "Which of the four parts are as many as `trained`?",
+            lambda numbers, trained, size: size * 4 * numbers,
+            "You give every number a gradient and averages.",
+            "Frozen numbers have neither, and that's what makes LoRA light.",
+            "Which of the four things are there `trained` times?",
         ),
         Mistake(
-            _three_of_four,
-            "For each trained number, only three are counted.",
-            "There are four: the number itself, its gradient, and Adam's two averages.",
-            "Which of the four is missing in yours?",
+            lambda numbers, trained, size: size * (numbers + 2 * trained),
+            "You count three things for each trained number.",
+            "There are four: the number, its gradient, and Adam's two averages.",
+            "Which of the four is missing?",
         ),
         Mistake(
-            _averages_for_all,
-            "Adam's averages are counted for every number.",
-            "Adam only sees what is trained; of a frozen number it remembers nothing.",
-            "Which parts are as many as `numbers`, and which as many as `trained`?",
+            lambda numbers, trained, size: size * (3 * numbers + trained),
+            "You give every number Adam's averages.",
+            "Adam only sees what's trained. It remembers nothing about a frozen number.",
+            "Which things are there `numbers` times, and which `trained` times?",
         ),
         Mistake(
-            _gradients_for_all,
-            "A gradient is counted for every number.",
-            "What passes through a frozen layer is the gradient of its inputs. Its weights have none.",
-            "Which parts are as many as `numbers`, and which as many as `trained`?",
+            lambda numbers, trained, size: size * (2 * numbers + 2 * trained),
+            "You give every number a gradient.",
+            "Gradients do pass through a frozen layer, but they're those of its inputs. Its weights get none.",
+            "Which things are there `numbers` times, and which `trained` times?",
         ),
         Mistake(
-            _no_gradient_but_averages,
-            "Only one number is kept beside each trained one.",
-            "There is the gradient, and Adam has two averages.",
-            "Three parts are as many as `trained`.",
+            lambda numbers, trained, size: size * (numbers + trained),
+            "You keep only one thing beside each trained number.",
+            "There's the gradient, and Adam has two averages.",
+            "What are the three things that come on top?",
         ),
         Mistake(
-            _trained_twice,
-            "The trained numbers themselves are counted twice.",
-            "They are among `numbers` already.",
-            "Which three parts come on top?",
+            lambda numbers, trained, size: size * (numbers + 4 * trained),
+            "You count the trained numbers themselves twice.",
+            "They're among `numbers` already.",
+            "Which three things come on top?",
         ),
         Mistake(
-            _only_trained,
-            "The frozen numbers are missing.",
-            "They are not trained, but they have to be in memory.",
-            "What multiplies with the inputs?",
-        ),
-        Mistake(_in_bits, "That is eight times too much.", "It is counted in bits.", "`size` is in bytes already."),
-        Mistake(
-            _numbers_not_bytes,
-            "Those are numbers, not bytes.",
-            "How many there are is right. How large they are is missing.",
-            "Where is `size`?",
+            lambda numbers, trained, size: size * 4 * trained,
+            "You leave the frozen numbers out.",
+            "They aren't trained, but they have to be in memory.",
+            "What do the inputs get multiplied by?",
         ),
         Mistake(
-            _always_float32,
-            "Every number takes 4 bytes in yours.",
-            "It does in float32. In 16 bits it takes 2.",
-            "Where is `size`?",
+            lambda numbers, trained, size: 8 * size * (numbers + 3 * trained),
+            "You count bits.",
+            "`size` is in bytes already.",
+            "Do you need the factor of 8?",
         ),
         Mistake(
-            _brackets_forgotten,
-            "Only the weights are multiplied by `size`.",
-            "Gradients and averages take as many bytes a number.",
-            "Are there brackets around the sum?",
+            lambda numbers, trained, size: numbers + 3 * trained,
+            "You count numbers, not bytes.",
+            "How many there are is right. How large each one is, is missing.",
+            "Where does `size` come in?",
         ),
         Mistake(
-            _weights_alone,
-            "Those are the weights alone.",
-            "That is enough to run a model. Training it needs more.",
+            lambda numbers, trained, size: 4 * numbers + 12 * trained,
+            "You give every number 4 bytes.",
+            "That's float32. In 16 bits a number takes 2.",
+            "Where does `size` come in?",
+        ),
+        Mistake(
+            lambda numbers, trained, size: size * numbers + 3 * trained,
+            "You multiply only the weights by `size`.",
+            "A gradient or an average takes as many bytes as a weight.",
+            "Are there parentheses around the sum?",
+        ),
+        Mistake(
+            lambda numbers, trained, size: size * numbers,
+            "You count the weights alone.",
+            "That's enough to run a model. Training it takes more.",
             "What else is kept for each trained number?",
         ),
     ],
-    shows="The first case is the full fine-tuning of our base, the second its LoRA at rank 8.",
+    shows="The first case is full fine-tuning of our base, the second is LoRA at rank 8 on it.",
 )
 
 # --- 02.2 ---------------------------------------------------------------------------------------------------
 
 
-def my_lora_numbers(shapes, r):
-    """A is r × in, B is out × r."""
-    return sum(r * (rows + columns) for rows, columns in shapes)
+def my_adam(w, g, m, v, t, lr):
+    """Two averages that fade slowly, corrected for their start at zero; then a step of about lr."""
+    m = 0.9 * m + 0.1 * g
+    v = 0.999 * v + 0.001 * g**2
+    w = w - lr * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+    return w, m, v
 
 
-def _the_update_itself(shapes, r):
-    return sum(rows * columns for rows, columns in shapes)
+def _adam(
+    m_of=lambda m, g: 0.9 * m + 0.1 * g,
+    v_of=lambda v, g: 0.999 * v + 0.001 * g**2,
+    step=lambda m, v, g, t: (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8),
+):
+    """Adam with one of its lines replaced."""
+
+    def answer(w, g, m, v, t, lr):
+        m, v = m_of(m, g), v_of(v, g)
+        return w - lr * step(m, v, g, t), m, v
+
+    return answer
 
 
-def _a_product(shapes, r):
-    return sum(r * rows * columns for rows, columns in shapes)
+def _corrected(m, v, t):
+    return m / (1 - 0.9**t), v / (1 - 0.999**t)
 
 
-def _square(shapes, r):
-    return sum(r * 2 * max(rows, columns) for rows, columns in shapes)
+@mistake(
+    "You return the corrected averages.",
+    "The correction is for this step only. Next time, the plain averages go on.",
+    "Which m and v does the next call need?",
+)
+def _corrected_for_good(w, g, m, v, t, lr):
+    w, m, v = my_adam(w, g, m, v, t, lr)
+    return w, *_corrected(m, v, t)
 
 
-def _only_a(shapes, r):
-    return sum(r * columns for _, columns in shapes)
+@mistake(
+    "You step with the averages of last time.",
+    "This step's gradient has to be in the averages first.",
+    "In which order do the three lines come?",
+)
+def _step_first(w, g, m, v, t, lr):
+    new_m, new_v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+    m, v = _corrected(m, v, t)
+    return w - lr * m / (v.sqrt() + 1e-8), new_m, new_v
 
 
-def _only_b(shapes, r):
-    return sum(r * rows for rows, _ in shapes)
+def _parts(args, result):
+    """What came back, by name."""
+    if not (isinstance(result, (tuple, list)) and len(result) == 3):
+        return result
+    return dict(zip(("new w", "average gradient m", "average square v"), result))
 
 
-def _both_twice(shapes, r):
-    return 2 * my_lora_numbers(shapes, r)
-
-
-def _r_by_r(shapes, r):
-    return r * r * len(shapes)
-
-
-def _r_by_r_between(shapes, r):
-    return my_lora_numbers(shapes, r) + _r_by_r(shapes, r)
-
-
-def _weights_as_well(shapes, r):
-    return _the_update_itself(shapes, r) + my_lora_numbers(shapes, r)
-
-
-def _rank_one(shapes, r):
-    return my_lora_numbers(shapes, 1)
-
-
-def _square_by_out(shapes, r):
-    return sum(r * 2 * rows for rows, _ in shapes)
-
-
-def _only_the_last(shapes, r):
-    return r * sum(shapes[-1])
-
-
-def _only_the_first(shapes, r):
-    return r * sum(shapes[0])
+def _steps():
+    first = [torch.randn(4), torch.tensor([0.3, -2.0, 1.5, -0.1])]
+    later = [torch.randn(3, 2), torch.randn(3, 2), torch.randn(3, 2), torch.rand(3, 2)]
+    return [Case(*first, torch.zeros(4), torch.zeros(4), 1, 0.1), Case(*later, 7, 0.05), Case(*later, 400, 0.5)]
 
 
 exercise(
     "02.2",
-    title="The numbers of an adapter",
-    prompt="`shapes` lists the adapted layers' (out, in). Write my_lora_numbers(shapes, r): how many numbers LoRA of "
-    "rank r trains in all.",
-    minutes=4,
+    title="Adam by hand",
+    prompt="Write my_adam(w, g, m, v, t, lr): Adam's step number t (the first is 1) on the weights w with gradient g. "
+    "Average: m becomes `0.9 m + 0.1 g`, and v becomes `0.999 v + 0.001 g²`. Both begin at zero, so early on they're "
+    "too small; correct a copy: `M = m / (1 − 0.9ᵗ)`, `V = v / (1 − 0.999ᵗ)`. Step: w becomes "
+    "`w − lr · M / (√V + 1e-8)`. Return (w, m, v).",
+    minutes=6,
     difficulty=2,
     importance=4,
-    solution=my_lora_numbers,
-    explanation="The second case is Llama-3 8B with q, k, v, o at rank 16: 13,631,488. Keys and values are narrower "
-    "there than the rest (grouped queries), and who overlooks it counts nearly a quarter too many.",
-    cases=lambda: [
-        Case([(576, 576), (192, 576)], 8),
-        Case([(4096, 4096), (1024, 4096), (1024, 4096), (4096, 4096)] * 32, 16),
-        Case([(3, 5)], 1),
-    ],
+    solution=my_adam,
+    explanation="m says which way to go, √v how large the gradients usually are. Dividing makes every weight move by "
+    "about lr, whether its gradients are large or tiny. m and v have to survive until the next step: they're the "
+    "optimizer's share of the memory.",
+    cases=_steps,
+    observe=_parts,
     hints=[
-        "For one layer: which two matrices are trained, and what are their shapes?",
-        "A has r × in numbers, B has out × r.",
-        "sum(r * (rows + columns) for rows, columns in shapes)",
+        "Four lines: new m, new v, new w, return. Which of them needs the corrected averages?",
+        "M = m / (1 - 0.9**t), and V = v / (1 - 0.999**t). Use M and V in the step, return m and v.",
+        "w - lr * M / (V.sqrt() + 1e-8)",
     ],
     mistakes=[
         Mistake(
-            _the_update_itself,
-            "Those are the numbers of the weights.",
-            "LoRA trains two thin factors in place of a whole update.",
-            "Where is r?",
+            _adam(step=lambda m, v, g, t: m / (v.sqrt() + 1e-8)),
+            "You use both averages as they are.",
+            "They start at zero, so in the first steps they're far too small, and not equally so.",
+            "What are m and v divided by before the step?",
         ),
         Mistake(
-            _a_product,
-            "Rows and columns are multiplied.",
-            "A and B stand side by side in memory; their product is not kept.",
-            "Add the sizes of A and B.",
+            _adam(step=lambda m, v, g, t: m / ((v / (1 - 0.999**t)).sqrt() + 1e-8)),
+            "You correct v and not m.",
+            "Both start at zero.",
+            "What's m divided by before the step?",
         ),
         Mistake(
-            _square,
-            "Every layer is counted as if it were square.",
-            "With grouped queries, keys and values are narrower than the queries.",
-            "Use both numbers of each shape.",
+            _adam(step=lambda m, v, g, t: m / (1 - 0.9**t) / (v.sqrt() + 1e-8)),
+            "You correct m and not v.",
+            "Both start at zero, and v takes longer to recover.",
+            "What's v divided by before the step?",
         ),
         Mistake(
-            _square_by_out,
-            "Both A and B are counted with `out`.",
-            "A stands on the other side: it takes in what the layer takes in.",
-            "A has r × in numbers.",
-        ),
-        Mistake(_only_a, "B is missing.", "Each layer has an A and a B.", "B has out × r numbers."),
-        Mistake(_only_b, "A is missing.", "Each layer has an A and a B.", "A has r × in numbers."),
-        Mistake(
-            _both_twice,
-            "It is twice too much.",
-            "in + out counts A and B already: one has `in` columns of r numbers, the other `out` rows.",
-            "Where does the 2 come from?",
+            _adam(step=lambda m, v, g, t: m / (1 - 0.9**t) / (v / (1 - 0.999**t) + 1e-8)),
+            "You divide by the average square itself.",
+            "A square has the wrong size: gradients ten times larger would make the step ten times smaller.",
+            "Is there a root in your last line?",
         ),
         Mistake(
-            _r_by_r,
-            "For each layer, r × r numbers are counted.",
-            "r is one side only of A and of B. The other is the layer's own.",
-            "A has r × in numbers, and B?",
+            _adam(v_of=lambda v, g: 0.999 * v + 0.001 * g),
+            "You average the gradient twice.",
+            "v averages the squares, so that plus and minus don't cancel.",
+            "What goes into v?",
         ),
         Mistake(
-            _r_by_r_between,
-            "For each layer, r × r numbers are counted besides A and B.",
-            "There is no third matrix between them: B takes what A gives.",
-            "Which two matrices are trained?",
+            _adam(v_of=lambda v, g: 0.999 * v + 0.001 * g.abs()),
+            "You average the gradient's size instead of its square.",
+            "The root that's taken later belongs to a square.",
+            "What goes into v?",
         ),
         Mistake(
-            _weights_as_well,
-            "The weights are counted as well.",
-            "They are frozen; what LoRA trains stands beside them.",
-            "Only A and B are trained.",
+            _adam(m_of=lambda m, g: 0.1 * m + 0.9 * g, v_of=lambda v, g: 0.001 * v + 0.999 * g**2),
+            "Your averages forget nearly everything at each step.",
+            "The old average keeps the large share, the new gradient gets the small one.",
+            "Which of the two is multiplied by 0.9?",
         ),
         Mistake(
-            _rank_one,
-            "That is the adapter of rank 1.",
-            "A has r rows, and B r columns.",
-            "Where is r?",
+            _adam(m_of=lambda m, g: 0.999 * m + 0.001 * g, v_of=lambda v, g: 0.9 * v + 0.1 * g**2),
+            "You have the two averages' rates the wrong way round.",
+            "The square gets the longer memory.",
+            "Which average has 0.999?",
         ),
         Mistake(
-            _only_the_first,
-            "Only the first layer is counted.",
-            "Every layer of the list has an adapter of its own.",
-            "Sum over all shapes.",
+            _adam(m_of=lambda m, g: 0.9 * m + g),
+            "Your m is a sum that fades, ten times larger than an average.",
+            "That's momentum as plain gradient descent has it. Adam's shares add up to one.",
+            "What is g multiplied by?",
         ),
         Mistake(
-            _only_the_last,
-            "Only the last layer is counted.",
-            "In a loop, each layer's number has to be added to those before; = forgets them.",
-            "Is there a += in it?",
+            _adam(step=lambda m, v, g, t: -(m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)),
+            "You walk uphill.",
+            "The gradient points to where the loss grows.",
+            "Is it plus or minus in your last line?",
         ),
+        Mistake(
+            _adam(step=lambda m, v, g, t: g),
+            "You take a plain gradient step.",
+            "The averages are computed, and then not used.",
+            "Where are M and V in your last line?",
+        ),
+        Mistake(
+            _adam(step=lambda m, v, g, t: g / ((v / (1 - 0.999**t)).sqrt() + 1e-8)),
+            "You step along this step's gradient alone.",
+            "Then the noise of a single batch moves the weights. The average gradient is steadier.",
+            "What's above the root in your last line?",
+        ),
+        _corrected_for_good,
+        _step_first,
     ],
-    shows="This is exact, and `labkit.trainable_parameters` will say the same.",
+    shows="It's the update that torch.optim.Adam makes. Now you know what its two tensors are for.",
 )
 
 # --- 02.3 ---------------------------------------------------------------------------------------------------
 
 
-def my_step_flops(weights, tokens, frozen, checkpointing):
-    """Two operations a weight, token and pass: forward, for the inputs, for the weights, and forward again."""
-    passes = 2 + (not frozen) + checkpointing
-    return 2 * weights * tokens * passes
+def my_ledger(events):
+    """Keep a running account, and a copy of it whenever the total is higher than ever before."""
+    now, highest = {}, {}
+    for kind, size in events:
+        now[kind] = now.get(kind, 0) + size
+        if sum(now.values()) > sum(highest.values()):
+            highest = dict(now)
+    return highest
 
 
-def _products(trained, frozen, trained_again, frozen_again):
-    """A mistake by the products it counts for a trained and a frozen W, without checkpointing and with it."""
+def _running(events):
+    """The account after each event."""
+    now = {}
+    for kind, size in events:
+        now = now | {kind: now.get(kind, 0) + size}
+        yield now
 
-    def flops(weights, tokens, is_frozen, checkpointing):
-        counted = [[trained, frozen], [trained_again, frozen_again]]
-        return 2 * weights * tokens * counted[checkpointing][is_frozen]
 
-    return flops
+@mistake(
+    "You give what's left at the end.",
+    "Either the highest moment wasn't kept, or what was kept is the account itself, which changes later.",
+    "Did you copy the account at its highest moment, as in dict(now)?",
+)
+def _at_the_end(events):
+    return list(_running(events))[-1]
+
+
+@mistake(
+    "You add up each kind's own highest moment.",
+    "The kinds peak at different times: activations at the end of forward, gradients at the end of backward.",
+    "At which single moment is the sum of all kinds largest?",
+)
+def _each_peak(events):
+    accounts = list(_running(events))
+    return {kind: max(each.get(kind, 0) for each in accounts) for kind in accounts[-1]}
+
+
+@mistake(
+    "You never give anything back.",
+    "A negative size means that the block is freed, and its bytes can be used again.",
+    "What happens to your account at a negative size?",
+)
+def _never_freed(events):
+    return list(_running([event for event in events if event[1] > 0]))[-1]
+
+
+@mistake(
+    "You add freed blocks instead of taking them away.",
+    "The sign says which way it goes.",
+    "Is there an abs() that hides the sign?",
+)
+def _freed_is_added(events):
+    return list(_running([(kind, abs(size)) for kind, size in events]))[-1]
+
+
+@mistake(
+    "You keep only the largest block of each kind.",
+    "Several blocks of a kind are alive together.",
+    "Is there a += for the kind?",
+)
+def _largest_blocks(events):
+    return {kind: max(size for other, size in events if other == kind) for kind, _ in events}
+
+
+@mistake(
+    "You give the peak's total.",
+    "That's the right moment to look at, perhaps, but the ledger says what it's made of.",
+    "Return the account as a dict: kind to bytes.",
+)
+def _total_alone(events):
+    return max(sum(each.values()) for each in _running(events))
+
+
+@mistake(
+    "Your account holds only the last event of each kind.",
+    "An event adds to what's there. It doesn't replace it.",
+    "Is there a += for the kind?",
+)
+def _overwritten(events):
+    accounts = [dict(events[: end + 1]) for end in range(len(events))]
+    return max(accounts, key=lambda each: sum(each.values()))
+
+
+@mistake(
+    "You give the account just before its highest moment.",
+    "The event that makes the peak belongs to it.",
+    "Do you compare before or after adding the event?",
+)
+def _one_event_early(events):
+    accounts = [{}, *_running(events)]
+    highest = max(range(len(accounts)), key=lambda i: sum(accounts[i].values()))
+    return accounts[max(0, highest - 1)]
+
+
+def _without_empty(args, ledger):
+    """A kind of which nothing is alive may be listed or not."""
+    return {kind: size for kind, size in ledger.items() if size} if isinstance(ledger, dict) else ledger
+
+
+def _small_steps():
+    start = [("weights", 100), ("averages", 200)]
+    forward = [("activations", 90), ("activations", 80), ("scratch", 60), ("scratch", -60)]
+    back = [("activations", -80), ("gradients", 50), ("activations", -90), ("gradients", 50)]
+    update = [("scratch", 30), ("scratch", -30), ("gradients", -50), ("gradients", -50)]
+    heavy = [("scratch", 100), ("scratch", 70), ("scratch", -70), ("scratch", -100)]
+    frozen = [("weights", 100), ("adapters", 4), ("averages", 8)]
+    short = [("activations", 20), ("activations", -20), ("gradients", 4), ("gradients", -4)]
+    return [Case(start + forward + back + update), Case(start + forward + back + heavy), Case(frozen + short)]
 
 
 exercise(
     "02.3",
-    title="The operations of a step",
-    prompt="A model's linear layers have `weights` numbers, and `tokens` tokens go through them. Write "
-    "my_step_flops(weights, tokens, frozen, checkpointing): the operations of a step, a multiplication and an addition "
-    "being two; `frozen` and `checkpointing` are True or False. Leave out attention and adapters.",
-    minutes=6,
+    title="A memory ledger",
+    prompt="`events` lists, in order, what happens in a step: pairs (kind, size). A block of that kind and size is "
+    "made; or freed, if the size is negative. Write my_ledger(events): a dict with the bytes of each kind at the "
+    "moment when most bytes are alive in all.",
+    minutes=8,
     difficulty=3,
     importance=4,
-    solution=my_step_flops,
-    explanation="Each of the products x Wᵀ, grad W and gradᵀ x takes 2 operations a weight and token. Only the last is "
-    "the gradient of W, and only that is saved when W is frozen. Checkpointing does the first once more.",
-    cases=lambda: [
-        Case(1000, 7, False, False),
-        Case(1000, 7, True, False),
-        Case(106_168_320, 512, False, True),
-        Case(106_168_320, 512, True, True),
-    ],
+    solution=my_ledger,
+    explanation="This is the heart of labkit's simulator: a running account of what's alive, and a snapshot at its "
+    "highest moment. Without dict(now), the snapshot would be the account itself, and change with it.",
+    cases=_small_steps,
+    observe=_without_empty,
     hints=[
-        "Which products with W, or of its shape, does a step take? Count them for a trained W first.",
-        "Forward x Wᵀ; backward grad W for the input, and gradᵀ x for W itself, if it is trained.",
-        "2 * weights * tokens * (2 + (not frozen) + checkpointing)",
+        "Keep a running account. When is it worth a snapshot?",
+        "Update the kind's entry, then compare sum(now.values()) with that of the best snapshot so far.",
+        "if sum(now.values()) > sum(highest.values()): highest = dict(now)",
     ],
     mistakes=[
-        Mistake(
-            _products(3, 1, 4, 2),
-            "With frozen weights there is no way back.",
-            "The gradient has to pass through this layer to reach the adapters of those below.",
-            "Which of the two products of the backward pass gives W's own gradient?",
-        ),
-        Mistake(
-            _products(3 / 2, 1, 2, 3 / 2),
-            "That is half of it.",
-            "A product of matrices multiplies and adds.",
-            "A multiplication and an addition are two operations.",
-        ),
-        Mistake(
-            _products(2, 1, 3, 2),
-            "One product is missing, whether W is frozen or not.",
-            "There is one on the way forward and there are two on the way back: for the inputs, and for W itself.",
-            "How many does a trained W take in all, and which one does freezing save?",
-        ),
-        Mistake(
-            _products(2, 1, 2, 1),
-            "One product is missing, whether W is frozen or not, and checkpointing changes nothing.",
-            "One is on the way forward and two are on the way back; and what was not kept is computed again.",
-            "How many does a trained W take in all? Which is done twice?",
-        ),
-        Mistake(
-            _products(3, 1, 3, 1),
-            "With frozen weights there is no way back, and checkpointing changes nothing.",
-            "The gradient has to pass through to the adapters below; and what was not kept is computed again.",
-            "Which one product does freezing save? Which is done twice?",
-        ),
-        Mistake(
-            _products(1, 1, 2, 2),
-            "Those are the products on the way forward.",
-            "On the way back there is one more for the inputs, and one for W if it is trained.",
-            "How many does a trained W take in all, and which one does freezing save?",
-        ),
-        Mistake(
-            _products(1, 1, 1, 1),
-            "That is one pass forward, and no more.",
-            "A step also goes back, and what was not kept is computed again.",
-            "How many products does a trained W take in all? What do freezing and checkpointing change of it?",
-        ),
-        Mistake(
-            _products(2, 3, 3, 4),
-            "`frozen` has its effect the wrong way round.",
-            "A frozen W needs no gradient of its own, so it takes one product less.",
-            "`not frozen` is 1 where W is trained.",
-        ),
-        Mistake(
-            _products(3, 2, 3, 2),
-            "Checkpointing changes nothing.",
-            "What was not kept has to be computed again.",
-            "One more forward pass.",
-        ),
-        Mistake(
-            _products(3, 3, 4, 4),
-            "Freezing changes nothing.",
-            "A frozen W needs no gradient of its own.",
-            "Which of the three products can be left out?",
-        ),
-        Mistake(
-            _products(3, 3, 3, 3),
-            "Neither freezing nor checkpointing changes anything.",
-            "Freezing leaves a product out, and checkpointing computes one again.",
-            "Which of forward, gradient of the inputs and gradient of W is it, each time?",
-        ),
-        Mistake(
-            _products(3, 2, 4, 2),
-            "With frozen weights, checkpointing changes nothing.",
-            "The way back needs activations there too, and what was not kept is computed again.",
-            "One more forward pass, frozen or not.",
-        ),
-        Mistake(
-            _products(3, 2, 4, 4),
-            "With checkpointing, freezing changes nothing.",
-            "What is computed again is the forward pass. A frozen W still needs no gradient of its own.",
-            "Let `frozen` and `checkpointing` each do their part, and add them.",
-        ),
-        Mistake(
-            _products(3, 2, 6, 4),
-            "With checkpointing everything is done twice.",
-            "Only the forward pass is.",
-            "Add one product, whatever the others are.",
-        ),
-        Mistake(
-            _products(3, 2, 5, 4),
-            "Checkpointing adds two products.",
-            "It goes forward once more. The way back is gone only once.",
-            "Add one product, whatever the others are.",
-        ),
-        Mistake(
-            _products(3, 2, 9 / 2, 3),
-            "Checkpointing adds half of the work, frozen or not.",
-            "One product more is half as much again only where there were two.",
-            "Add one product, whatever the others are.",
-        ),
-        Mistake(
-            _products(3, 2, 4, 8 / 3),
-            "Checkpointing adds a third of the work, frozen or not.",
-            "One product more is a third as much again only where there were three.",
-            "Add one product, whatever the others are.",
-        ),
-        Mistake(
-            _products(3, 2, 2, 1),
-            "Checkpointing saves a product.",
-            "It saves memory, and pays for it with work.",
-            "What was not kept has to be computed again.",
-        ),
+        _at_the_end,
+        _each_peak,
+        _never_freed,
+        _freed_is_added,
+        _largest_blocks,
+        _total_alone,
+        _overwritten,
+        _one_event_early,
     ],
-    shows="So frozen weights leave two thirds of the work, and checkpointing adds a third of full fine-tuning's.",
+    shows="simulate() does this with every block of a real step.",
 )
 
 # --- 02.4 ---------------------------------------------------------------------------------------------------
 
 
-def my_peak(three, four, depth):
-    """Each moment grows by the same bytes a layer; the peak is the highest of them at that depth."""
-    return (three + (four - three) * (depth - 3)).max()
+def my_backward(layers, inputs, grad):
+    """From the last layer to the first: compute it again, go back through it alone, pass the gradient on."""
+    for layer, x in zip(reversed(layers), reversed(inputs)):
+        x = x.detach().requires_grad_()
+        layer(x).backward(grad)
+        grad = x.grad
+    return grad
 
 
-def _the_peak_grows(three, four, depth):
-    return three.max() + (four.max() - three.max()) * (depth - 3)
+def _back_through(layer, x, grad):
+    x = x.detach().requires_grad_()
+    layer(x).backward(grad)
+    return x.grad
 
 
-def _from_three(further):
-    """The memory of three layers, with as many further ones as `further` says for a depth."""
-    return lambda three, four, depth: (three + (four - three) * further(depth)).max()
+@mistake(
+    "You go through the layers from first to last.",
+    "The gradient comes from the loss, so it meets the last layer first.",
+    "Is there a reversed(…) around both lists?",
+)
+def _forwards(layers, inputs, grad):
+    for layer, x in zip(layers, inputs):
+        grad = _back_through(layer, x, grad)
+    return grad
 
 
-def _highest_and_fastest(three, four, depth):
-    return three.max() + (four - three).max() * (depth - 3)
+@mistake(
+    "You go back through the last layer only.",
+    "Its input's gradient is what the layer before it needs.",
+    "Does your loop return too early?",
+)
+def _last_alone(layers, inputs, grad):
+    return _back_through(layers[-1], inputs[-1], grad)
 
 
-def _growth_alone(three, four, depth):
-    return ((four - three) * (depth - 3)).max()
+@mistake(
+    "Every layer gets the gradient of the last one's output.",
+    "The gradient changes on its way: each layer passes on that of its own input.",
+    "What's `grad` after the first round of your loop?",
+)
+def _never_passed_on(layers, inputs, grad):
+    for layer, x in zip(reversed(layers), reversed(inputs)):
+        first = _back_through(layer, x, grad)
+    return first
 
 
-def _in_proportion_to_four(three, four, depth):
-    return (four * depth / 4).max()
+@mistake(
+    "You leave the incoming gradient out.",
+    "y.sum().backward() takes it to be 1 everywhere. Here it comes from the loss.",
+    "What does backward(…) take as its argument?",
+)
+def _summed(layers, inputs, grad):
+    for layer, x in zip(reversed(layers), reversed(inputs)):
+        grad = _back_through(layer, x, torch.ones_like(grad))
+    return grad
 
 
-def _in_proportion_to_three(three, four, depth):
-    return (three * depth / 3).max()
+@mistake(
+    "Your gradient gets back to the start, but the weights get none.",
+    "torch.autograd.grad gives only the gradients you ask for. backward() fills in every weight's as well.",
+    "What's layers[0].weight.grad after your loop?",
+)
+def _weights_left_out(layers, inputs, grad):
+    for layer, x in zip(reversed(layers), reversed(inputs)):
+        x = x.detach().requires_grad_()
+        (grad,) = torch.autograd.grad(layer(x), x, grad)
+    return grad
 
 
-def _all_moments(three, four, depth):
-    return three + (four - three) * (depth - 3)
+@mistake(
+    "You run the whole chain again from the first input.",
+    "That gives the gradients, but holds every layer's activations at once, and they were what didn't fit.",
+    "Which input do you have for each single layer?",
+)
+def _whole_chain(layers, inputs, grad):
+    x = start = inputs[0].detach().requires_grad_()
+    for layer in layers:
+        x = layer(x)
+    x.backward(grad)
+    return start.grad
 
 
-def _they_add_up(three, four, depth):
-    return (three + (four - three) * (depth - 3)).sum()
+@mistake(
+    "Your gradients are right, but you return nothing that could go on.",
+    "In a longer model there's something before the first layer, and it needs the gradient there.",
+    "What's `grad` after the last round?",
+)
+def _returns_given(layers, inputs, grad):
+    my_backward(layers, inputs, grad)
+    return grad
 
 
-def _as_a_number(args, peak):
-    """A plain number, PyTorch's or NumPy's: each is as good an answer here as the others."""
-    return peak.item() if getattr(peak, "ndim", None) == 0 else peak
+def _gradients(args, result):
+    layers = args[0]
+    weights = [None if p.grad is None else p.grad for layer in layers for p in layer.parameters()]
+    return {"the gradient at the first input": result, "the weights' gradients": weights}
 
 
-def _peaks_with_different_phases():
+def _chains():
+    def chain(depth, width=5, bias=True):
+        return [nn.Sequential(nn.Linear(width, width, bias=bias), nn.Tanh()) for _ in range(depth)]
+
+    def inputs(layers, width=5):
+        x = [torch.randn(3, width)]
+        for layer in layers[:-1]:
+            x.append(layer(x[-1]).detach())
+        return x
+
+    two, four = chain(2), chain(4, bias=False)
     return [
-        Case(torch.tensor([5.0, 6.0, 9.0]), torch.tensor([7.0, 8.0, 9.5]), 30),
-        Case(torch.tensor([1.0, 8.0, 2.0]), torch.tensor([2.0, 8.0, 4.0]), 80),
-        Case(torch.tensor([4.0, 3.0, 2.0]), torch.tensor([5.0, 3.5, 2.5]), 6),
+        Case(two, inputs(two), torch.randn(3, 5)),
+        Case(four, inputs(four), torch.randn(3, 5)),
+        Case(four, [torch.randn(3, 5) for _ in four], torch.randn(3, 5)),  # only each layer's own input tells
     ]
 
 
 exercise(
     "02.4",
-    title="Eighty layers from three and four",
-    prompt="The tensors `three` and `four` hold the gigabytes at the same moments of a step, of a model with three "
-    "layers and of one with four. Write my_peak(three, four, depth): the most that it holds with `depth` such layers.",
-    minutes=6,
-    difficulty=3,
+    title="Checkpointing by hand",
+    prompt="All that was kept of a forward pass through the list `layers` is `inputs`: inputs[i] went into layers[i]. "
+    "`grad` is the loss's gradient at the last layer's output. Write my_backward(layers, inputs, grad): compute one "
+    "layer at a time again, fill in its weights' .grad, and return the gradient at inputs[0].",
+    minutes=8,
+    difficulty=4,
     importance=3,
-    solution=my_peak,
-    explanation="Each moment is a line in the number of layers. Their maximum is not: with few layers one moment may "
-    "be the highest, with many another. So extrapolate first, and take the maximum last.",
-    cases=_peaks_with_different_phases,
-    observe=_as_a_number,
+    solution=my_backward,
+    explanation="At any moment only one layer's activations are alive. The price: each layer's forward pass runs "
+    "twice. detach().requires_grad_() makes x the start of a small graph of its own.",
+    cases=_chains,
+    observe=_gradients,
     hints=[
-        "How much does one more layer add to each moment? How many more than three are there?",
-        "three + (four - three) * (depth - 3) is a tensor of moments. What is the peak of it?",
-        "(three + (four - three) * (depth - 3)).max()",
+        "Which layer does the gradient meet first? What do you need to go back through that one layer?",
+        "x = inputs[i].detach().requires_grad_(), then layers[i](x).backward(grad). Where's the next `grad`?",
+        "for layer, x in zip(reversed(layers), reversed(inputs)): … grad = x.grad",
     ],
     mistakes=[
-        Mistake(
-            _the_peak_grows,
-            "You drew the line through the two peaks.",
-            "The highest moment with three layers need not be the highest with eighty.",
-            "Extrapolate each moment, and take the maximum at the end.",
-        ),
-        Mistake(
-            _highest_and_fastest,
-            "The highest moment grows as the fastest one does.",
-            "They need not be the same: a low moment may grow fast, and a high one hardly.",
-            "Let each moment grow by its own difference, and take the maximum at the end.",
-        ),
-        Mistake(
-            _from_three(lambda depth: depth - 4),
-            "It is one layer too few.",
-            "Beside `three`, count from three; beside `four`, from four.",
-            "How many layers are to be added to those whose memory you began with?",
-        ),
-        Mistake(
-            _from_three(lambda depth: depth - 2),
-            "It is one layer too many.",
-            "Beside `three`, count from three; beside `four`, from four.",
-            "How many layers are to be added to those whose memory you began with?",
-        ),
-        Mistake(
-            _from_three(lambda depth: depth - 1),
-            "It is two layers too many.",
-            "That would be right beside the memory of one layer.",
-            "`three` has three of them already. How many are to be added?",
-        ),
-        Mistake(
-            _from_three(lambda depth: depth),
-            "It is three layers too many.",
-            "All `depth` layers are added to a model that has three of them already.",
-            "How many more than three are there?",
-        ),
-        Mistake(
-            _from_three(lambda depth: depth + 1),
-            "It is four layers too many.",
-            "All `depth` layers are added to a model that has four of them already.",
-            "How many more than four are there?",
-        ),
-        Mistake(
-            _growth_alone,
-            "That is what the further layers add.",
-            "They come on top of what three layers hold.",
-            "Where is the memory that you began with?",
-        ),
-        Mistake(
-            _in_proportion_to_four,
-            "You took `four` to be in proportion to the layers.",
-            "Embeddings and logits do not grow with them.",
-            "What does one more layer add?",
-        ),
-        Mistake(
-            _in_proportion_to_three,
-            "You took `three` to be in proportion to the layers.",
-            "Embeddings and logits do not grow with them.",
-            "What does one more layer add?",
-        ),
-        Mistake(_all_moments, "Those are all moments.", "The peak is one of them.", "Take the highest."),
-        Mistake(
-            _they_add_up,
-            "The moments are added up.",
-            "They come one after the other; memory is used again.",
-            "Take the highest.",
-        ),
+        _forwards,
+        _last_alone,
+        _never_passed_on,
+        _summed,
+        _weights_left_out,
+        _whole_chain,
+        _returns_given,
     ],
-    shows="This is how the explorer answers for seventy billion numbers in less than a second.",
-)
-
-# --- 02.5 ---------------------------------------------------------------------------------------------------
-
-
-def my_money(flops, steps, peak, utilisation, price):
-    """Seconds are operations over those done in a second; an hour has 3,600 of them."""
-    return flops * steps / (peak * utilisation) / 3600 * price
-
-
-def _at_full_speed(flops, steps, peak, utilisation, price):
-    return flops * steps / peak / 3600 * price
-
-
-def _faster_when_idle(flops, steps, peak, utilisation, price):
-    return flops * steps / peak * utilisation / 3600 * price
-
-
-def _price_a_second(flops, steps, peak, utilisation, price):
-    return flops * steps / (peak * utilisation) * price
-
-
-def _the_rest_of_the_peak(flops, steps, peak, utilisation, price):
-    return my_money(flops, steps, peak, 1 - utilisation, price)
-
-
-def _hours_begun(flops, steps, peak, utilisation, price):
-    return math.ceil(my_money(flops, steps, peak, utilisation, 1)) * price
-
-
-def _price_a_minute(flops, steps, peak, utilisation, price):
-    return 60 * my_money(flops, steps, peak, utilisation, price)
-
-
-def _times_3600(flops, steps, peak, utilisation, price):
-    return flops * steps / (peak * utilisation) * 3600 * price
-
-
-def _in_percent(flops, steps, peak, utilisation, price):
-    return my_money(flops, steps, peak, utilisation / 100, price)
-
-
-def _to_the_cent(flops, steps, peak, utilisation, price):
-    return round(my_money(flops, steps, peak, utilisation, price), 2)
-
-
-def _one_step(flops, steps, peak, utilisation, price):
-    return flops / (peak * utilisation) / 3600 * price
-
-
-def _hours(flops, steps, peak, utilisation, price):
-    return flops * steps / (peak * utilisation) / 3600
-
-
-def _seconds(flops, steps, peak, utilisation, price):
-    return flops * steps / (peak * utilisation)
-
-
-exercise(
-    "02.5",
-    title="The bill",
-    prompt="A step takes `flops` operations. A card can do `peak` of them a second, of which your program reaches the "
-    "share `utilisation`; an hour of it costs `price`. Write my_money(flops, steps, peak, utilisation, price).",
-    minutes=4,
-    difficulty=2,
-    importance=3,
-    solution=my_money,
-    explanation="The operations can be counted, the peak is on the data sheet, the price on a bill. The utilisation is "
-    "the guess in it: 0.5 is good, 0.1 happens. Whoever states a price without it has guessed silently.",
-    cases=lambda: [Case(31.3e12, 5000, 312e12, 0.3, 2.0), Case(1e15, 100, 989.4e12, 0.5, 3.5)],
-    hints=[
-        "How many operations in all, and how many are done in a second?",
-        "From seconds to hours, from hours to money.",
-        "flops * steps / (peak * utilisation) / 3600 * price",
-    ],
-    mistakes=[
-        Mistake(
-            _at_full_speed,
-            "The card works at its peak.",
-            "No training does: memory, small products and waiting take their share.",
-            "Where is `utilisation`?",
-        ),
-        Mistake(
-            _faster_when_idle,
-            "The less of the card is used, the sooner you are done.",
-            "A low utilisation makes the card slower, and the hours more.",
-            "On which side of the fraction does it belong? After a /, the product needs brackets: / (peak * …).",
-        ),
-        Mistake(
-            _the_rest_of_the_peak,
-            "You reckon with the share of the peak that is not reached.",
-            "`utilisation` is what the program does reach.",
-            "Leave 1 − … out.",
-        ),
-        Mistake(
-            _price_a_second,
-            "You pay the price of an hour for each second.",
-            "Operations over operations a second are seconds.",
-            "Divide by 3,600.",
-        ),
-        Mistake(
-            _price_a_minute,
-            "You pay the price of an hour for each minute.",
-            "Seconds over 60 are minutes; the price is that of an hour.",
-            "How many seconds has an hour?",
-        ),
-        Mistake(
-            _times_3600,
-            "Seconds became hours by multiplying.",
-            "An hour is longer than a second, so there are fewer of them.",
-            "Divide by 3,600.",
-        ),
-        Mistake(
-            _in_percent,
-            "It is a hundred times too much.",
-            "The utilisation was taken for a percentage.",
-            "`utilisation` is a share already: 0.3 stands for 30 %.",
-        ),
-        Mistake(
-            _hours_begun,
-            "Hours are rounded up.",
-            "Some bills do that. Asked for is the price of the work, a part of an hour being a part of the price.",
-            "Leave the rounding out.",
-        ),
-        Mistake(
-            _to_the_cent,
-            "It is rounded.",
-            "A bill is, but an estimate is multiplied again: by users, by tries.",
-            "Leave round(…) out.",
-        ),
-        Mistake(_one_step, "That is one step.", "There are `steps` of them.", "Where is `steps`?"),
-        Mistake(_hours, "Those are hours.", "An hour has a price.", "Multiply by `price`."),
-        Mistake(_seconds, "Those are seconds.", "An hour has a price.", "How many hours are they, and at what price?"),
-    ],
-    shows="Now put in your own card and your own price.",
+    shows="torch.utils.checkpoint does the same, layer by layer.",
 )

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 from labkit.errors import ConfigError
 from labkit.lab.claims import approx
+from labkit.lab.diagrams.memory import COLOUR, REST, SHOWN
 from labkit.lab.explorers.frame import chooser, drawn, explorer_box, show_explorer
 from labkit.lab.plots import COLOURS
 from labkit.simulation.cards import CARDS, card_named
@@ -32,7 +33,6 @@ SEQUENCES = (128, 256, 512, 1024, 2048, 4096, 8192)
 BATCHES = (1, 2, 4, 8, 16, 32)
 LABELLED = 0.25  # of the tokens: the prompt is usually the longer part
 CARD = card_named("A100, 80")  # whose hours are counted
-REST = "#b9b9c4"
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ def cost_picture(choice: Choice, run: Run) -> bytes:
         _draw_share(left, cost)
         draw_phases(right, cost)
         _draw_cards(right, cost)
-        figure.legend(*right.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.8, 0.87), fontsize=9)
+        place = {"loc": "upper left", "bbox_to_anchor": (0.785, 0.87), "handlelength": 1.1, "handletextpad": 0.5}
+        figure.legend(*right.get_legend_handles_labels(), fontsize=9, **place)
         figure.text(0.012, 0.955, str(choice), fontsize=11, va="center")
         found = run.estimate(cost, choice.batch_size)
         time = f"{run.examples:,} examples on A100 at {run.utilisation:.0%}: {approx(found.seconds / 3600)} hours"
@@ -135,10 +136,11 @@ def cost_picture(choice: Choice, run: Run) -> bytes:
 
 def draw_phases(ax: Axes, cost: StepCost) -> None:
     """A bar for each phase of the step, in GB, its kinds of memory one above the other."""
-    kinds, heights = list(KINDS[:6]), dict.fromkeys(PHASES, 0.0)
-    for kind, colour in [*zip(kinds, COLOURS), ("the rest", REST)]:
+    heights = dict.fromkeys(PHASES, 0.0)
+    for kind, label in [*SHOWN.items(), ("the rest", "the rest")]:
         own = {phase: _of_kind(cost, phase, kind) / 1e9 for phase in PHASES}
-        ax.bar(PHASES, own.values(), bottom=heights.values(), color=colour, width=0.7, label=kind)
+        colour = COLOUR.get(kind, REST)
+        ax.bar(PHASES, own.values(), bottom=heights.values(), color=colour, width=0.7, label=label)
         heights = {phase: heights[phase] + own[phase] for phase in PHASES}
     ax.grid(False, axis="x")
     ax.set(ylabel="memory (GB)")

@@ -102,10 +102,11 @@ def _merged_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 def _kinds(cell: NotebookNode) -> list[tuple]:
     """What each output is, and the words that stand for its picture."""
-    return [
-        (each.output_type, each.get("name"), sorted(each.get("data", {})), each.get("metadata", {}).get("image/png"))
-        for each in cell.outputs
-    ]
+    return [(each.output_type, each.get("name"), sorted(each.get("data", {})), _alt(each)) for each in cell.outputs]
+
+
+def _alt(output: NotebookNode) -> str:
+    return _sanitized(output.get("metadata", {}).get("image/png", {}).get("alt", ""))
 
 
 def _sanitized(text: str) -> str:

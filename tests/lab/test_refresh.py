@@ -192,6 +192,18 @@ def test_a_figure_is_stored_with_its_words_and_marks_to_the_letter(tmp_path, cap
     ]
 
 
+def test_a_pictures_new_words_are_stored_and_new_seconds_in_them_are_not():
+    def shown(alt):
+        notebook = ran(picture=drawn(1))
+        notebook.cells[0].outputs[0].metadata = {"image/png": {"alt": alt}}
+        return notebook
+
+    for old, new, kept in [("", "A bar.", "A bar."), ("≈1.3 s", "≈2.6 s", "≈1.3 s"), ("A.", "B.", "B.")]:
+        fresh = shown(new)
+        assert keep_what_holds(shown(old), fresh) == []
+        assert fresh.cells[0].outputs[0].metadata["image/png"]["alt"] == kept
+
+
 @pytest.mark.parametrize("mark", "✔▣◇")
 def test_a_claim_that_changed_is_called_one_whatever_its_mark(mark):
     [change] = keep_what_holds(ran(f"{mark} share: 0.30 (stored, 2026-11-22)\n"), ran(f"{mark} share: 0.31\n"))

@@ -18,6 +18,10 @@ CELLS = [
     "labkit.quiz('03')",
     "labkit.check('00.1')",
     "labkit.progress()\nlabkit.show_surprises()",
+    "labkit.yours('03.1', otherwise=int)(3)",
+    "import io\nfrom ipywidgets import HTML\nfrom labkit.lab.widgets import show_widget\n"
+    "drawn = io.BytesIO()\nlabkit.axes('Loss', 'step', 'loss').figure.savefig(drawn)\nlabkit.lab.plots.plt.close()\n"
+    "show_widget(HTML('turn me'), 'A loss that falls.', png=drawn.getvalue())",
 ]
 SANITIZE = Path(__file__).parents[1] / "nbval-sanitize.cfg"
 
@@ -37,6 +41,14 @@ def test_question_options_and_answers_can_be_read_without_a_kernel(stored):
     assert revealed.outputs[0].text == "Measured: yes. (You made no prediction.)\n"
     assert set(quiz.outputs[0].data) == {"text/plain", "text/html"}
     assert quiz.outputs[0].data["text/html"].count("<details>") == 5
+
+
+@pytest.mark.slow
+def test_what_stands_for_a_widget_has_words_and_the_next_class_is_said(stored):
+    *_, yours, widget = nbformat.read(stored, as_version=4).cells
+    printed, value = yours.outputs
+    assert printed.text == "○ 03.1 isn't solved yet, so we go on with int.\n" and value.data["text/plain"] == "3"
+    assert widget.outputs[0].metadata == {"image/png": {"alt": "A loss that falls."}}
 
 
 @pytest.mark.slow

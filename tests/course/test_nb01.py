@@ -9,7 +9,7 @@ import torch
 from labkit.lab.checking import find
 from labkit.lab.checking.judging import judge
 
-GENERAL = "Your answer is not right yet."
+GENERAL = "Your answer isn't right yet."
 
 
 def svd(W):

@@ -10,7 +10,7 @@ from torch import nn
 from labkit.lab.checking import find
 from labkit.lab.checking.judging import judge
 
-GENERAL = "Your answer is not right yet."
+GENERAL = "Your answer isn't right yet."
 
 
 def line(each, answer):

@@ -1,5 +1,4 @@
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -46,10 +45,9 @@ def test_exercises_that_are_no_longer_there_do_not_count():
 
 
 def test_the_data_hold_every_exercise_once():
-    passed = Attempts("passed", 2, "2026-01-05")
-    data = map_data(Record({"03.2": passed}), IDS)
+    data = map_data(Record({"03.2": Attempts("passed", 2, "2026-01-05", "def my_inject(): ...")}), IDS)
     assert [id for notebook in data for id in notebook["exercises"]] == IDS
-    assert data[3]["exercises"]["03.2"] == asdict(passed)
+    assert data[3]["exercises"]["03.2"] == {"state": "passed", "tries": 2, "passed_on": "2026-01-05"}
 
 
 def test_the_notebook_and_the_terminal_print_the_same(capsys):

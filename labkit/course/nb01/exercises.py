@@ -209,7 +209,7 @@ def _corner_of_W(W, r):
 @mistake(
     "You keep the r smallest pieces.",
     "torch.linalg.svd sorts from large to small.",
-    "[:r] is the beginning, [-r:] the end.",
+    "`[:r]` is the beginning, [-r:] the end.",
 )
 def _smallest(W, r):
     U, S, Vh = _svd(W)
@@ -325,7 +325,7 @@ def _sizes_as_a_vector(W, r):
 @mistake(
     "You return piece number r alone.",
     "The best matrix of rank r is the sum of the first r pieces.",
-    "[:r] takes r of them, [r - 1] takes one.",
+    "`[:r]` takes r of them, `[r - 1]` takes one.",
 )
 def _only_the_last_of_them(W, r):
     U, S, Vh = _svd(W)
@@ -506,7 +506,7 @@ def _columns_for_A(W, r):
 @mistake(
     "You keep the r smallest pieces.",
     "torch.linalg.svd sorts from large to small.",
-    "[:r] is the beginning, [-r:] the end.",
+    "`[:r]` is the beginning, [-r:] the end.",
 )
 def _smallest_factors(W, r):
     U, S, Vh = _svd(W)
@@ -604,7 +604,7 @@ exercise(
     importance=3,
     solution=my_rank,
     explanation=(
-        "cumsum adds up as it goes along, so kept[i] is the energy in the first i + 1 pieces. Count the ranks that\n"
+        "`cumsum` adds up as it goes along, so kept[i] is the energy in the first i + 1 pieces. Count the ranks that\n"
         "are too small; the next one is the answer. A loop that stops at the first hit does just as well."
     ),
     cases=_spectra_and_shares,
@@ -654,7 +654,7 @@ exercise(
             lambda S, share: int((S >= share * S[0]).sum()),
             "You count the singular values that are large beside the first.",
             "A threshold on single values says nothing about their sum.",
-            "cumsum adds up as it goes along.",
+            "`cumsum` adds up as it goes along.",
         ),
         Mistake(
             lambda S, share: my_rank(S, share) + 1,

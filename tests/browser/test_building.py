@@ -64,7 +64,7 @@ def test_the_layer_of_03_is_trained_by_the_loop_of_04(lab, window, notebook_03):
     notebook = NotebookPage(window, lab, "04")
     try:
         type_in(notebook, notebook.cell('check("04.1"'), LOOP)
-        notebook.rewrite(notebook.cell("labkit.TrainConfig(steps=40"), "labkit.TrainConfig(steps=40", SHORT)
+        notebook.rewrite(notebook.cell("labkit.TrainConfig(steps=50"), "labkit.TrainConfig(steps=50", SHORT)
         training = notebook.cell("losses = train(model, steps")
         notebook.run_all_above(training)
         notebook.wait_for(notebook.cell('check("04.1"'), "✔ 04.1")

@@ -310,13 +310,13 @@ exercise(
             _loop(order="backward clip step zero"),
             "Your learning rate stays at its first value.",
             "The optimizer keeps the rate it was made with, until you change it.",
-            'adam.param_groups holds the rate: group["lr"] = rate_at(step), before each step.',
+            'The rate is in adam.param_groups. Set group["lr"] = rate_at(step) before each step.',
         ),
         Mistake(
             _loop(order="backward clip step zero", first_rate=lambda rate_at: 1e-3),
             "You never use rate_at: Adam runs at its own default rate.",
             "torch.optim.Adam takes 0.001 if you don't say otherwise.",
-            'adam.param_groups holds the rate: group["lr"] = rate_at(step), before each step.',
+            'The rate is in adam.param_groups. Set group["lr"] = rate_at(step) before each step.',
         ),
         Mistake(
             _loop(optimizer=_adamw_as_it_comes),
@@ -386,8 +386,8 @@ exercise(
     explanation="The logits at position t are the guess for the token at t + 1, so the two are shifted against each "
     "other. F.cross_entropy(logits[:-1], labels[1:]) does it too: -100 is its default ignore_index.",
     cases=lambda: [
-        Case(torch.randn(7, 11), torch.tensor([-100, -100, -100, 4, 5, 6, 2])),
-        Case(torch.randn(5, 6), torch.tensor([-100, 3, 0, 1, 2])),
+        Case(torch.randn(7, 11, requires_grad=True), torch.tensor([-100, -100, -100, 4, 5, 6, 2])),
+        Case(torch.randn(5, 6, requires_grad=True), torch.tensor([-100, 3, 0, 1, 2])),
     ],
     hints=[
         "What do the logits at position t guess: the token at t, or the one after it?",
@@ -430,6 +430,12 @@ exercise(
             "You put a softmax before the cross-entropy.",
             "F.cross_entropy takes raw logits and does the softmax itself.",
             "Try it without the softmax.",
+        ),
+        Mistake(
+            lambda logits, labels: my_loss(logits, labels).item(),
+            "Your loss is the right number, but a plain Python one.",
+            "backward() needs the tensor, with everything that led to it, and .item() cuts that off.",
+            "Try it without .item().",
         ),
         Mistake(
             lambda logits, labels: -my_loss(logits, labels),

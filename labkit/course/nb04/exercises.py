@@ -1,115 +1,367 @@
-"""Exercises of notebook 04: what the loss counts, how a step is made, what an adapter weighs."""
+"""Exercises of notebook 04: the training loop, its loss and its learning rate, and what an adapter weighs.
+
+04.1 is the loop that notebook 04 trains with, once it has passed: ``my_train(model, batches, rate_at)``.
+"""
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from labkit.lab.checking import Case, Mistake, exercise
+from labkit.step.batch import Example, collate
 
 # --- 04.1 ---------------------------------------------------------------------------------------------------
 
 
-def my_labels(input_ids, prompt_length):
-    """The ids, with -100 in place of the prompt."""
-    labels = input_ids.clone()
-    labels[:prompt_length] = -100
-    return labels
+def my_train(model, batches, rate_at):
+    """One Adam step per batch; the loss of each."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    adam = torch.optim.Adam(trained)
+    losses = []
+    for step, batch in enumerate(batches):
+        logits = model(batch.input_ids).logits[:, :-1]  # at position t: what the model expects at t + 1
+        loss = F.cross_entropy(logits.flatten(0, 1), batch.labels[:, 1:].flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        for group in adam.param_groups:
+            group["lr"] = rate_at(step)
+        adam.step()
+        adam.zero_grad()
+        losses.append(loss.item())
+    return losses
 
 
-def _counts_the_prompt(input_ids, prompt_length):
-    return input_ids.clone()
+class _TinyModel(nn.Module):
+    """A language model of 11 tokens that looks at one token only: frozen, but for A and B. Called as a real one is."""
+
+    def __init__(self, size: float):
+        super().__init__()
+        self.embedding, self.base = nn.Embedding(11, 6), nn.Linear(6, 11)
+        self.requires_grad_(False)
+        self.A, self.B = nn.Linear(6, 2, bias=False), nn.Linear(2, 11, bias=False)
+        self.embedding.weight.mul_(size)
+
+    @property
+    def device(self) -> torch.device:
+        return self.base.weight.device
+
+    def forward(self, input_ids, labels=None, **others):
+        from transformers.modeling_outputs import CausalLMOutput
+
+        x = self.embedding(input_ids)
+        logits = self.base(x) + self.B(self.A(x))
+        loss = None if labels is None else F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+        return CausalLMOutput(loss=loss, logits=logits)
 
 
-def _masks_the_answer(input_ids, prompt_length):
-    labels = input_ids.clone()
-    labels[prompt_length:] = -100
-    return labels
+class _Batch:
+    """What the notebook's batches have: ids and labels of the same shape, and a way to a device."""
+
+    def __init__(self, rows):
+        batch = collate(rows, pad_token_id=2)
+        self.input_ids, self.labels = batch.input_ids, batch.labels
+
+    def to(self, device):
+        return self
 
 
-def _one_too_few(input_ids, prompt_length):
-    labels = input_ids.clone()
-    labels[: prompt_length - 1] = -100
-    return labels
+def _few_rows(seed: int):
+    """Four batches of three rows. Prompts and answers differ in length, so every way to average gives another loss."""
+    draw = torch.Generator().manual_seed(seed)
+    lengths = [(3, 2), (2, 7), (5, 1)], [(4, 4), (1, 1), (3, 6)], [(2, 3), (6, 1), (2, 8)], [(1, 2), (3, 3), (2, 2)]
+    for rows in lengths:
+        yield _Batch([Example(torch.randint(3, 11, (p + a,), generator=draw).tolist(), p) for p, a in rows])
 
 
-def _one_too_many(input_ids, prompt_length):
-    labels = input_ids.clone()
-    labels[: prompt_length + 1] = -100
-    return labels
+def _warming_up(step):
+    return (0.02, 0.05, 0.04, 0.01, 0.003)[min(step, 4)]
 
 
-def _masks_padding_by_id(input_ids, prompt_length):
-    labels = my_labels(input_ids, prompt_length)
-    labels[input_ids == 2] = -100
-    return labels
+def _training_cases():
+    # with the large embedding every gradient is longer than 1, so it's clipped; with the small one none is
+    return [Case(_TinyModel(size), list(_few_rows(seed)), _warming_up) for seed, size in enumerate((6.0, 0.3))]
 
 
-def _masks_with_padding(input_ids, prompt_length):
-    labels = input_ids.clone()
-    labels[:prompt_length] = 2
-    return labels
+def _observe_training(args, losses):
+    model = args[0]
+    frozen = [p for name, p in model.named_parameters() if name[0] not in "AB"]
+    seen = {
+        "what you return": _kind_of_losses(losses),
+        "the frozen weights": torch.cat([p.detach().flatten() for p in frozen]),
+        "A after training": model.A.weight.detach(),
+        "B after training": model.B.weight.detach(),
+    }
+    if seen["what you return"] == "a list of numbers":
+        seen["the losses"] = [float(loss) for loss in losses]
+    return seen
+
+
+def _kind_of_losses(losses) -> str:
+    if losses is None:
+        return "nothing"
+    if not isinstance(losses, (list, tuple)):
+        return "no list"
+    if any(isinstance(loss, torch.Tensor) and loss.requires_grad for loss in losses):
+        return "a list of tensors that still hold on to the graph behind them"
+    one_each = all(isinstance(loss, (int, float)) or getattr(loss, "numel", int)() == 1 for loss in losses)
+    return "a list of numbers" if one_each else "a list of something else"
+
+
+def _mean_loss(model, batch):
+    return F.cross_entropy(model(batch.input_ids).logits[:, :-1].flatten(0, 1), batch.labels[:, 1:].flatten())
+
+
+def _loss_of(first, last, second, final, labels="labels"):
+    """A loss that pairs logits[:, first:last] with labels[:, second:final]."""
+
+    def loss(model, batch):
+        logits, targets = model(batch.input_ids).logits[:, first:last], getattr(batch, labels)[:, second:final]
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+    return loss
+
+
+def _loss_over_all(model, batch):
+    return _summed_loss(model, batch) / batch.labels[:, 1:].numel()
+
+
+def _summed_loss(model, batch):
+    logits, targets = model(batch.input_ids).logits[:, :-1], batch.labels[:, 1:]
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+
+
+def _mean_of_rows(model, batch):
+    logits, targets = model(batch.input_ids).logits[:, :-1], batch.labels[:, 1:]
+    return torch.stack([F.cross_entropy(row, wanted) for row, wanted in zip(logits, targets)]).mean()
+
+
+def _clip_each_number(trained, limit):
+    torch.nn.utils.clip_grad_value_(trained, limit)
+
+
+def _trained_by(model):
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def _adamw_as_it_comes(trained, lr):
+    return torch.optim.AdamW(trained, lr=lr)
+
+
+def _set_rate(adam, rate):
+    for group in adam.param_groups:
+        group["lr"] = rate
+
+
+def _loop(
+    loss=_mean_loss,
+    order="rate backward clip step zero",
+    optimizer=torch.optim.Adam,
+    clip=torch.nn.utils.clip_grad_norm_,
+    rate=lambda rate_at, step: rate_at(step),
+    first_rate=lambda rate_at: rate_at(0),
+    trained_by=_trained_by,
+    fresh=False,
+    result=lambda losses: [loss.item() for loss in losses],
+):
+    """A training loop with one thing done otherwise."""
+
+    def train(model, batches, rate_at):
+        trained, losses = trained_by(model), []
+        adam = optimizer(trained, lr=first_rate(rate_at))
+        for step, batch in enumerate(batches):
+            adam = optimizer(trained, lr=rate_at(step)) if fresh else adam
+            now = loss(model, batch)
+            parts = {
+                "backward": now.backward,
+                "clip": lambda: clip(trained, 1.0),
+                "rate": partial(_set_rate, adam, rate(rate_at, step)),
+                "step": adam.step,
+                "zero": adam.zero_grad,
+            }
+            for part in order.split():
+                parts[part]()
+            losses.append(now)
+        return result(losses)
+
+    return train
+
+
+def _unfreezes(model):
+    model.requires_grad_(True)
+    return list(model.parameters())
 
 
 exercise(
     "04.1",
-    title="What the loss counts",
-    prompt="Write my_labels(input_ids, prompt_length): a copy of the ids with -100 wherever the loss must not look.",
-    minutes=4,
-    difficulty=1,
+    title="The training loop",
+    prompt="Write my_train(model, batches, rate_at). For each batch: the mean loss over the tokens that count, a "
+    "backward pass, the gradients clipped to norm 1, and one Adam step at the rate rate_at(step). Only what has "
+    "requires_grad learns. Return the list of losses.",
+    minutes=12,
+    difficulty=4,
     importance=5,
-    solution=my_labels,
-    explanation="The prompt is given, so there is nothing to learn from it. Everything after it counts, the "
-    "end-of-turn token too: a model that never learned to stop rambles on.",
-    cases=lambda: [
-        Case(torch.tensor([1, 9, 2, 7, 5, 6, 2]), 4),
-        Case(torch.tensor([1, 8, 2, 30, 31, 32, 33, 2]), 3),
-    ],
+    solution=my_train,
+    explanation="Forward, backward, clip, set the rate, step, zero. The shift by one lies between logits[:, :-1] and "
+    "labels[:, 1:], and F.cross_entropy leaves out labels of -100 by itself.",
+    cases=_training_cases,
+    observe=_observe_training,
     hints=[
-        "Which part did the customer write, and which part is the model to write?",
-        "Copy the ids first (input_ids.clone()), then overwrite the first prompt_length of them.",
-        "labels = input_ids.clone(); labels[:prompt_length] = -100",
+        "It's the walk through the valley again. What takes the place of w, and what of height(w)?",
+        "Collect the parameters with requires_grad and give them to torch.optim.Adam. The loss of a batch compares "
+        "model(batch.input_ids).logits[:, :-1] with batch.labels[:, 1:].",
+        "F.cross_entropy(logits.flatten(0, 1), targets.flatten()), backward(), clip_grad_norm_(trained, 1.0), the rate "
+        'into each group["lr"], step(), zero_grad(), and losses.append(loss.item()).',
     ],
     mistakes=[
         Mistake(
-            _counts_the_prompt,
-            "Nothing is masked: the loss counts the prompt as well.",
-            "The model would spend most of its effort learning to write customers' messages.",
-            "Which of the ids are the prompt? prompt_length says how many.",
+            _loop(order="rate backward clip step"),
+            "Your gradients pile up: each step still carries those of all steps before.",
+            "backward() adds to the gradients that are there. It never starts over by itself.",
+            "Which line of the walk through the valley is missing here?",
         ),
         Mistake(
-            _masks_the_answer,
-            "The answer is masked, and the prompt counts.",
-            "-100 marks what the loss ignores, not what it looks at.",
-            "Turn the slice round.",
+            _loop(order="rate step zero backward clip"),
+            "You take each step before the backward pass, so it uses the gradient of the batch before.",
+            "step() goes where the gradients point that are there when it's called.",
+            "Which has to come first, backward() or step()?",
         ),
         Mistake(
-            _one_too_few,
-            "The last token of the prompt still counts.",
-            "The shift by one between a token and its prediction happens inside the loss, not here.",
-            "How many ids does labels[:n] cover?",
+            _loop(order="rate backward clip zero step"),
+            "Your losses are right, but no weight has moved.",
+            "Either the gradients were zeroed before step() could use them, or backward() or step() never ran.",
+            "Read your loop aloud: backward, step, zero. Is that the order?",
         ),
         Mistake(
-            _one_too_many,
-            "The first token of the answer is masked.",
-            "The shift by one between a token and its prediction happens inside the loss, not here.",
-            "How many ids does labels[:n] cover?",
+            _loop(loss=_loss_of(None, -1, 1, None, "input_ids")),
+            "Your loss counts the prompt and the padding.",
+            "You compare with all the ids. batch.labels has the same ids, but -100 where nothing should count.",
+            "What does your loss compare the logits with?",
         ),
         Mistake(
-            _masks_padding_by_id,
-            "The end-of-turn token is masked wherever it stands.",
-            "In this model padding and end-of-turn are the same id, 2, so masking by id loses the token that "
-            "teaches the model to stop.",
-            "Mask by position, never by id.",
+            _loop(loss=_loss_of(None, None, None, None)),
+            "You compare each position with its own token.",
+            "The logits at position t are the model's guess for the token at t + 1.",
+            "Line them up: logits[:, :-1] against labels[:, 1:].",
         ),
         Mistake(
-            _masks_with_padding,
-            "The prompt is overwritten with 2, and the loss counts every 2.",
-            "Only -100 is ignored by PyTorch's cross-entropy; 2 is an ordinary token to it.",
-            "Write -100 instead.",
+            _loop(loss=_loss_of(None, -1, None, -1)),
+            "You cut logits and labels at the same end, so each position is compared with its own token.",
+            "One loses its last position and the other its first; that's what moves them against each other.",
+            "Line them up: logits[:, :-1] against labels[:, 1:].",
+        ),
+        Mistake(
+            _loop(loss=_loss_of(1, None, None, -1)),
+            "Your shift goes the wrong way: each position is compared with the token before it.",
+            "The logits at position t are the model's guess for the token at t + 1.",
+            "It's the labels that lose their first position.",
+        ),
+        Mistake(
+            _loop(loss=_summed_loss),
+            "Your loss is a sum, so it grows with the length of the answers.",
+            "With a mean, one learning rate suits long and short batches.",
+            "What does F.cross_entropy do if you don't say reduction=?",
+        ),
+        Mistake(
+            _loop(loss=_loss_over_all),
+            "You divide by all positions, also by those that don't count.",
+            "A batch with long prompts would then look easier than it is.",
+            "How many labels aren't -100?",
+        ),
+        Mistake(
+            _loop(loss=_mean_of_rows),
+            "You average over the rows, and in each row over its tokens.",
+            "A token in a short answer then weighs more than one in a long answer.",
+            "Can you hand all tokens of the batch to F.cross_entropy at once?",
+        ),
+        Mistake(
+            _loop(order="rate backward step zero"),
+            "Your gradients aren't clipped when the step is taken.",
+            "Clipping changes the gradients in place, so it belongs between backward() and step().",
+            "Where does torch.nn.utils.clip_grad_norm_(trained, 1.0) stand in your loop?",
+        ),
+        Mistake(
+            _loop(clip=_clip_each_number),
+            "You clip each number of the gradient by itself.",
+            "That bends the direction. Clipping to norm 1 only shortens the whole gradient.",
+            "Try torch.nn.utils.clip_grad_norm_ in place of clip_grad_value_.",
+        ),
+        Mistake(
+            _loop(order="backward clip step zero rate"),
+            "Your learning rate comes one step late.",
+            "The rate is set after step(), so the step still uses the one before.",
+            "Which comes first in your loop, the rate or adam.step()?",
+        ),
+        Mistake(
+            _loop(order="backward clip step zero rate", first_rate=lambda rate_at: 1e-3),
+            "Your first step is taken at Adam's own rate, and each one after it at the rate before.",
+            "The rate is set after step(), so it only counts from the next step on.",
+            "Which comes first in your loop, the rate or adam.step()?",
+        ),
+        Mistake(
+            _loop(rate=lambda rate_at, step: rate_at(step + 1)),
+            "Your learning rate is one step ahead.",
+            "Steps are counted from 0, as enumerate does.",
+            "Which number do you hand to rate_at in the first step?",
+        ),
+        Mistake(
+            _loop(order="backward clip step zero"),
+            "Your learning rate stays at its first value.",
+            "The optimizer keeps the rate it was made with, until you change it.",
+            'The rate is in adam.param_groups. Set group["lr"] = rate_at(step) before each step.',
+        ),
+        Mistake(
+            _loop(order="backward clip step zero", first_rate=lambda rate_at: 1e-3),
+            "You never use rate_at: Adam runs at its own default rate.",
+            "torch.optim.Adam takes 0.001 if you don't say otherwise.",
+            'The rate is in adam.param_groups. Set group["lr"] = rate_at(step) before each step.',
+        ),
+        Mistake(
+            _loop(optimizer=_adamw_as_it_comes),
+            "Your weights shrink a little in every step.",
+            "torch.optim.AdamW pulls weights toward zero by itself: its default is weight_decay=0.01.",
+            "Use torch.optim.Adam, or say weight_decay=0.",
+        ),
+        Mistake(
+            _loop(optimizer=torch.optim.SGD),
+            "You take plain gradient steps, without Adam's averages.",
+            "torch.optim.SGD moves each number by rate · gradient.",
+            "The exercise asks for torch.optim.Adam.",
+        ),
+        Mistake(
+            _loop(fresh=True),
+            "You make a new optimizer for every batch, so Adam forgets its averages.",
+            "What Adam knows about earlier steps lives in the optimizer.",
+            "Which lines belong before the loop?",
+        ),
+        Mistake(
+            _loop(trained_by=_unfreezes),
+            "You train the frozen weights as well.",
+            "Freezing is requires_grad=False. It was set on purpose, before the loop.",
+            "Which parameters do you hand to the optimizer, and what did you do to their requires_grad?",
+        ),
+        Mistake(
+            _loop(result=lambda losses: None),
+            "Your loop trains, and then returns nothing.",
+            "The losses are gone when the function ends, unless you return them.",
+            "Does your function end in return losses?",
+        ),
+        Mistake(
+            _loop(result=lambda losses: losses[-1].item()),
+            "You don't return a list.",
+            "The exercise asks for the loss of every step.",
+            "Start with losses = [], and append in each step.",
+        ),
+        Mistake(
+            _loop(result=lambda losses: losses),
+            "Your losses are tensors that still hold on to the graph behind them.",
+            "loss.backward() needs the tensor; what you keep should be the plain number.",
+            "What does .item() do?",
         ),
     ],
-    shows="Mask by position: in this model padding and end-of-turn are the same id.",
+    shows="That's a training loop, and section 4.5 will run yours.",
 )
 
 # --- 04.2 ---------------------------------------------------------------------------------------------------
@@ -122,102 +374,77 @@ def my_loss(logits, labels):
     return F.cross_entropy(predictions[counted], targets[counted])
 
 
-def _no_shift(logits, labels):
-    counted = labels != -100
-    return F.cross_entropy(logits[counted], labels[counted])
-
-
-def _shifted_backwards(logits, labels):
-    predictions, targets = logits[1:], labels[:-1]
-    counted = targets != -100
-    return F.cross_entropy(predictions[counted], targets[counted])
-
-
-def _summed(logits, labels):
-    return F.cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum")
-
-
-def _averaged_over_all(logits, labels):
-    return _summed(logits, labels) / (len(labels) - 1)
-
-
-def _negative(logits, labels):
-    return -my_loss(logits, labels)
-
-
-def _softmax_first(logits, labels):
-    return my_loss(logits.softmax(-1), labels)
-
-
-def _as_a_number(logits, labels):
-    return my_loss(logits, labels).item()
-
-
 exercise(
     "04.2",
     title="The loss of one row",
     prompt="Write my_loss(logits, labels): the mean cross-entropy over the tokens that count, as a tensor. logits has "
     "shape (tokens, vocabulary), labels has shape (tokens,) with -100 where nothing counts.",
-    minutes=6,
+    minutes=5,
     difficulty=3,
     importance=5,
     solution=my_loss,
-    explanation="The logits at position t predict the token at t + 1, so the two are shifted against each other. "
-    "F.cross_entropy(logits[:-1], labels[1:]) does it too: -100 is its default ignore_index.",
+    explanation="The logits at position t are the guess for the token at t + 1, so the two are shifted against each "
+    "other. F.cross_entropy(logits[:-1], labels[1:]) does it too: -100 is its default ignore_index.",
     cases=lambda: [
-        Case(torch.randn(7, 11), torch.tensor([-100, -100, -100, 4, 5, 6, 2])),
-        Case(torch.randn(5, 6), torch.tensor([-100, 3, 0, 1, 2])),
+        Case(torch.randn(7, 11, requires_grad=True), torch.tensor([-100, -100, -100, 4, 5, 6, 2])),
+        Case(torch.randn(5, 6, requires_grad=True), torch.tensor([-100, 3, 0, 1, 2])),
     ],
     hints=[
-        "What do the logits at position t predict: the token at t, or the one after it?",
-        "Cut the last row off the logits and the first entry off the labels; now they stand side by side.",
+        "What do the logits at position t guess: the token at t, or the one after it?",
+        "Cut the last row off the logits and the first entry off the labels. Now they're side by side.",
         "F.cross_entropy(logits[:-1], labels[1:]) ignores -100 by itself.",
     ],
     mistakes=[
         Mistake(
-            _no_shift,
-            "Each position is compared with its own token.",
-            "A language model at position t has seen token t already; it predicts the one after.",
+            lambda logits, labels: F.cross_entropy(logits, labels),
+            "You compare each position with its own token.",
+            "At position t the model has already seen token t. Its guess is about the one after.",
             "Shift by one: logits[:-1] against labels[1:].",
         ),
         Mistake(
-            _shifted_backwards,
-            "The shift goes the wrong way: the logits are asked for the token before.",
-            "The logits at t predict t + 1, so it is the labels that lose their first entry.",
-            "logits[:-1] against labels[1:], not the other way round.",
+            lambda logits, labels: F.cross_entropy(logits[:-1], labels[:-1]),
+            "You cut both at the same end, so each position is still compared with its own token.",
+            "The logits lose their last position and the labels their first; that's what shifts them.",
+            "Shift by one: logits[:-1] against labels[1:].",
         ),
         Mistake(
-            _summed,
-            "Your loss is a sum: it grows with the length of the answer.",
-            "A mean makes long and short rows comparable, and one learning rate fit for both.",
-            "Divide by the number of tokens that count.",
+            lambda logits, labels: F.cross_entropy(logits[1:], labels[:-1]),
+            "Your shift goes the wrong way: you ask the logits for the token before.",
+            "The logits at t are about t + 1, so it's the labels that lose their first entry.",
+            "Swap the two cuts: logits[:-1] against labels[1:].",
         ),
         Mistake(
-            _averaged_over_all,
+            lambda logits, labels: F.cross_entropy(logits[:-1], labels[1:], reduction="sum"),
+            "Your loss is a sum, so it grows with the length of the answer.",
+            "With a mean, one learning rate suits long and short rows.",
+            "What should you divide by?",
+        ),
+        Mistake(
+            lambda logits, labels: F.cross_entropy(logits[:-1], labels[1:], reduction="sum") / (len(labels) - 1),
             "You divide by all tokens, the masked ones too.",
-            "A row with a long prompt would seem easier than one with a short prompt.",
-            "Divide by the number of labels that are not -100.",
+            "A row with a long prompt would look easier than one with a short prompt.",
+            "How many labels aren't -100?",
         ),
         Mistake(
-            _softmax_first,
-            "The logits went through a softmax before they came to the cross-entropy.",
+            lambda logits, labels: my_loss(logits.softmax(-1), labels),
+            "You put a softmax before the cross-entropy.",
             "F.cross_entropy takes raw logits and does the softmax itself.",
-            "Leave the softmax out.",
+            "Try it without the softmax.",
         ),
         Mistake(
-            _as_a_number,
-            "It is the right number, but a plain Python one.",
-            "backward() needs the tensor, with everything that led to it; .item() cuts that off.",
-            "Leave .item() out.",
+            lambda logits, labels: my_loss(logits, labels).item(),
+            "Your loss is the right number, but a plain Python one.",
+            "backward() needs the tensor, with everything that led to it, and .item() cuts that off.",
+            "Try it without .item().",
         ),
         Mistake(
-            _negative,
-            "The sign is turned round.",
-            "Cross-entropy is already −log p; gradient descent makes it small.",
-            "Leave the minus sign out.",
+            lambda logits, labels: -my_loss(logits, labels),
+            "Your sign is flipped.",
+            "Cross-entropy is −log p already, and training makes it small.",
+            "Where does your minus sign come from?",
         ),
     ],
-    shows="The logits at t predict the token at t + 1; everything else is bookkeeping.",
+    shows="The logits at t guess the token at t + 1. Everything else is bookkeeping.",
 )
 
 # --- 04.3 ---------------------------------------------------------------------------------------------------
@@ -231,55 +458,26 @@ def my_rate(step, steps, warmup, peak):
     return peak * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _starts_at_zero(step, steps, warmup, peak):
-    return peak * step / warmup if step < warmup else my_rate(step, steps, warmup, peak)
+def _warmed_up(after):
+    """A rate that climbs as it should, and then goes on as `after(done, peak)` says."""
 
+    def rate(step, steps, warmup, peak):
+        return peak * (step + 1) / warmup if step < warmup else after((step - warmup) / (steps - warmup), peak)
 
-def _no_warmup(step, steps, warmup, peak):
-    return peak * 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def _cosine_from_the_start(step, steps, warmup, peak):
-    return peak * (step + 1) / warmup if step < warmup else _no_warmup(step, steps, warmup, peak)
-
-
-def _falls_in_a_line(step, steps, warmup, peak):
-    return peak * (step + 1) / warmup if step < warmup else peak * (1 - (step - warmup) / (steps - warmup))
-
-
-def _one_step_short(step, steps, warmup, peak):
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup - 1)))
-
-
-def _forgets_the_one(step, steps, warmup, peak):
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * 0.5 * math.cos(math.pi * (step - warmup) / (steps - warmup))
-
-
-def _quarter_cosine(step, steps, warmup, peak):
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * math.cos(math.pi / 2 * (step - warmup) / (steps - warmup))
-
-
-def _never_falls(step, steps, warmup, peak):
-    return peak * min(1, (step + 1) / warmup)
+    return rate
 
 
 exercise(
     "04.3",
     title="Warm up, then cool down",
     prompt="Write my_rate(step, steps, warmup, peak) for step = 0, 1, …: a line that reaches peak with the last of the "
-    "warmup steps, then half a cosine from peak towards 0 at step = steps.",
+    "warmup steps, then half a cosine from peak toward 0 at step = steps.",
     minutes=6,
     difficulty=3,
     importance=3,
     solution=my_rate,
-    explanation="In the first steps Adam's averages know next to nothing, so its steps are held small. The cosine "
-    "starts where the warm-up ends: at its beginning the rate is the peak, so the curve has no jump.",
+    explanation="In the first steps Adam's averages know next to nothing, so its steps are kept small. The cosine "
+    "starts where the warm-up ends, at the peak, so the curve has no jump.",
     cases=lambda: [Case(step, 20, 4, 2e-3) for step in (0, 1, 3, 4, 5, 11, 19)],
     hints=[
         "Two pieces: one for step < warmup, one for the rest.",
@@ -288,52 +486,68 @@ exercise(
     ],
     mistakes=[
         Mistake(
-            _starts_at_zero,
-            "The first step has rate 0, so it is wasted.",
-            "Steps are counted from 0; the first of them is the first part of the way up, not the foot.",
-            "(step + 1) / warmup",
+            lambda step, steps, warmup, peak: (
+                peak * step / warmup if step < warmup else my_rate(step, steps, warmup, peak)
+            ),
+            "Your first step has rate 0, so it's wasted.",
+            "Steps count from 0, and the first of them is already one part of the way up.",
+            "What should your line give at step 0 and at step warmup − 1?",
         ),
         Mistake(
-            _no_warmup,
-            "There is no warm-up: the very first step is the largest.",
-            "Adam's averages are noise in the first steps.",
-            "What is to happen while step < warmup?",
+            lambda step, steps, warmup, peak: (
+                peak * (step + 1) / warmup if step <= warmup else my_rate(step, steps, warmup, peak)
+            ),
+            "Your warm-up lasts one step too long and climbs past the peak.",
+            "Steps count from 0, so the last of the warmup steps is number warmup − 1.",
+            "Should it be < or <= where your two pieces meet?",
         ),
         Mistake(
-            _cosine_from_the_start,
-            "The rate jumps down where the warm-up ends.",
-            "The cosine must begin there, not at step 0.",
-            "done = (step - warmup) / (steps - warmup)",
+            lambda step, steps, warmup, peak: peak * 0.5 * (1 + math.cos(math.pi * step / steps)),
+            "You have no warm-up: your first step is the largest.",
+            "Adam's averages are mostly noise in the first steps.",
+            "What should happen while step < warmup?",
         ),
         Mistake(
-            _falls_in_a_line,
-            "The rate falls in a straight line.",
-            "That is a good schedule too, but half a cosine stays high for longer and lands softly.",
-            "0.5 * (1 + math.cos(math.pi * done))",
+            lambda step, steps, warmup, peak: (
+                peak * (step + 1) / warmup if step < warmup else peak * 0.5 * (1 + math.cos(math.pi * step / steps))
+            ),
+            "Your rate jumps down where the warm-up ends.",
+            "Your cosine starts at step 0, not at the end of the warm-up.",
+            "Let done be 0 when step is warmup.",
         ),
         Mistake(
-            _one_step_short,
-            "The rate reaches 0 with the last step, so that step is wasted.",
-            "0 is where the cosine would be at step = steps, which is never taken.",
-            "done = (step - warmup) / (steps - warmup), without a further − 1.",
+            _warmed_up(lambda done, peak: peak * (1 - done)),
+            "Your rate falls in a straight line.",
+            "That's a fine schedule too, but half a cosine stays high for longer and lands softly.",
+            "Which values does 0.5 * (1 + math.cos(math.pi * done)) take for done = 0, ½ and 1?",
         ),
         Mistake(
-            _forgets_the_one,
-            "The rate jumps to half the peak after the warm-up, and ends below zero.",
-            "A cosine runs from 1 to −1; it must be lifted by 1 before it is halved.",
-            "0.5 * (1 + math.cos(…))",
+            lambda step, steps, warmup, peak: (
+                peak * (step + 1) / warmup
+                if step < warmup
+                else peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup - 1)))
+            ),
+            "Your rate reaches 0 with the last step, so that step is wasted.",
+            "The cosine is 0 at step = steps, which never comes.",
+            "What do you divide step − warmup by?",
         ),
         Mistake(
-            _quarter_cosine,
-            "You took a quarter of a cosine: it stays high and falls off steeply at the end.",
-            "Half a cosine goes through π, and is lifted so that it ends at 0.",
-            "0.5 * (1 + math.cos(math.pi * done))",
+            _warmed_up(lambda done, peak: peak * 0.5 * math.cos(math.pi * done)),
+            "Your rate jumps to half the peak after the warm-up, and ends below zero.",
+            "A cosine runs from 1 to −1. Lift it by 1 before you halve it.",
+            "Where's the 1 + in your cosine?",
         ),
         Mistake(
-            _never_falls,
-            "The rate stays at its peak.",
-            "At full rate the last steps still jump about; with a falling one they settle.",
-            "What is to happen after the warm-up?",
+            _warmed_up(lambda done, peak: peak * math.cos(math.pi / 2 * done)),
+            "You take a quarter of a cosine, which stays high and drops off at the end.",
+            "Half a cosine goes all the way through π, and is lifted so that it ends at 0.",
+            "Which angle does your cosine reach when done is 1?",
+        ),
+        Mistake(
+            lambda step, steps, warmup, peak: peak * min(1, (step + 1) / warmup),
+            "Your rate stays at its peak.",
+            "At full rate the last steps keep jumping about; with a falling one they settle.",
+            "What should happen after the warm-up?",
         ),
     ],
     shows="No jump where the two pieces meet: at that step the rate is the peak.",
@@ -344,68 +558,92 @@ exercise(
 
 def my_bytes():
     """Layers · Σ r · (in + out) numbers, four bytes each."""
-    layers, r, bytes_each = 30, 16, 4
+    layers, r, bytes_each = 30, 12, 4
     hidden, key_value = 576, 3 * 64
-    q_and_o = 2 * r * (hidden + hidden)
+    q = r * (hidden + hidden)
     k_and_v = 2 * r * (hidden + key_value)
-    return layers * (q_and_o + k_and_v) * bytes_each
+    return layers * (q + k_and_v) * bytes_each
 
 
 exercise(
     "04.4",
     title="What an adapter weighs",
-    prompt="How many bytes do A and B take for r = 16 on q_proj, k_proj, v_proj and o_proj of SmolLM2-135M, in "
-    "float32? Give the number as my_bytes.",
-    minutes=6,
+    prompt="How many bytes do A and B take for r = 12 on q_proj, k_proj and v_proj of SmolLM2-135M, in float32? Give "
+    "the number as my_bytes.",
+    minutes=5,
     difficulty=2,
     importance=4,
     solution=my_bytes,
     explanation="Each layer has r · (in + out) numbers: A is r × in, B is out × r. The keys and values of SmolLM2 are "
-    "3 heads of 64, so k and v give out 192 numbers, not 576.",
+    "3 heads of 64, so k_proj and v_proj put out 192 numbers, not 576.",
     hints=[
         "One adapted layer has r · in numbers in A and out · r in B.",
-        "SmolLM2 has 30 layers, hidden size 576, and 3 key/value heads of 64: k_proj and v_proj are 576 → 192.",
-        "16 · ((576 + 576) + (576 + 192) + (576 + 192) + (576 + 576)) numbers a layer, 30 layers, 4 bytes each.",
+        "SmolLM2 has 30 blocks, hidden size 576, and 3 key/value heads of 64: k_proj and v_proj go from 576 to 192.",
+        "12 · ((576 + 576) + (576 + 192) + (576 + 192)) numbers per block, 30 blocks, 4 bytes each.",
     ],
     mistakes=[
         Mistake(
             my_bytes() // 2,
-            "That is half of it.",
-            "Either B was left out, or each number was taken to have two bytes; in float32 it has four.",
-            "Count A and B, then multiply by 4.",
+            "You give each number two bytes.",
+            "That's float16 or bfloat16.",
+            "How many bits does a float32 have?",
         ),
         Mistake(
             my_bytes() // 4,
-            "That is how many numbers there are, not how many bytes.",
+            "You count numbers, not bytes.",
             "A float32 number takes four bytes.",
-            "Multiply by 4.",
+            "How many bits does a float32 have?",
         ),
         Mistake(
-            30 * 4 * 16 * (576 + 576) * 4,
-            "That takes k and v to be as wide as q.",
-            "With grouped queries, several query heads share one key and value head: 3 heads of 64 numbers here.",
-            "k_proj and v_proj give out 192 numbers.",
+            8 * my_bytes(),
+            "You count bits, not bytes.",
+            "Eight bits make a byte.",
+            "How many bytes does a float32 have?",
+        ),
+        Mistake(
+            my_bytes() // 12 * 8,
+            "You take r = 8.",
+            "That was the rank of the adapter in this notebook; the exercise asks for another one.",
+            "Which rank does the exercise ask for?",
+        ),
+        Mistake(
+            30 * 12 * ((576 + 576) + (576 + 192)) * 4,
+            "You count q_proj and v_proj only.",
+            "Those two are the LoRA paper's choice. Here k_proj is adapted as well.",
+            "Which targets does the exercise name?",
+        ),
+        Mistake(
+            30 * 12 * 2 * ((576 + 576) + (576 + 192)) * 4,
+            "You count o_proj too.",
+            "Attention has four linear layers, but the exercise adapts three of them.",
+            "Which targets does the exercise name?",
+        ),
+        Mistake(
+            30 * 3 * 12 * (576 + 576) * 4,
+            "You take k_proj and v_proj to be as wide as q_proj.",
+            "Several query heads share one key and value head: there are 3 of them, of 64 numbers each.",
+            "How many numbers does k_proj put out?",
         ),
         Mistake(
             my_bytes() // 30,
-            "That is one layer.",
-            "Every one of the 30 layers has its own A and B.",
-            "Multiply by 30.",
+            "You count one block.",
+            "Every block has its own A and B.",
+            "How many blocks does SmolLM2 have?",
         ),
         Mistake(
             my_bytes() / 1e6,
-            "That looks like megabytes.",
-            "The question is about bytes, and a megabyte is a million of them.",
-            "Leave out the division by 1,000,000.",
+            "You give megabytes.",
+            "The exercise asks for bytes, and a megabyte is a million of them.",
+            "Try it without the last division.",
         ),
         Mistake(
-            30 * 4 * 4 * 16 * 576,
-            "That is A alone, for all four targets.",
+            30 * 3 * 12 * 576 * 4,
+            "You count A alone.",
             "B has r numbers for each output.",
-            "r · (in + out) a layer.",
+            "What does B hold, and how wide is each layer's output?",
         ),
     ],
-    shows="A file you could send by e-mail, for a model of 538 MB.",
+    shows="Small enough to email, for a model of 538 MB.",
 )
 
 # --- 04.5 ---------------------------------------------------------------------------------------------------
@@ -416,37 +654,17 @@ def my_mean_loss(sums, counts):
     return sum(sums) / sum(counts)
 
 
-def _mean_of_means(sums, counts):
-    return sum(s / c for s, c in zip(sums, counts)) / len(sums)
-
-
-def _sum_of_means(sums, counts):
-    return sum(s / c for s, c in zip(sums, counts))
-
-
-def _forgot_to_divide(sums, counts):
-    return sum(sums)
-
-
-def _per_part(sums, counts):
-    return sum(sums) / len(sums)
-
-
-def _first_count(sums, counts):
-    return sum(sums) / (counts[0] * len(counts))
-
-
 exercise(
     "04.5",
     title="One batch in several parts",
-    prompt="A batch was split to save memory. Write my_mean_loss(sums, counts): the loss a token of the whole batch, "
+    prompt="A batch was split to save memory. Write my_mean_loss(sums, counts): the loss per token of the whole batch, "
     "from each part's summed loss and number of counted tokens.",
     minutes=4,
     difficulty=2,
     importance=3,
     solution=my_mean_loss,
-    explanation="A mean of means weighs a token in a short part more than one in a long part; the loss, and every "
-    "step, would then depend on how the batch happened to be split.",
+    explanation="With a mean of means, a token in a short part weighs more than one in a long part. The loss, and "
+    "every step, would depend on how the batch happened to be split.",
     cases=lambda: [Case([12.0, 2.0], [6, 4]), Case([3.0, 8.0, 1.0], [10, 2, 1])],
     hints=[
         "Should a token count for less because it came in a part with many others?",
@@ -455,34 +673,46 @@ exercise(
     ],
     mistakes=[
         Mistake(
-            _mean_of_means,
-            "You averaged the averages.",
+            lambda sums, counts: sum(s / c for s, c in zip(sums, counts)) / len(sums),
+            "You average the parts' averages.",
             "A part with few tokens then weighs as much as one with many.",
-            "All the loss there is, over all the tokens there are.",
+            "How many tokens are there in all?",
         ),
         Mistake(
-            _sum_of_means,
-            "You added up the parts' averages.",
-            "That grows with the number of parts, and weighs short parts too much.",
-            "All the loss there is, over all the tokens there are.",
+            lambda sums, counts: sum(s / c for s, c in zip(sums, counts)),
+            "You add up the parts' averages.",
+            "That grows with the number of parts, and short parts weigh too much.",
+            "How much loss is there in all, and how many tokens?",
         ),
         Mistake(
-            _forgot_to_divide,
-            "That is the sum over the batch.",
+            lambda sums, counts: sum(s * c for s, c in zip(sums, counts)),
+            "You multiply each part's loss by its tokens.",
+            "That would make sums out of means, but sums is what you're given.",
+            "What does the exercise say is in sums?",
+        ),
+        Mistake(
+            lambda sums, counts: sum(s * c for s, c in zip(sums, counts)) / sum(counts),
+            "You weigh each part's loss by its tokens, as if it were a mean.",
+            "A longer part has a larger sum already, so its length counts twice.",
+            "What does the exercise say is in sums?",
+        ),
+        Mistake(
+            lambda sums, counts: sum(sums),
+            "You give the sum over the batch.",
             "It grows with the batch, and so would every step.",
-            "Divide by the number of tokens.",
+            "What should you divide by?",
         ),
         Mistake(
-            _per_part,
-            "You divided by the number of parts.",
-            "That is the loss a part; the loss a token is wanted.",
+            lambda sums, counts: sum(sums) / len(sums),
+            "You divide by the number of parts.",
+            "That's the loss per part; the exercise asks for the loss per token.",
             "What does counts say?",
         ),
         Mistake(
-            _first_count,
-            "You took every part to be as long as the first.",
+            lambda sums, counts: sum(sums) / (counts[0] * len(counts)),
+            "You take every part to be as long as the first.",
             "Rows differ in length, so parts do too.",
-            "Add the counts up.",
+            "How many tokens are there in all?",
         ),
     ],
     shows="The loss no longer depends on how the batch was split.",

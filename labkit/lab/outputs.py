@@ -60,13 +60,20 @@ def normalise(notebook: NotebookNode) -> None:
     )
     for number, cell in enumerate(notebook.cells, start=1):
         cell.id = f"cell-{number:02}"
-        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in ("tags",) if key in cell.metadata})
+        folded = {"jupyter": {"source_hidden": True}} if is_folded(cell) else {}
+        tags = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
+        cell.metadata = nbformat.from_dict(tags | folded)
         if cell.cell_type == "code":
             cell.outputs = _merged_streams(cell.outputs)
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(_WIDGET, None)
             if output.output_type == "execute_result":
                 output.execution_count = cell.execution_count
+
+
+def is_folded(cell: NotebookNode) -> bool:
+    """Whether JupyterLab hides the cell's code until the learner opens it, as for a solution below an exercise."""
+    return cell.metadata.get("jupyter", {}).get("source_hidden") is True
 
 
 def keep_what_holds(stored: NotebookNode, fresh: NotebookNode) -> list[Change]:

@@ -209,3 +209,11 @@ def test_a_claim_that_changed_is_called_one_whatever_its_mark(mark):
     [change] = keep_what_holds(ran(f"{mark} share: 0.30 (stored, 2026-11-22)\n"), ran(f"{mark} share: 0.31\n"))
     assert str(change).startswith("  cell-01: claim changed")
     assert change.exact
+
+
+def test_a_folded_cell_stays_folded_and_nothing_else_of_an_editor_stays():
+    notebook = new_notebook(cells=[new_code_cell("1"), new_code_cell("2")])
+    notebook.cells[0].metadata = nbformat.from_dict({"jupyter": {"source_hidden": True, "outputs_hidden": True}})
+    notebook.cells[1].metadata = nbformat.from_dict({"jupyter": {"source_hidden": False}, "scrolled": True})
+    normalise(notebook)
+    assert [cell.metadata for cell in notebook.cells] == [{"jupyter": {"source_hidden": True}}, {}]

@@ -48,13 +48,14 @@ def predict(
         print(text)
 
 
-def reveal(id: str, measured: str | float) -> None:
+def reveal(id: str, measured: str | float, *, stored: bool = False, simulated: bool = False) -> None:
     """Print what the learner said beside what was measured; keep both for the end of the course.
 
     Args:
         id: of the prediction; its question, if it has no other.
         measured: the number that came out, if the options have ranges; else the option that came out. Let code
             choose it from the measurement, never by hand.
+        stored, simulated: it comes from a stored study, or from the simulator, and the line says so.
 
     Raises:
         ConfigError: `measured` is in no range, or not one of the prediction's options.
@@ -64,7 +65,8 @@ def reveal(id: str, measured: str | float) -> None:
     prediction = read_record().predictions.get(id)
     if prediction:
         note_measured(id, measured)
-    print(comparison(prediction.said if prediction else None, measured))
+    origin = "Stored" if stored else "Simulated" if simulated else "Measured"
+    print(comparison(prediction.said if prediction else None, measured, origin))
 
 
 def _option_of(id: str, measured, options: Mapping[str, Range | None]) -> str:
@@ -95,11 +97,11 @@ def _check_ranges(question: str, options: Mapping[str, Range]) -> None:
         raise ConfigError(f"predict({question!r}): its ranges overlap, or one of them is empty")
 
 
-def comparison(said: str | None, measured: str) -> str:
+def comparison(said: str | None, measured: str, origin: str = "Measured") -> str:
     """One line: ``You said: both. Measured: only B. A surprise.``"""
     if said is None:
-        return f"Measured: {measured}. (You made no prediction.)"
-    return f"You said: {said}. Measured: {measured}. {'As you expected.' if said == measured else 'A surprise.'}"
+        return f"{origin}: {measured}. (You made no prediction.)"
+    return f"You said: {said}. {origin}: {measured}. {'As you expected.' if said == measured else 'A surprise.'}"
 
 
 def surprises(answers: Iterable[Prediction]) -> list[str]:

@@ -201,3 +201,14 @@ def test_the_record_holds_the_option_and_not_the_number(capsys):
     reveal("share", 0.02)
     assert read_record().predictions == {"share": Prediction("How much?", "more", "some")}
     assert capsys.readouterr().out.endswith("You said: more. Measured: some. A surprise.\n")
+
+
+def test_a_stored_or_simulated_answer_says_so(capsys):
+    predict("Which card?", {"24 GB": (None, 24), "80 GB": (24, None)}, id="99.card")
+    capsys.readouterr()
+    reveal("99.card", 60, simulated=True)
+    reveal("99.card", 20, stored=True)
+    assert capsys.readouterr().out.splitlines() == [
+        "Simulated: 80 GB. (You made no prediction.)",
+        "Stored: 24 GB. (You made no prediction.)",
+    ]

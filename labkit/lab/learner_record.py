@@ -16,7 +16,8 @@ from labkit.storage.paths import user_data_dir
 from labkit.storage.writing import write_atomically
 
 NOT_ATTEMPTED, TRIED, PASSED = "not attempted", "tried", "passed"
-_VERSION = 1
+_VERSION = 2
+_RENUMBERED = ("00.", "01.", "02.", "03.", "04.")  # since version 1, these ids mean other exercises
 _LOCK_SECONDS = 5.0  # a change takes milliseconds; after this long, another process hangs
 
 
@@ -185,7 +186,10 @@ def _require(holds: bool) -> None:
 def _parsed(content: bytes) -> Record:
     try:
         stored = json.loads(content)
-        _require(stored.pop("version") == _VERSION)
+        version = stored.pop("version")
+        _require(version in (1, _VERSION))
+        if version == 1:
+            stored["exercises"] = {id: e for id, e in stored["exercises"].items() if not id.startswith(_RENUMBERED)}
         return Record(
             exercises={id: Attempts(**entry) for id, entry in stored.pop("exercises").items()},
             predictions={id: Prediction(**entry) for id, entry in stored.pop("predictions").items()},

@@ -75,15 +75,15 @@ def test_round_trip(exercises, predictions, quizzes):
     assert read_record() == Record(exercises, predictions, quizzes)
 
 
-GOOD = {"version": 1, "exercises": {}, "predictions": {}, "quizzes": {}}
+GOOD = {"version": 2, "exercises": {}, "predictions": {}, "quizzes": {}}
 DAMAGED = {
-    "cut off": b'{"version": 1, "exercises": {"03.',
+    "cut off": b'{"version": 2, "exercises": {"03.',
     "empty": b"",
     "not text": b"\xff\xfe\x00",
     "nested without end": b"[" * 100_000,
     "not an object": b"[1, 2]",
-    "a part is missing": b'{"version": 1}',
-    "of another version": json.dumps(GOOD | {"version": 2}).encode(),
+    "a part is missing": b'{"version": 2}',
+    "of another version": json.dumps(GOOD | {"version": 3}).encode(),
     "exercises are a list": json.dumps(GOOD | {"exercises": ["03.1"]}).encode(),
     "an unknown state": json.dumps(GOOD | {"exercises": {"03.1": {"state": "won", "tries": 1}}}).encode(),
     "tries are text": json.dumps(GOOD | {"exercises": {"03.1": {"state": "tried", "tries": "1"}}}).encode(),
@@ -175,3 +175,14 @@ def test_check_answers_where_nothing_can_be_saved(tmp_path, monkeypatch, capsys)
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if line.startswith("✔ 00.1")]) == 2
     assert len([line for line in lines if "can't be saved" in line]) == 1
+
+
+def test_of_an_older_record_all_is_kept_but_exercises_that_mean_others_now():
+    entry = {"state": "passed", "tries": 1, "passed_on": "2026-11-22"}
+    said = {"question": "How many?", "said": "one", "measured": None}
+    old = GOOD | {"version": 1, "exercises": {"03.1": entry, "07.1": entry}, "predictions": {"03.x": said}}
+    record_path().parent.mkdir(parents=True, exist_ok=True)
+    record_path().write_text(json.dumps(old), encoding="utf-8")
+    assert set(read_record().exercises) == {"07.1"} and set(read_record().predictions) == {"03.x"}
+    note_try("03.1", False)
+    assert read_record().exercises == {"07.1": Attempts(**entry), "03.1": Attempts("tried", 1)}

@@ -1,0 +1,648 @@
+"""Wrong answers to notebook 01's exercises; the package says what a tuple holds."""
+
+WRONG = [
+    ("01.1", "lambda m, n, r: r * (m + n) / (m * n)", "upside down"),
+    ("01.1", "lambda m, n, r: m * n / (r * m)", "the columns only"),
+    ("01.1", "lambda m, n, r: m * n / (r * n)", "the rows only"),
+    ("01.1", "lambda m, n, r: m * n / (r * m * n)", "factors times each other"),
+    ("01.1", "lambda m, n, r: m * n // (r * (m + n))", "as on the page, with //"),
+    ("01.1", "lambda m, n, r: m * n - r * (m + n)", "how many fewer"),
+    ("01.1", "lambda m, n, r: m * n / (m + n)", "rank forgotten"),
+    ("01.1", "lambda m, n, r: m * n / r * (m + n)", "brackets forgotten"),
+    ("01.1", "lambda m, n, r: m * n / r * m + n", "all brackets forgotten"),
+    ("01.1", "lambda m, n, r: m * n / (r * m + n)", "r times the columns only"),
+    ("01.1", "lambda m, n, r: m * n / (m + r * n)", "r times the rows only"),
+    ("01.1", "lambda m, n, r: m * n / (r * (m + n + 1))", "the singular values count, too"),
+    ("01.1", "lambda m, n, r: m * n / (r * (m + n) + r * r)", "Sigma is r by r"),
+    ("01.1", "lambda m, n, r: r * (m + n)", "how many numbers the factors hold"),
+    ("01.1", "lambda m, n, r: 1 - r * (m + n) / (m * n)", "the share saved"),
+    ("01.1", "lambda m, n, r: m * n / (2 * r * m)", "square, as in the example"),
+    ("01.1", "lambda m, n, r: m * n / (r * r)", "an r by r core"),
+    ("01.1", "lambda m, n, r: min(m, n) / r", "all pieces over kept pieces"),
+    ("01.1", "lambda m, n, r: 4096 * 4096 / (r * (4096 + 4096))", "the page's size"),
+    ("01.1", "lambda m, n, r: m * n / (r * m * r * n)", "the two factors multiplied"),
+    ("01.1", "lambda m, n, r: (m + n) / (m * n * r)", "mixed up"),
+    ("01.1", "lambda m, n, r: m + n / (r * (m + n))", "plus for times"),
+    ("01.1", "lambda m, n, r: round(m * n / (r * (m + n)))", "rounded"),
+    ("01.1", "def my_saving(m, n, r):\n    print(m * n / (r * (m + n)))", "print"),
+    ("01.1", "lambda m, n, r: 256", "the page's answer"),
+    ("01.1", "lambda m, n, r: m * n / (r * (m + n - r))", "the degrees of freedom, as Wikipedia says"),
+    (
+        "01.2",
+        "def my_low_rank(W, r):\n    U, S, Vh = torch.linalg.svd(W, full_matrices=False)\n    return U[:, :r] @ Vh[:r]",
+        "sigma forgotten",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] @ torch.diag(S[:r]) @ Vh[:r].T
+        """,
+        "numpy's V needs a transpose",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] @ torch.diag(S[:r]) @ Vh[:, :r]
+        """,
+        "columns of Vh",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] @ torch.diag(S[:r]) @ Vh[:, :r].T
+        """,
+        "Vh holds columns, as V does",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:r] @ torch.diag(S) @ Vh[:, :r]
+        """,
+        "rows of U",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, r] * S[r] @ Vh[r]
+        """,
+        "the r-th piece, with @",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return S[r] * torch.outer(U[:, r], Vh[r])
+        """,
+        "one piece, number r",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return S[r - 1] * torch.outer(U[:, r - 1], Vh[r - 1])
+        """,
+        "only the r-th piece",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r + 1] @ torch.diag(S[:r + 1]) @ Vh[:r + 1]
+        """,
+        "one piece too many",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            result = torch.zeros_like(W)
+            for i in range(1, r):
+                result += S[i] * torch.outer(U[:, i], Vh[i])
+            return result
+        """,
+        "range(1, r)",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            result = torch.zeros_like(W)
+            for i in range(1, r + 1):
+                result += S[i] * torch.outer(U[:, i], Vh[i])
+            return result
+        """,
+        "counting pieces from 1",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            result = torch.zeros_like(W)
+            for i in range(r - 1):
+                result += S[i] * torch.outer(U[:, i], Vh[i])
+            return result
+        """,
+        "one piece too few",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, -r:] @ torch.diag(S[-r:]) @ Vh[-r:]
+        """,
+        "the last are the largest, as eigh sorts them",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, r:] @ torch.diag(S[r:]) @ Vh[r:]
+        """,
+        "what's left over",
+    ),
+    ("01.2", "lambda W, r: W[:r]", "the first rows"),
+    ("01.2", "lambda W, r: W[:, :r]", "the first columns"),
+    ("01.2", "lambda W, r: W[:r, :r]", "the upper left corner"),
+    ("01.2", "lambda W, r: W", "W itself is closest"),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U @ torch.diag(S) @ Vh
+        """,
+        "all pieces",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r], S[:r], Vh[:r]
+        """,
+        "the three parts",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return Vh[:r].T @ torch.diag(S[:r]) @ U[:, :r].T
+        """,
+        "the order turned round",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] @ torch.diag(S[:r] ** 2) @ Vh[:r]
+        """,
+        "energy is squared",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] @ torch.diag(S[:r].sqrt()) @ Vh[:r]
+        """,
+        "the root of sigma",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return S[:r, None] * U[:, :r] @ Vh[:r]
+        """,
+        "S down the rows of U",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] * S[:r] * Vh[:r]
+        """,
+        "* multiplies matrices, as np.matrix does",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            for i in range(r):
+                result = S[i] * torch.outer(U[:, i], Vh[i])
+            return result
+        """,
+        "= for +=",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            S[:r] = 0
+            return U @ torch.diag(S) @ Vh
+        """,
+        "zeroed the wrong ones",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            torch.manual_seed(0)
+            U, S, V = torch.svd_lowrank(W, q=r, niter=0)
+            return U @ torch.diag(S) @ V.T
+        """,
+        "the quick SVD does it",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, V = torch.svd(W)
+            return U[:, :r] @ torch.diag(S[:r]) @ V[:r]
+        """,
+        "torch.svd's V is a Vh",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            U, S, Vh = torch.linalg.svd(W)
+            return U @ torch.diag(S) @ Vh[:r]
+        """,
+        "cut on one side only",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            mean = W.mean(0)
+            U, S, Vh = torch.linalg.svd(W - mean, full_matrices=False)
+            return (U[:, :r] * S[:r]) @ Vh[:r] + mean
+        """,
+        "PCA subtracts the mean",
+    ),
+    (
+        "01.2",
+        """
+        def my_low_rank(W, r):
+            return (W * 10**r).round() / 10**r
+        """,
+        "rank is the number of digits",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r], Vh[:r]
+        """,
+        "sigma forgotten",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] * S[:r], S[:r, None] * Vh[:r]
+        """,
+        "sigma into both",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return Vh[:r], U[:, :r] * S[:r]
+        """,
+        "A, B",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] @ torch.diag(S[:r]) @ Vh[:r]
+        """,
+        "multiplied already",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r], S[:r], Vh[:r]
+        """,
+        "three factors",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U @ torch.diag(S), Vh
+        """,
+        "not cut",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return (U[:, :r] * S[:r]).T, Vh[:r].T
+        """,
+        "both transposed",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] * S[:r], Vh[:r].T
+        """,
+        "A as a column, as V is",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] * S[:r], Vh[:, :r]
+        """,
+        "columns of Vh",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] * S[:r], Vh[:, :r].T
+        """,
+        "columns of Vh, made flat",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:r].T * S[:r], Vh[:r]
+        """,
+        "rows of U",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, -r:] * S[-r:], Vh[-r:]
+        """,
+        "the smallest pieces",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r - 1] * S[:r - 1], Vh[:r - 1]
+        """,
+        "one too few",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, 1:r + 1] * S[1:r + 1], Vh[1:r + 1]
+        """,
+        "counting from 1",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            m, n = W.shape
+            B = torch.zeros(m, r)
+            A = torch.randn(r, n)
+            return B, A
+        """,
+        "as LoRA begins",
+    ),
+    ("01.3", "lambda W, r: (torch.randn(W.shape[0], r), torch.randn(r, W.shape[1]))", "the shapes are all"),
+    ("01.3", "lambda W, r: (W[:, :r], W[:r])", "W's own columns and rows"),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            Q, R = torch.linalg.qr(W)
+            return Q[:, :r], R[:r]
+        """,
+        "QR, cut",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] * S[:r] / 2, Vh[:r] * S[:r, None] / 2
+        """,
+        "half of sigma each",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            S = S[:r].sqrt()
+            return U[:, :r] * S, Vh[:r]
+        """,
+        "the root in one of them only",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] * S[:r].sum(), Vh[:r]
+        """,
+        "one sigma for all",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            print(U[:, :r] * S[:r], Vh[:r])
+        """,
+        "print",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return torch.diag(S[:r]) @ U[:, :r], Vh[:r]
+        """,
+        "sigma from the left",
+    ),
+    (
+        "01.3",
+        """
+        def my_factors(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            S[r:] = 0
+            return U @ torch.diag(S), Vh
+        """,
+        "the rest zeroed, the shapes whole",
+    ),
+    ("01.4", "lambda S, share: int((S.cumsum(0) / S.sum() < share).sum()) + 1", "singular values not squared"),
+    ("01.4", "lambda S, share: int(((S**2).cumsum(0) / (S**2).sum() < share).sum())", "how many are below"),
+    (
+        "01.4",
+        "lambda S, share: int(((S**2).cumsum(0) / (S**2).sum() <= share).sum()) + 1",
+        "at least read as more than",
+    ),
+    ("01.4", "lambda S, share: int(((S**2).cumsum(0) / (S**2).sum() > share).sum())", "counted those above"),
+    ("01.4", "lambda S, share: int(((S**2).cumsum(0) < share).sum()) + 1", "not divided by the total"),
+    ("01.4", "lambda S, share: int((S**2 / (S**2).sum() < share).sum()) + 1", "no running sum"),
+    ("01.4", "lambda S, share: int((S > share * S[0]).sum())", "larger than a share of the largest"),
+    ("01.4", "lambda S, share: math.ceil(share * len(S))", "that share of the pieces"),
+    ("01.4", "lambda S, share: int(share * len(S))", "that share of the pieces, rounded down"),
+    ("01.4", "lambda S, share: int((S > 0).sum())", "the rank"),
+    ("01.4", "lambda S, share: int((((S**2).cumsum(0) / (S**2).sum()).sqrt() < share).sum()) + 1", "size, the root"),
+    ("01.4", "lambda S, share: ((S**2).cumsum(0) / (S**2).sum() >= share).nonzero()[0].item()", "argmax counts from 0"),
+    ("01.4", "lambda S, share: ((S**2).cumsum(0) / (S**2).sum())", "the shares themselves"),
+    ("01.4", "lambda S, share: 3", "the page's answer"),
+    (
+        "01.4",
+        """
+        def my_rank(S, share):
+            total = (S**2).sum()
+            for r in range(len(S)):
+                if (S[:r]**2).sum() / total > share:
+                    return r
+        """,
+        "range ends before len, and >",
+    ),
+    (
+        "01.4",
+        """
+        def my_rank(S, share):
+            total = (S**2).sum()
+            for r in range(1, len(S)):
+                if (S[:r]**2).sum() >= share * total:
+                    return r
+        """,
+        "never the last r",
+    ),
+    (
+        "01.4",
+        """
+        def my_rank(S, share):
+            total = (S**2).sum()
+            for r in range(len(S)):
+                if (S[:r + 1]**2).sum() >= share * total:
+                    return r
+        """,
+        "r is the last piece's index",
+    ),
+    (
+        "01.4",
+        """
+        def my_rank(S, share):
+            total = S.sum()**2
+            kept = 0
+            for r, s in enumerate(S, 1):
+                kept += s**2
+                if kept >= share * total:
+                    return r
+            return len(S)
+        """,
+        "the square of the sum",
+    ),
+    (
+        "01.4",
+        """
+        def my_rank(S, share):
+            total = (S**2).sum()
+            kept = 0
+            for r, s in enumerate(S, 1):
+                kept = s**2
+                if kept >= share * total:
+                    return r
+            return len(S)
+        """,
+        "= for +=",
+    ),
+    (
+        "01.4",
+        """
+        def my_rank(S, share):
+            total = (S**2).sum()
+            kept = 0
+            for r, s in enumerate(reversed(S), 1):
+                kept += s**2
+                if kept >= share * total:
+                    return r
+        """,
+        "from the smallest",
+    ),
+    (
+        "01.4",
+        """
+        def my_rank(S, share):
+            total = (S**2).sum()
+            r = len(S)
+            while (S[:r]**2).sum() >= share * total:
+                r -= 1
+            return r
+        """,
+        "stopped one too late on the way down",
+    ),
+    (
+        "01.4",
+        """
+        def my_rank(S, share):
+            total = (S**2).sum()
+            for r in range(1, len(S) + 1):
+                if (S[:r]**2).sum() >= share * total:
+                    print(r)
+                    break
+        """,
+        "print",
+    ),
+    (
+        "01.4",
+        """
+        def my_rank(S, share):
+            total = (S**2).sum()
+            for r in range(1, len(S) + 1):
+                if (S[:r]**2).sum() >= (1 - share) * total:
+                    return r
+        """,
+        "share may be lost",
+    ),
+    (
+        "01.4",
+        """
+        def my_rank(S, share):
+            total = (S**2).sum()
+            for r in range(1, len(S) + 1):
+                if (S[r:]**2).sum() <= share * total:
+                    return r
+        """,
+        "what's left, with the share not turned round",
+    ),
+    (
+        "01.4",
+        """
+        def my_rank(S, share):
+            total = (S**2).sum()
+            for r in range(1, len(S) + 1):
+                if (S[:r]**2).sum() / total >= share / 100:
+                    return r
+        """,
+        "share is in percent",
+    ),
+]

@@ -1,36 +1,37 @@
 """Wrong answers to notebook 01's exercises; the package says what a tuple holds."""
 
 WRONG = [
-    ("01.1", "lambda m, n, r: r * (m + n) / (m * n)", "upside down"),
-    ("01.1", "lambda m, n, r: m * n / (r * m)", "the columns only"),
-    ("01.1", "lambda m, n, r: m * n / (r * n)", "the rows only"),
-    ("01.1", "lambda m, n, r: m * n / (r * m * n)", "factors times each other"),
-    ("01.1", "lambda m, n, r: m * n // (r * (m + n))", "as on the page, with //"),
-    ("01.1", "lambda m, n, r: m * n - r * (m + n)", "how many fewer"),
-    ("01.1", "lambda m, n, r: m * n / (m + n)", "rank forgotten"),
-    ("01.1", "lambda m, n, r: m * n / r * (m + n)", "brackets forgotten"),
-    ("01.1", "lambda m, n, r: m * n / r * m + n", "all brackets forgotten"),
-    ("01.1", "lambda m, n, r: m * n / (r * m + n)", "r times the columns only"),
-    ("01.1", "lambda m, n, r: m * n / (m + r * n)", "r times the rows only"),
-    ("01.1", "lambda m, n, r: m * n / (r * (m + n + 1))", "the singular values count, too"),
-    ("01.1", "lambda m, n, r: m * n / (r * (m + n) + r * r)", "Sigma is r by r"),
-    ("01.1", "lambda m, n, r: r * (m + n)", "how many numbers the factors hold"),
-    ("01.1", "lambda m, n, r: 1 - r * (m + n) / (m * n)", "the share saved"),
-    ("01.1", "lambda m, n, r: m * n / (2 * r * m)", "square, as in the example"),
-    ("01.1", "lambda m, n, r: m * n / (r * r)", "an r by r core"),
-    ("01.1", "lambda m, n, r: min(m, n) / r", "all pieces over kept pieces"),
-    ("01.1", "lambda m, n, r: 4096 * 4096 / (r * (4096 + 4096))", "the page's size"),
-    ("01.1", "lambda m, n, r: m * n / (r * m * r * n)", "the two factors multiplied"),
+    ("01.1", "lambda m, n, r: r * (m + n) / (m * n)", "upside down", True),
+    ("01.1", "lambda m, n, r: m * n / (r * m)", "the columns only", True),
+    ("01.1", "lambda m, n, r: m * n / (r * n)", "the rows only", True),
+    ("01.1", "lambda m, n, r: m * n / (r * m * n)", "factors times each other", True),
+    ("01.1", "lambda m, n, r: m * n // (r * (m + n))", "as on the page, with //", True),
+    ("01.1", "lambda m, n, r: m * n - r * (m + n)", "how many fewer", True),
+    ("01.1", "lambda m, n, r: m * n / (m + n)", "rank forgotten", True),
+    ("01.1", "lambda m, n, r: m * n / r * (m + n)", "brackets forgotten", True),
+    ("01.1", "lambda m, n, r: m * n / r * m + n", "all brackets forgotten", True),
+    ("01.1", "lambda m, n, r: m * n / (r * m + n)", "r times the columns only", True),
+    ("01.1", "lambda m, n, r: m * n / (m + r * n)", "r times the rows only", True),
+    ("01.1", "lambda m, n, r: m * n / (r * (m + n + 1))", "the singular values count, too", True),
+    ("01.1", "lambda m, n, r: m * n / (r * (m + n) + r * r)", "Sigma is r by r", True),
+    ("01.1", "lambda m, n, r: r * (m + n)", "how many numbers the factors hold", True),
+    ("01.1", "lambda m, n, r: 1 - r * (m + n) / (m * n)", "the share saved", True),
+    ("01.1", "lambda m, n, r: m * n / (2 * r * m)", "square, as in the example", True),
+    ("01.1", "lambda m, n, r: m * n / (r * r)", "an r by r core", True),
+    ("01.1", "lambda m, n, r: min(m, n) / r", "all pieces over kept pieces", True),
+    ("01.1", "lambda m, n, r: 4096 * 4096 / (r * (4096 + 4096))", "the page's size", True),
+    ("01.1", "lambda m, n, r: m * n / (r * m * r * n)", "the two factors multiplied", True),
     ("01.1", "lambda m, n, r: (m + n) / (m * n * r)", "mixed up"),
     ("01.1", "lambda m, n, r: m + n / (r * (m + n))", "plus for times"),
-    ("01.1", "lambda m, n, r: round(m * n / (r * (m + n)))", "rounded"),
+    ("01.1", "lambda m, n, r: round(m * n / (r * (m + n)))", "rounded", True),
     ("01.1", "def my_saving(m, n, r):\n    print(m * n / (r * (m + n)))", "print"),
-    ("01.1", "lambda m, n, r: 256", "the page's answer"),
+    ("01.1", "lambda m, n, r: 256", "the page's answer", True),
     ("01.1", "lambda m, n, r: m * n / (r * (m + n - r))", "the degrees of freedom, as Wikipedia says"),
     (
         "01.2",
         "def my_low_rank(W, r):\n    U, S, Vh = torch.linalg.svd(W, full_matrices=False)\n    return U[:, :r] @ Vh[:r]",
         "sigma forgotten",
+        True,
     ),
     (
         "01.2",
@@ -40,6 +41,7 @@ WRONG = [
             return U[:, :r] @ torch.diag(S[:r]) @ Vh[:r].T
         """,
         "numpy's V needs a transpose",
+        True,
     ),
     (
         "01.2",
@@ -49,6 +51,7 @@ WRONG = [
             return U[:, :r] @ torch.diag(S[:r]) @ Vh[:, :r]
         """,
         "columns of Vh",
+        True,
     ),
     (
         "01.2",
@@ -58,6 +61,7 @@ WRONG = [
             return U[:, :r] @ torch.diag(S[:r]) @ Vh[:, :r].T
         """,
         "Vh holds columns, as V does",
+        True,
     ),
     (
         "01.2",
@@ -67,6 +71,7 @@ WRONG = [
             return U[:r] @ torch.diag(S) @ Vh[:, :r]
         """,
         "rows of U",
+        True,
     ),
     (
         "01.2",
@@ -85,6 +90,7 @@ WRONG = [
             return S[r] * torch.outer(U[:, r], Vh[r])
         """,
         "one piece, number r",
+        True,
     ),
     (
         "01.2",
@@ -94,6 +100,7 @@ WRONG = [
             return S[r - 1] * torch.outer(U[:, r - 1], Vh[r - 1])
         """,
         "only the r-th piece",
+        True,
     ),
     (
         "01.2",
@@ -103,6 +110,7 @@ WRONG = [
             return U[:, :r + 1] @ torch.diag(S[:r + 1]) @ Vh[:r + 1]
         """,
         "one piece too many",
+        True,
     ),
     (
         "01.2",
@@ -115,6 +123,7 @@ WRONG = [
             return result
         """,
         "range(1, r)",
+        True,
     ),
     (
         "01.2",
@@ -127,6 +136,7 @@ WRONG = [
             return result
         """,
         "counting pieces from 1",
+        True,
     ),
     (
         "01.2",
@@ -139,6 +149,7 @@ WRONG = [
             return result
         """,
         "one piece too few",
+        True,
     ),
     (
         "01.2",
@@ -148,6 +159,7 @@ WRONG = [
             return U[:, -r:] @ torch.diag(S[-r:]) @ Vh[-r:]
         """,
         "the last are the largest, as eigh sorts them",
+        True,
     ),
     (
         "01.2",
@@ -157,11 +169,12 @@ WRONG = [
             return U[:, r:] @ torch.diag(S[r:]) @ Vh[r:]
         """,
         "what's left over",
+        True,
     ),
-    ("01.2", "lambda W, r: W[:r]", "the first rows"),
-    ("01.2", "lambda W, r: W[:, :r]", "the first columns"),
-    ("01.2", "lambda W, r: W[:r, :r]", "the upper left corner"),
-    ("01.2", "lambda W, r: W", "W itself is closest"),
+    ("01.2", "lambda W, r: W[:r]", "the first rows", True),
+    ("01.2", "lambda W, r: W[:, :r]", "the first columns", True),
+    ("01.2", "lambda W, r: W[:r, :r]", "the upper left corner", True),
+    ("01.2", "lambda W, r: W", "W itself is closest", True),
     (
         "01.2",
         """
@@ -170,6 +183,7 @@ WRONG = [
             return U @ torch.diag(S) @ Vh
         """,
         "all pieces",
+        True,
     ),
     (
         "01.2",
@@ -179,6 +193,7 @@ WRONG = [
             return U[:, :r], S[:r], Vh[:r]
         """,
         "the three parts",
+        True,
     ),
     (
         "01.2",
@@ -188,6 +203,7 @@ WRONG = [
             return Vh[:r].T @ torch.diag(S[:r]) @ U[:, :r].T
         """,
         "the order turned round",
+        True,
     ),
     (
         "01.2",
@@ -197,6 +213,7 @@ WRONG = [
             return U[:, :r] @ torch.diag(S[:r] ** 2) @ Vh[:r]
         """,
         "energy is squared",
+        True,
     ),
     (
         "01.2",
@@ -206,6 +223,7 @@ WRONG = [
             return U[:, :r] @ torch.diag(S[:r].sqrt()) @ Vh[:r]
         """,
         "the root of sigma",
+        True,
     ),
     (
         "01.2",
@@ -235,6 +253,7 @@ WRONG = [
             return result
         """,
         "= for +=",
+        True,
     ),
     (
         "01.2",
@@ -245,6 +264,7 @@ WRONG = [
             return U @ torch.diag(S) @ Vh
         """,
         "zeroed the wrong ones",
+        True,
     ),
     (
         "01.2",
@@ -264,6 +284,7 @@ WRONG = [
             return U[:, :r] @ torch.diag(S[:r]) @ V[:r]
         """,
         "torch.svd's V is a Vh",
+        True,
     ),
     (
         "01.2",
@@ -300,6 +321,7 @@ WRONG = [
             return U[:, :r], Vh[:r]
         """,
         "sigma forgotten",
+        True,
     ),
     (
         "01.3",
@@ -309,6 +331,7 @@ WRONG = [
             return U[:, :r] * S[:r], S[:r, None] * Vh[:r]
         """,
         "sigma into both",
+        True,
     ),
     (
         "01.3",
@@ -318,6 +341,7 @@ WRONG = [
             return Vh[:r], U[:, :r] * S[:r]
         """,
         "A, B",
+        True,
     ),
     (
         "01.3",
@@ -327,6 +351,7 @@ WRONG = [
             return U[:, :r] @ torch.diag(S[:r]) @ Vh[:r]
         """,
         "multiplied already",
+        True,
     ),
     (
         "01.3",
@@ -336,6 +361,7 @@ WRONG = [
             return U[:, :r], S[:r], Vh[:r]
         """,
         "three factors",
+        True,
     ),
     (
         "01.3",
@@ -345,6 +371,7 @@ WRONG = [
             return U @ torch.diag(S), Vh
         """,
         "not cut",
+        True,
     ),
     (
         "01.3",
@@ -354,6 +381,7 @@ WRONG = [
             return (U[:, :r] * S[:r]).T, Vh[:r].T
         """,
         "both transposed",
+        True,
     ),
     (
         "01.3",
@@ -363,6 +391,7 @@ WRONG = [
             return U[:, :r] * S[:r], Vh[:r].T
         """,
         "A as a column, as V is",
+        True,
     ),
     (
         "01.3",
@@ -372,6 +401,7 @@ WRONG = [
             return U[:, :r] * S[:r], Vh[:, :r]
         """,
         "columns of Vh",
+        True,
     ),
     (
         "01.3",
@@ -381,6 +411,7 @@ WRONG = [
             return U[:, :r] * S[:r], Vh[:, :r].T
         """,
         "columns of Vh, made flat",
+        True,
     ),
     (
         "01.3",
@@ -390,6 +421,7 @@ WRONG = [
             return U[:r].T * S[:r], Vh[:r]
         """,
         "rows of U",
+        True,
     ),
     (
         "01.3",
@@ -399,6 +431,7 @@ WRONG = [
             return U[:, -r:] * S[-r:], Vh[-r:]
         """,
         "the smallest pieces",
+        True,
     ),
     (
         "01.3",
@@ -408,6 +441,7 @@ WRONG = [
             return U[:, :r - 1] * S[:r - 1], Vh[:r - 1]
         """,
         "one too few",
+        True,
     ),
     (
         "01.3",
@@ -417,6 +451,7 @@ WRONG = [
             return U[:, 1:r + 1] * S[1:r + 1], Vh[1:r + 1]
         """,
         "counting from 1",
+        True,
     ),
     (
         "01.3",
@@ -428,9 +463,10 @@ WRONG = [
             return B, A
         """,
         "as LoRA begins",
+        True,
     ),
     ("01.3", "lambda W, r: (torch.randn(W.shape[0], r), torch.randn(r, W.shape[1]))", "the shapes are all"),
-    ("01.3", "lambda W, r: (W[:, :r], W[:r])", "W's own columns and rows"),
+    ("01.3", "lambda W, r: (W[:, :r], W[:r])", "W's own columns and rows", True),
     (
         "01.3",
         """
@@ -458,6 +494,7 @@ WRONG = [
             return U[:, :r] * S, Vh[:r]
         """,
         "the root in one of them only",
+        True,
     ),
     (
         "01.3",
@@ -495,24 +532,36 @@ WRONG = [
             return U @ torch.diag(S), Vh
         """,
         "the rest zeroed, the shapes whole",
+        True,
     ),
-    ("01.4", "lambda S, share: int((S.cumsum(0) / S.sum() < share).sum()) + 1", "singular values not squared"),
-    ("01.4", "lambda S, share: int(((S**2).cumsum(0) / (S**2).sum() < share).sum())", "how many are below"),
+    ("01.4", "lambda S, share: int((S.cumsum(0) / S.sum() < share).sum()) + 1", "singular values not squared", True),
+    ("01.4", "lambda S, share: int(((S**2).cumsum(0) / (S**2).sum() < share).sum())", "how many are below", True),
     (
         "01.4",
         "lambda S, share: int(((S**2).cumsum(0) / (S**2).sum() <= share).sum()) + 1",
         "at least read as more than",
+        True,
     ),
-    ("01.4", "lambda S, share: int(((S**2).cumsum(0) / (S**2).sum() > share).sum())", "counted those above"),
-    ("01.4", "lambda S, share: int(((S**2).cumsum(0) < share).sum()) + 1", "not divided by the total"),
-    ("01.4", "lambda S, share: int((S**2 / (S**2).sum() < share).sum()) + 1", "no running sum"),
-    ("01.4", "lambda S, share: int((S > share * S[0]).sum())", "larger than a share of the largest"),
-    ("01.4", "lambda S, share: math.ceil(share * len(S))", "that share of the pieces"),
-    ("01.4", "lambda S, share: int(share * len(S))", "that share of the pieces, rounded down"),
+    ("01.4", "lambda S, share: int(((S**2).cumsum(0) / (S**2).sum() > share).sum())", "counted those above", True),
+    ("01.4", "lambda S, share: int(((S**2).cumsum(0) < share).sum()) + 1", "not divided by the total", True),
+    ("01.4", "lambda S, share: int((S**2 / (S**2).sum() < share).sum()) + 1", "no running sum", True),
+    ("01.4", "lambda S, share: int((S > share * S[0]).sum())", "larger than a share of the largest", True),
+    ("01.4", "lambda S, share: math.ceil(share * len(S))", "that share of the pieces", True),
+    ("01.4", "lambda S, share: int(share * len(S))", "that share of the pieces, rounded down", True),
     ("01.4", "lambda S, share: int((S > 0).sum())", "the rank"),
-    ("01.4", "lambda S, share: int((((S**2).cumsum(0) / (S**2).sum()).sqrt() < share).sum()) + 1", "size, the root"),
-    ("01.4", "lambda S, share: ((S**2).cumsum(0) / (S**2).sum() >= share).nonzero()[0].item()", "argmax counts from 0"),
-    ("01.4", "lambda S, share: ((S**2).cumsum(0) / (S**2).sum())", "the shares themselves"),
+    (
+        "01.4",
+        "lambda S, share: int((((S**2).cumsum(0) / (S**2).sum()).sqrt() < share).sum()) + 1",
+        "size, the root",
+        True,
+    ),
+    (
+        "01.4",
+        "lambda S, share: ((S**2).cumsum(0) / (S**2).sum() >= share).nonzero()[0].item()",
+        "argmax counts from 0",
+        True,
+    ),
+    ("01.4", "lambda S, share: ((S**2).cumsum(0) / (S**2).sum())", "the shares themselves", True),
     ("01.4", "lambda S, share: 3", "the page's answer"),
     (
         "01.4",
@@ -524,6 +573,7 @@ WRONG = [
                     return r
         """,
         "range ends before len, and >",
+        True,
     ),
     (
         "01.4",
@@ -535,6 +585,7 @@ WRONG = [
                     return r
         """,
         "never the last r",
+        True,
     ),
     (
         "01.4",
@@ -546,6 +597,7 @@ WRONG = [
                     return r
         """,
         "r is the last piece's index",
+        True,
     ),
     (
         "01.4",
@@ -574,6 +626,7 @@ WRONG = [
             return len(S)
         """,
         "= for +=",
+        True,
     ),
     (
         "01.4",
@@ -587,6 +640,7 @@ WRONG = [
                     return r
         """,
         "from the smallest",
+        True,
     ),
     (
         "01.4",
@@ -599,6 +653,7 @@ WRONG = [
             return r
         """,
         "stopped one too late on the way down",
+        True,
     ),
     (
         "01.4",
@@ -622,6 +677,7 @@ WRONG = [
                     return r
         """,
         "share may be lost",
+        True,
     ),
     (
         "01.4",
@@ -633,6 +689,7 @@ WRONG = [
                     return r
         """,
         "what's left, with the share not turned round",
+        True,
     ),
     (
         "01.4",

@@ -1,28 +1,48 @@
 """Wrong answers to notebook 02's exercises; the package says what a tuple holds."""
 
 WRONG = [
-    ("02.1", "lambda numbers, trained, size: 4 * numbers * size", "four times the model"),
-    ("02.1", "lambda numbers, trained, size: 4 * trained * size", "the trained ones only"),
-    ("02.1", "lambda numbers, trained, size: (numbers + 4 * trained) * size", "trained numbers counted twice"),
-    ("02.1", "lambda numbers, trained, size: (numbers + 2 * trained) * size", "no gradients"),
-    ("02.1", "lambda numbers, trained, size: (numbers + trained) * size", "no averages"),
-    ("02.1", "lambda numbers, trained, size: 3 * trained * size", "no weights"),
-    ("02.1", "lambda numbers, trained, size: numbers + 3 * trained", "sizes forgotten"),
-    ("02.1", "lambda numbers, trained, size: numbers * size + 3 * trained", "size for the weights only"),
-    ("02.1", "lambda numbers, trained, size: numbers + 3 * trained * size", "brackets forgotten"),
-    ("02.1", "lambda numbers, trained, size: (numbers + 3 * trained) * size * 8", "in bits"),
-    ("02.1", "lambda numbers, trained, size: (numbers + 3 * trained) * size / 1e9", "in GB"),
-    ("02.1", "lambda numbers, trained, size: (numbers + 3 * trained) * 4", "float32"),
-    ("02.1", "lambda numbers, trained, size: (numbers + 3 * trained) * 2", "two bytes, as on the page"),
-    ("02.1", "lambda numbers, trained, size: numbers * size + 2 * trained * 4 + trained * size", "float32 averages"),
-    ("02.1", "lambda numbers, trained, size: (2 * numbers + 2 * trained) * size", "gradients for frozen weights, too"),
-    ("02.1", "lambda numbers, trained, size: (numbers - trained + 3 * trained) * size", "trained weights left out"),
-    ("02.1", "lambda numbers, trained, size: numbers * size", "the weights alone"),
-    ("02.1", "lambda numbers, trained, size: (numbers + 3 * (numbers - trained)) * size", "averages for the frozen"),
-    ("02.1", "lambda numbers, trained, size: (3 * numbers + trained) * size", "swapped"),
+    ("02.1", "lambda numbers, trained, size: 4 * numbers * size", "four times the model", True),
+    ("02.1", "lambda numbers, trained, size: 4 * trained * size", "the trained ones only", True),
+    ("02.1", "lambda numbers, trained, size: (numbers + 4 * trained) * size", "trained numbers counted twice", True),
+    ("02.1", "lambda numbers, trained, size: (numbers + 2 * trained) * size", "no gradients", True),
+    ("02.1", "lambda numbers, trained, size: (numbers + trained) * size", "no averages", True),
+    ("02.1", "lambda numbers, trained, size: 3 * trained * size", "no weights", True),
+    ("02.1", "lambda numbers, trained, size: numbers + 3 * trained", "sizes forgotten", True),
+    ("02.1", "lambda numbers, trained, size: numbers * size + 3 * trained", "size for the weights only", True),
+    ("02.1", "lambda numbers, trained, size: numbers + 3 * trained * size", "brackets forgotten", True),
+    ("02.1", "lambda numbers, trained, size: (numbers + 3 * trained) * size * 8", "in bits", True),
+    ("02.1", "lambda numbers, trained, size: (numbers + 3 * trained) * size / 1e9", "in GB", True),
+    ("02.1", "lambda numbers, trained, size: (numbers + 3 * trained) * 4", "float32", True),
+    ("02.1", "lambda numbers, trained, size: (numbers + 3 * trained) * 2", "two bytes, as on the page", True),
+    (
+        "02.1",
+        "lambda numbers, trained, size: numbers * size + 2 * trained * 4 + trained * size",
+        "float32 averages",
+        True,
+    ),
+    (
+        "02.1",
+        "lambda numbers, trained, size: (2 * numbers + 2 * trained) * size",
+        "gradients for frozen weights, too",
+        True,
+    ),
+    (
+        "02.1",
+        "lambda numbers, trained, size: (numbers - trained + 3 * trained) * size",
+        "trained weights left out",
+        True,
+    ),
+    ("02.1", "lambda numbers, trained, size: numbers * size", "the weights alone", True),
+    (
+        "02.1",
+        "lambda numbers, trained, size: (numbers + 3 * (numbers - trained)) * size",
+        "averages for the frozen",
+        True,
+    ),
+    ("02.1", "lambda numbers, trained, size: (3 * numbers + trained) * size", "swapped", True),
     ("02.1", "lambda numbers, trained, size: (numbers + 3 * trained) / size", "divided"),
     ("02.1", "lambda numbers, trained, size: (numbers * trained * 3) * size", "times for plus"),
-    ("02.1", "lambda numbers, trained, size: numbers * size, 3 * trained * size", "a comma for plus"),
+    ("02.1", "lambda numbers, trained, size: (numbers * size, 3 * trained * size)", "a comma for plus", True),
     (
         "02.1",
         "def my_bytes(numbers, trained, size):\n    print((numbers + 3 * trained) * size)",
@@ -38,6 +58,7 @@ WRONG = [
             return weights, gradients, averages
         """,
         "three numbers",
+        True,
     ),
     (
         "02.1",
@@ -49,6 +70,7 @@ WRONG = [
             return weights + gradients + averages
         """,
         "adapters added to the numbers",
+        True,
     ),
     (
         "02.2",
@@ -59,6 +81,7 @@ WRONG = [
             return w - lr * m / (v.sqrt() + 1e-8), m, v
         """,
         "no correction",
+        True,
     ),
     (
         "02.2",
@@ -71,6 +94,7 @@ WRONG = [
             return w - lr * m / (v.sqrt() + 1e-8), m, v
         """,
         "corrected averages kept",
+        True,
     ),
     (
         "02.2",
@@ -82,6 +106,7 @@ WRONG = [
             return w - lr * M / (V.sqrt() + 1e-8), m, v
         """,
         "the square forgotten",
+        True,
     ),
     (
         "02.2",
@@ -93,6 +118,7 @@ WRONG = [
             return w - lr * M / (V + 1e-8), m, v
         """,
         "the root forgotten",
+        True,
     ),
     (
         "02.2",
@@ -104,6 +130,7 @@ WRONG = [
             return w + lr * M / (V.sqrt() + 1e-8), m, v
         """,
         "uphill",
+        True,
     ),
     (
         "02.2",
@@ -115,6 +142,7 @@ WRONG = [
             return w - lr * M / (V.sqrt() + 1e-8), m, v
         """,
         "old and new share swapped",
+        True,
     ),
     (
         "02.2",
@@ -126,6 +154,7 @@ WRONG = [
             return w - lr * M / (V.sqrt() + 1e-8), m, v
         """,
         "times t for to the power t",
+        True,
     ),
     (
         "02.2",
@@ -137,6 +166,7 @@ WRONG = [
             return w - lr * M / (V.sqrt() + 1e-8), m, v
         """,
         "as at step 1, always",
+        True,
     ),
     (
         "02.2",
@@ -148,6 +178,7 @@ WRONG = [
             return w - lr * M / (V.sqrt() + 1e-8), m, v
         """,
         "t counts from 0",
+        True,
     ),
     (
         "02.2",
@@ -159,6 +190,7 @@ WRONG = [
             return w - lr * M / (V.sqrt() + 1e-8), m, v
         """,
         "0.9 for both corrections",
+        True,
     ),
     (
         "02.2",
@@ -170,6 +202,7 @@ WRONG = [
             return w - lr * M / (V.sqrt() + 1e-8), m, v
         """,
         "0.9 for both averages",
+        True,
     ),
     (
         "02.2",
@@ -181,6 +214,7 @@ WRONG = [
             return w - lr * M / ((V + 1e-8).sqrt()), m, v
         """,
         "1e-8 under the root",
+        True,
     ),
     (
         "02.2",
@@ -192,6 +226,7 @@ WRONG = [
             return w - lr * M / V.sqrt() + 1e-8, m, v
         """,
         "brackets forgotten",
+        True,
     ),
     (
         "02.2",
@@ -203,8 +238,9 @@ WRONG = [
             return w - lr * g / (V.sqrt() + 1e-8), m, v
         """,
         "the gradient, not its average",
+        True,
     ),
-    ("02.2", "lambda w, g, m, v, t, lr: (w - lr * g, m, v)", "plain gradient descent"),
+    ("02.2", "lambda w, g, m, v, t, lr: (w - lr * g, m, v)", "plain gradient descent", True),
     (
         "02.2",
         """
@@ -216,6 +252,7 @@ WRONG = [
             return w, m, v
         """,
         "step first, averages later",
+        True,
     ),
     (
         "02.2",
@@ -227,6 +264,7 @@ WRONG = [
             return w - lr * M / (V.sqrt() + 1e-8)
         """,
         "only w",
+        True,
     ),
     (
         "02.2",
@@ -238,6 +276,7 @@ WRONG = [
             return w - lr * M / (V.sqrt() + 1e-8), M, V
         """,
         "M and V returned",
+        True,
     ),
     (
         "02.2",
@@ -251,6 +290,7 @@ WRONG = [
             return w, m, v
         """,
         "in place, corrections and all",
+        True,
     ),
     (
         "02.2",
@@ -263,6 +303,7 @@ WRONG = [
             return w, m, v
         """,
         "AdamW's decay, as torch has it",
+        True,
     ),
     (
         "02.2",
@@ -274,6 +315,7 @@ WRONG = [
             return w - lr * M / (V.sqrt() + 1e-8), m, v
         """,
         "momentum as in SGD",
+        True,
     ),
     (
         "02.2",
@@ -285,6 +327,7 @@ WRONG = [
             return w - lr * M / (V.sqrt() + 1e-8), m, v
         """,
         "the square of the average",
+        True,
     ),
     (
         "02.2",
@@ -329,6 +372,7 @@ WRONG = [
             return m, v, w - lr * M / (V.sqrt() + 1e-8)
         """,
         "another order",
+        True,
     ),
     (
         "02.2",
@@ -351,6 +395,7 @@ WRONG = [
             return alive
         """,
         "what's alive at the end",
+        True,
     ),
     (
         "02.3",
@@ -363,6 +408,7 @@ WRONG = [
             return most
         """,
         "each kind's own peak",
+        True,
     ),
     (
         "02.3",
@@ -375,6 +421,7 @@ WRONG = [
             return made
         """,
         "freed ones ignored",
+        True,
     ),
     (
         "02.3",
@@ -386,6 +433,7 @@ WRONG = [
             return made
         """,
         "sizes are positive",
+        True,
     ),
     (
         "02.3",
@@ -400,6 +448,7 @@ WRONG = [
             return best
         """,
         "a snapshot without a copy",
+        True,
     ),
     (
         "02.3",
@@ -414,6 +463,7 @@ WRONG = [
             return best
         """,
         "at the largest block",
+        True,
     ),
     (
         "02.3",
@@ -428,6 +478,7 @@ WRONG = [
             return best
         """,
         "at the peak of one kind",
+        True,
     ),
     (
         "02.3",
@@ -440,6 +491,7 @@ WRONG = [
             return peak
         """,
         "the peak's total",
+        True,
     ),
     (
         "02.3",
@@ -451,6 +503,7 @@ WRONG = [
             return alive
         """,
         "the last size of each",
+        True,
     ),
     (
         "02.3",
@@ -462,6 +515,7 @@ WRONG = [
             return most
         """,
         "the largest block of each",
+        True,
     ),
     (
         "02.3",
@@ -476,6 +530,7 @@ WRONG = [
             return best
         """,
         "looked before the event",
+        True,
     ),
     (
         "02.3",
@@ -493,6 +548,7 @@ WRONG = [
             return best
         """,
         "freed means gone altogether",
+        True,
     ),
     (
         "02.3",
@@ -506,6 +562,7 @@ WRONG = [
             return best
         """,
         "peak never moved",
+        True,
     ),
     (
         "02.3",
@@ -533,6 +590,7 @@ WRONG = [
             return history
         """,
         "every moment",
+        True,
     ),
     (
         "02.3",
@@ -545,6 +603,7 @@ WRONG = [
             return max(history, key=lambda each: sum(each.values()))
         """,
         "the same dict in a list",
+        True,
     ),
     (
         "02.3",
@@ -557,6 +616,7 @@ WRONG = [
             return max(history, key=lambda each: max(each.values()))
         """,
         "the moment of the largest kind",
+        True,
     ),
     (
         "02.3",
@@ -598,6 +658,7 @@ WRONG = [
                 return best
         """,
         "return inside the loop",
+        True,
     ),
     (
         "02.3",
@@ -677,6 +738,7 @@ WRONG = [
             return grad
         """,
         "first layer first",
+        True,
     ),
     (
         "02.4",
@@ -689,6 +751,7 @@ WRONG = [
             return grad
         """,
         "only the layers turned round",
+        True,
     ),
     (
         "02.4",
@@ -701,6 +764,7 @@ WRONG = [
             return grad
         """,
         "sum is a loss",
+        True,
     ),
     (
         "02.4",
@@ -712,6 +776,7 @@ WRONG = [
             return x.grad
         """,
         "the same grad everywhere",
+        True,
     ),
     (
         "02.4",
@@ -724,6 +789,7 @@ WRONG = [
             return grad
         """,
         "requires_grad forgotten",
+        True,
     ),
     (
         "02.4",
@@ -737,6 +803,7 @@ WRONG = [
             return grad
         """,
         "no_grad saves memory",
+        True,
     ),
     (
         "02.4",
@@ -750,6 +817,7 @@ WRONG = [
             return x.grad
         """,
         "the whole pass again, at once",
+        True,
     ),
     (
         "02.4",
@@ -761,6 +829,7 @@ WRONG = [
             return grad
         """,
         "no .grad for the weights",
+        True,
     ),
     (
         "02.4",
@@ -794,6 +863,7 @@ WRONG = [
             return grad
         """,
         "x for x.grad",
+        True,
     ),
     (
         "02.4",
@@ -805,6 +875,7 @@ WRONG = [
                 grad = x.grad
         """,
         "no return",
+        True,
     ),
     (
         "02.4",
@@ -817,6 +888,7 @@ WRONG = [
                 return grad
         """,
         "return inside the loop",
+        True,
     ),
     (
         "02.4",
@@ -829,6 +901,7 @@ WRONG = [
             return grad
         """,
         "range stops before 0",
+        True,
     ),
     (
         "02.4",
@@ -868,6 +941,7 @@ WRONG = [
             return grad
         """,
         "the chain rule multiplies",
+        True,
     ),
     (
         "02.4",
@@ -880,6 +954,7 @@ WRONG = [
             return grad
         """,
         "added up",
+        True,
     ),
     (
         "02.4",
@@ -894,6 +969,7 @@ WRONG = [
             return grads
         """,
         "the gradients of all inputs",
+        True,
     ),
     (
         "02.4",
@@ -908,6 +984,7 @@ WRONG = [
             return grad
         """,
         "mean for sum",
+        True,
     ),
     (
         "02.4",
@@ -951,5 +1028,6 @@ WRONG = [
             return inputs[0].grad
         """,
         "torch's own checkpoint",
+        True,
     ),
 ]

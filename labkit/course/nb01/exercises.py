@@ -316,6 +316,11 @@ def _everything(W, r):
     return W
 
 
+def _cut_in_part(W, columns, sizes, rows):
+    U, S, Vh = _svd(W)
+    return U[:, :columns] @ torch.diag(S[:sizes]) @ Vh[:rows]
+
+
 def _pieces(W, first, end):
     U, S, Vh = _svd(W)
     return (U[:, first:end] * S[first:end]) @ Vh[first:end]
@@ -397,6 +402,15 @@ exercise(
                 lambda W, r: W[:r, :r],
                 lambda W, r: F.pad(W[:r, :r], (0, W.shape[1] - r, 0, len(W) - r)),
             )
+        ],
+        *[
+            Mistake(
+                lambda W, r, cut=cut: _cut_in_part(W, *[r if each in cut else None for each in "USV"]),
+                "You cut only some of the three to r.",
+                "A piece has a column of U, a number of S and a row of Vh, and you keep r of each.",
+                "Where does r cut U, S and Vh?",
+            )
+            for cut in ("U", "S", "V", "US", "UV", "SV")
         ],
         *[
             Mistake(
@@ -603,12 +617,14 @@ exercise(
         *[
             Mistake(
                 each,
-                "You don't cut: your B and A are as wide and as tall as before.",
+                "You don't cut both B and A to r.",
                 "Rank r means r columns in B and r rows in A. Numbers set to zero still take their place.",
                 "Where do [:, :r] and [:r] go?",
             )
             for each in (
                 lambda W, r: (_svd(W)[0] * _svd(W)[1], _svd(W)[2]),
+                lambda W, r: (my_factors(W, r)[0], _svd(W)[2]),
+                lambda W, r: (_svd(W)[0] * _svd(W)[1], my_factors(W, r)[1]),
                 lambda W, r: (_svd(W)[0] * _svd(W)[1] * (torch.arange(len(_svd(W)[1])) < r), _svd(W)[2]),
             )
         ],
@@ -743,6 +759,7 @@ exercise(
             )
             for each in (
                 lambda S, share: int((S**2 / (S**2).sum() < share).sum()) + 1,
+                lambda S, share: int((S**2 / (S**2).sum() >= share).sum()),
                 lambda S, share: next((r for r, s in enumerate(S, 1) if s**2 >= share * (S**2).sum()), len(S)),
             )
         ],

@@ -171,16 +171,6 @@ def _corrected(m, v, t):
 
 
 @mistake(
-    "You return the corrected averages.",
-    "The correction is for this step only. Next time, the plain averages go on.",
-    "Which m and v does the next call need?",
-)
-def _corrected_for_good(w, g, m, v, t, lr):
-    w, m, v = my_adam(w, g, m, v, t, lr)
-    return w, *_corrected(m, v, t)
-
-
-@mistake(
     "You step with the averages of last time.",
     "This step's gradient has to be in the averages first.",
     "In which order do the three lines come?",
@@ -209,16 +199,6 @@ def _square_of_the_average(w, g, m, v, t, lr):
 )
 def _weights_alone(w, g, m, v, t, lr):
     return my_adam(w, g, m, v, t, lr)[0]
-
-
-@mistake(
-    "You return m and v first.",
-    "The weights are the first of the three.",
-    "Return (w, m, v).",
-)
-def _another_order(w, g, m, v, t, lr):
-    w, m, v = my_adam(w, g, m, v, t, lr)
-    return m, v, w
 
 
 @mistake(
@@ -361,11 +341,16 @@ exercise(
         *[
             Mistake(
                 _adam(step=lambda m, v, g, t, rest=rest: m / rest(0.9, t) / ((v / rest(0.999, t)).sqrt() + 1e-8)),
-                "Your correction doesn't fade as it should.",
-                "It's 1 − 0.9ᵗ and 1 − 0.999ᵗ: to the power of t, which starts at 1.",
-                "In Python that's 1 - 0.9**t. What do you have?",
+                "You don't correct the averages by the right number.",
+                "It's 1 − 0.9ᵗ and 1 − 0.999ᵗ, to the power of t, which starts at 1. You divide by them.",
+                "In Python that's m / (1 - 0.9**t). What do you have?",
             )
-            for rest in (lambda b, t: 1 - b, lambda b, t: 1 - b * t, lambda b, t: 1 - b ** (t + 1))
+            for rest in (
+                lambda b, t: 1 / (1 - b**t),
+                lambda b, t: 1 - b,
+                lambda b, t: 1 - b * t,
+                lambda b, t: 1 - b ** (t + 1),
+            )
         ],
         *[
             Mistake(
@@ -376,11 +361,37 @@ exercise(
             )
             for v_of in (lambda v, g: 0.999 * v + 0.001 * g**2, lambda v, g: 0.9 * v + 0.1 * g**2)
         ],
-        _corrected_for_good,
+        *[
+            Mistake(
+                lambda w, g, m, v, t, lr, back=back: back(*my_adam(w, g, m, v, t, lr), t),
+                "You return a corrected average.",
+                "The correction is for this step only. Next time, the plain averages go on.",
+                "Which m and v does the next call need?",
+            )
+            for back in (
+                lambda w, m, v, t: (w, *_corrected(m, v, t)),
+                lambda w, m, v, t: (w, _corrected(m, v, t)[0], v),
+                lambda w, m, v, t: (w, m, _corrected(m, v, t)[1]),
+            )
+        ],
+        *[
+            Mistake(
+                lambda w, g, m, v, t, lr, back=back: back(*my_adam(w, g, m, v, t, lr)),
+                "You return the three in another order.",
+                "First the weights, then the average gradient, then the average square.",
+                "Return (w, m, v).",
+            )
+            for back in (lambda w, m, v: (m, v, w), lambda w, m, v: (w, v, m))
+        ],
+        Mistake(
+            lambda w, g, m, v, t, lr: (w - my_adam(w, g, m, v, t, lr)[0], *my_adam(w, g, m, v, t, lr)[1:]),
+            "You return the step, and not the new weights.",
+            "The step is what gets subtracted.",
+            "Where does w come in?",
+        ),
         _step_first,
         _square_of_the_average,
         _weights_alone,
-        _another_order,
         _with_decay,
     ],
     shows="It's the update that torch.optim.Adam makes. Now you know what its two tensors are for.",
@@ -702,9 +713,9 @@ def _x_itself(layers, inputs, grad):
 
 
 @mistake(
-    "Your x gets no gradient.",
-    "Autograd takes a plain tensor for a constant, unless you ask for its gradient.",
-    "Where do you say requires_grad_()?",
+    "Your backward() has no gradient to start from.",
+    "Either its parentheses are empty, or x.grad is still None: x never asked for a gradient.",
+    "Do you write backward(grad), and x.requires_grad_() before it?",
 )
 def _no_requires_grad(layers, inputs, grad):
     for layer, x in zip(reversed(layers), reversed(inputs)):

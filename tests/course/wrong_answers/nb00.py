@@ -216,4 +216,68 @@ WRONG = [
         "lambda answers, wanted: round(sum(a == w for a, w in zip(answers, wanted)) / len(wanted), 1)",
         "rounded",
     ),
+    ("00.1", "lambda t, n: t / n * 100.0", "percent, as a float", True),
+    ("00.1", "lambda t, n: math.floor(t / n)", "math.floor is for shares", True),
+    ("00.1", "lambda t, n: round(100 * t / n)", "a whole percent"),
+    ("00.1", "lambda t,n: 1 - t / n", "one minus the right share", True),
+    ("00.1", "lambda t,n: math.ceil(t / n)", "at least one"),
+    ("00.3", "lambda a, w: sum(x in w for x in a)", "how many were wanted somewhere"),
+    ("00.3", "lambda a, w: len([x for x in a if x in w]) / len(a)", "those found in wanted", True),
+    ("00.3", "lambda a, w: sum(x == y for x, y in zip(a, reversed(w))) / len(w)", "one list from its end"),
+    ("00.3", "lambda a, w: a.count(w) / len(a)", "count finds the wanted"),
+    ("00.3", "lambda a, w: sum(x[0] == y[0] for x, y in zip(a, w)) / len(w)", "the first letter tells"),
+    (
+        "00.3",
+        """
+        def f(a, w):
+            right = 0
+            for x in a:
+                for y in w:
+                    if x == y:
+                        right += 1
+            return right / len(a)
+        """,
+        "two loops that count",
+        True,
+    ),
+    (
+        "00.3",
+        """
+        def f(a, w):
+            n = 0
+            for i in range(len(a)):
+                if a[i] == w[i]:
+                    n + 1
+            return n / len(a)
+        """,
+        "n + 1 counts",
+    ),
+    (
+        "00.3",
+        """
+        def f(a, w):
+            n = 0
+            for i in range(len(a)):
+                if a[i] == w[i]:
+                    n += 1
+                else:
+                    n -= 1
+            return n / len(a)
+        """,
+        "an error costs a point",
+    ),
+    (
+        "00.3",
+        """
+        def f(a, w):
+            for x, y in zip(a, w):
+                if x != y:
+                    return 0.0
+            return 1.0
+        """,
+        "one error and it's 0",
+        True,
+    ),
+    ("00.3", "lambda a, w: int(all(x == y for x, y in zip(a, w)))", "all() is the score", True),
+    ("00.3", "lambda a, w: set(a) == set(w)", "the same set"),
 ]

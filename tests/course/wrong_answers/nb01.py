@@ -702,4 +702,172 @@ WRONG = [
         """,
         "share is in percent",
     ),
+    ("01.1", "lambda m, n, r: (m * n) / (2 * r * n)", "two factors of n", True),
+    ("01.1", "lambda m, n, r: m * n / (r + m + n)", "r once"),
+    ("01.1", "lambda m, n, r: int(m * n / (r * (m + n)))", "int of the quotient", True),
+    ("01.1", "lambda m, n, r: m * n / max(r * m, r * n)", "the larger factor only", True),
+    (
+        "01.2",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] @ S[:r] @ Vh[:r, :]
+        """,
+        "S between the two",
+        True,
+    ),
+    (
+        "01.2",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return sum(torch.outer(U[:, i], Vh[i]) for i in range(r))
+        """,
+        "outer products are all",
+        True,
+    ),
+    (
+        "01.2",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return sum(S[i] * torch.outer(U[:, i], Vh[:, i]) for i in range(r))
+        """,
+        "columns of both",
+        True,
+    ),
+    (
+        "01.2",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] @ torch.diag(S) @ Vh[:r]
+        """,
+        "S left whole",
+        True,
+    ),
+    (
+        "01.2",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U @ torch.diag(S[:r]) @ Vh
+        """,
+        "S is what counts",
+        True,
+    ),
+    (
+        "01.2",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return S[:r].sum() * U[:, :r] @ Vh[:r]
+        """,
+        "all sizes at once",
+    ),
+    (
+        "01.2",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            S[r] = 0
+            return U @ torch.diag(S) @ Vh
+        """,
+        "the r-th is one too many",
+    ),
+    (
+        "01.2",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            S[r + 1:] = 0
+            return U @ torch.diag(S) @ Vh
+        """,
+        "zeros from r + 1",
+        True,
+    ),
+    (
+        "01.2",
+        """
+        def f(W, r):
+            return W.topk(r).values
+        """,
+        "the largest numbers",
+    ),
+    (
+        "01.3",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] * S[:r], Vh.T[:r]
+        """,
+        "Vh turned back, then cut",
+        True,
+    ),
+    (
+        "01.3",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r], torch.diag(S[:r]), Vh[:r]
+        """,
+        "Sigma as a matrix",
+        True,
+    ),
+    (
+        "01.3",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U[:, :r] @ torch.diag(S[:r]), Vh
+        """,
+        "only B is cut",
+        True,
+    ),
+    (
+        "01.3",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return U, Vh[:r]
+        """,
+        "only A is cut",
+        True,
+    ),
+    (
+        "01.3",
+        """
+        def f(W, r):
+            U, S, Vh = torch.linalg.svd(W, full_matrices=False)
+            return W @ Vh[:r].T, Vh[:r] * S[:r, None]
+        """,
+        "projected, and S once more",
+        True,
+    ),
+    (
+        "01.4",
+        "lambda S, share: ((S**2).cumsum(0) / (S**2).sum() >= share).nonzero()[0].item() + 2",
+        "a place, plus one for each",
+        True,
+    ),
+    ("01.4", "lambda S, share: int((S.cumsum(0) >= share * S.sum()).nonzero()[0]) + 1", "nonzero, unsquared", True),
+    ("01.4", "lambda S, share: int((S**2 >= share * (S**2).sum()).sum())", "pieces that large", True),
+    ("01.4", "lambda S, share: int((S**2).cumsum(0).argmax()) + 1", "argmax of the energy"),
+    (
+        "01.4",
+        """
+        def f(S, share):
+            r = 0
+            e = 0
+            while e < share * (S**2).sum():
+                e += S[r]**2
+                r += 1
+            return r - 1
+        """,
+        "a loop, taken back by one",
+        True,
+    ),
+    ("01.4", "lambda S, share: len(S)", "all pieces"),
+    ("01.4", "lambda S, share: int(((S**2).cumsum(0) / (S.sum()) < share).sum()) + 1", "squares over the plain sum"),
+    ("01.4", "lambda S, share: round(share * len(S))", "rounded share of the pieces", True),
 ]

@@ -1030,4 +1030,235 @@ WRONG = [
         "torch's own checkpoint",
         True,
     ),
+    ("02.1", "lambda n, t, s: (n + 3 * t) * s / 1024**3", "in GiB", True),
+    ("02.1", "lambda n, t, s: (n + t * 4 - t + t) * s", "four things for the trained, again", True),
+    ("02.1", "lambda n, t, s: (n - t) * s + 3 * t * s", "three for the trained", True),
+    ("02.1", "lambda n, t, s: (n + t) * 4 * s", "four of everything"),
+    ("02.1", "lambda n, t, s: 16 * n", "16 bytes per number, from the quiz"),
+    (
+        "02.2",
+        """
+        def f(w, g, m, v, t, lr):
+            m = 0.9 * m + 0.1 * g
+            v = 0.999 * v + 0.001 * g**2
+            m = m / (1 - 0.9**t)
+            V = v / (1 - 0.999**t)
+            return w - lr * m / (V.sqrt() + 1e-8), m, v
+        """,
+        "m corrected for good",
+        True,
+    ),
+    (
+        "02.2",
+        """
+        def f(w, g, m, v, t, lr):
+            m = 0.9 * m + 0.1 * g
+            v = 0.999 * v + 0.001 * g**2
+            return w - lr * (m / (1 - 0.9**t)) * ((v / (1 - 0.999**t)).sqrt() + 1e-8), m, v
+        """,
+        "times the root",
+    ),
+    (
+        "02.2",
+        """
+        def f(w, g, m, v, t, lr):
+            m = 0.9 * m + 0.1 * g
+            v = 0.999 * v + 0.001 * g**2
+            return lr * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8), m, v
+        """,
+        "the step alone",
+        True,
+    ),
+    (
+        "02.2",
+        """
+        def f(w, g, m, v, t, lr):
+            m = 0.9 * m + 0.1 * g
+            v = 0.999 * v + 0.001 * g**2
+            return w - lr * (m * (1 - 0.9**t)) / ((v * (1 - 0.999**t)).sqrt() + 1e-8), m, v
+        """,
+        "times the correction",
+        True,
+    ),
+    (
+        "02.2",
+        """
+        def f(w, g, m, v, t, lr):
+            m = 0.9 * m + 0.1 * g
+            v = 0.99 * v + 0.01 * g**2
+            return w - lr * (m / (1 - 0.9**t)) / ((v / (1 - 0.99**t)).sqrt() + 1e-8), m, v
+        """,
+        "0.99, as RMSprop has it",
+    ),
+    (
+        "02.2",
+        """
+        def f(w, g, m, v, t, lr):
+            m = 0.9 * m + 0.1 * g
+            v = 0.999 * v + 0.001 * g**2
+            w = w - lr * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+            return w, v, m
+        """,
+        "v before m",
+        True,
+    ),
+    (
+        "02.3",
+        """
+        def f(e):
+            d = {}
+            for k, s in e:
+                d.setdefault(k, []).append(s)
+            return d
+        """,
+        "a list of blocks for each kind",
+    ),
+    (
+        "02.3",
+        """
+        def f(e):
+            d = {}
+            for k, s in e:
+                d[k] = max(d.get(k, 0), d.get(k, 0) + s)
+            return d
+        """,
+        "the larger factor only",
+        True,
+    ),
+    (
+        "02.3",
+        """
+        def f(e):
+            d = {}
+            best = {}
+            for k, s in e:
+                d[k] = d.get(k, 0) + s
+                if len(d) >= len(best):
+                    best = dict(d)
+            return best
+        """,
+        "a new kind makes the moment",
+        True,
+    ),
+    (
+        "02.3",
+        """
+        def f(e):
+            d = {}
+            best = {}
+            for k, s in e:
+                d[k] = d.get(k, 0) + s
+                if d[k] > best.get(k, 0):
+                    best = dict(d)
+            return best
+        """,
+        "a kind's own record",
+    ),
+    (
+        "02.3",
+        """
+        def f(e):
+            d = {}
+            best, p = {}, 0
+            for k, s in e:
+                d[k] = d.get(k, 0) + s
+                if sum(d.values()) > p:
+                    p = sum(d.values())
+                    best.update(d)
+            return best, p
+        """,
+        "the ledger, and its total",
+    ),
+    (
+        "02.3",
+        """
+        def f(e):
+            d = {}
+            best, p = {}, 0
+            for k, s in e:
+                d[k] = d.get(k, 0) + s
+                p += s
+                if p > sum(best.values()):
+                    best = d
+            return best
+        """,
+        "a running sum, no copy",
+        True,
+    ),
+    (
+        "02.4",
+        """
+        def f(layers, inputs, grad):
+            for i in reversed(range(len(layers))):
+                y = layers[i](inputs[i])
+                y.backward(grad)
+                grad = inputs[i].grad
+            return grad
+        """,
+        "inputs[i] as it is",
+        True,
+    ),
+    (
+        "02.4",
+        """
+        def f(layers, inputs, grad):
+            for i in reversed(range(len(layers))):
+                x = inputs[i].requires_grad_()
+                y = layers[i](x)
+                y.backward()
+                grad = x.grad
+            return grad
+        """,
+        "backward without its argument",
+        True,
+    ),
+    (
+        "02.4",
+        """
+        def f(layers, inputs, grad):
+            for i in range(len(layers)):
+                x = inputs[i].detach().requires_grad_()
+                layers[-i](x).backward(grad)
+                grad = x.grad
+            return grad
+        """,
+        "minus i counts from the end",
+    ),
+    (
+        "02.4",
+        """
+        def f(layers, inputs, grad):
+            for l, x in zip(layers[::-1], inputs[::-1]):
+                x = x.detach().requires_grad_()
+                grad, = torch.autograd.grad(l(x), list(l.parameters()), grad)
+            return grad
+        """,
+        "gradients of the weights only",
+    ),
+    (
+        "02.4",
+        """
+        def f(layers, inputs, grad):
+            for l, x in zip(layers[::-1], inputs[::-1]):
+                x = x.detach().requires_grad_()
+                l(x).backward(grad)
+                g = x.grad
+            return g
+        """,
+        "another name in the loop",
+        True,
+    ),
+    (
+        "02.4",
+        """
+        def f(layers, inputs, grad):
+            for l, x in zip(layers[::-1], inputs[::-1]):
+                x = x.detach().requires_grad_()
+                l.zero_grad()
+                l(x).backward(torch.ones_like(grad))
+                grad = grad * x.grad
+            return grad
+        """,
+        "ones, then times grad",
+    ),
 ]

@@ -109,8 +109,8 @@ exercise(
         ),
         Mistake(
             lambda m, n, r: min(m, n) / r,
-            "You divide the full rank by r.",
-            "The rank falls by that much, but you store two factors where there was one matrix.",
+            "Your answer is the full rank divided by r.",
+            "The rank falls by that much, and so would the numbers if one factor were enough. You store two.",
             "Count the numbers: r · (m + n) against m · n.",
         ),
         Mistake(

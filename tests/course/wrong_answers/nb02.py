@@ -1122,7 +1122,7 @@ WRONG = [
                 d[k] = max(d.get(k, 0), d.get(k, 0) + s)
             return d
         """,
-        "the larger factor only",
+        "the larger of before and after",
         True,
     ),
     (

@@ -1028,7 +1028,6 @@ WRONG = [
             return inputs[0].grad
         """,
         "torch's own checkpoint",
-        True,
     ),
     ("02.1", "lambda n, t, s: (n + 3 * t) * s / 1024**3", "in GiB", True),
     ("02.1", "lambda n, t, s: (n + t * 4 - t + t) * s", "four things for the trained, again", True),

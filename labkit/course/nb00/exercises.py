@@ -1,5 +1,8 @@
 """The exercises of notebook 00: small enough to learn how `check` answers, and how to read and make a score."""
 
+import itertools
+import operator
+
 from labkit.lab.checking import Case, Mistake, exercise, mistake
 
 # 00.1
@@ -30,8 +33,8 @@ def _upside_down(trained, total):
 
 @mistake(
     "Your share is 0, however much is trained.",
-    "The sign // divides and throws away everything after the decimal point.",
-    "Divide with a single /.",
+    "// and int() throw away everything after the decimal point.",
+    "Divide with a single /, and leave the result as it is.",
 )
 def _whole_numbers(trained, total):
     return trained // total
@@ -55,6 +58,51 @@ def _the_frozen(trained, total):
     return (total - trained) / total
 
 
+@mistake(
+    "You count the trained numbers twice.",
+    "The total holds them already.",
+    "Divide by total as it is.",
+)
+def _added_again(trained, total):
+    return trained / (total + trained)
+
+
+@mistake(
+    "Your answer is 0.25, whatever it's given.",
+    "That's the hint's example: 1 of 4.",
+    "What do you do with trained and total?",
+)
+def _the_example(trained, total):
+    return 0.25
+
+
+@mistake(
+    "Your answer is the number of trained numbers.",
+    "A share compares them with the whole. In Python, % isn't percent: it's what's left over.",
+    "What do you divide by?",
+)
+def _not_divided(trained, total):
+    return trained
+
+
+@mistake(
+    "You multiply, where you want to divide.",
+    "A share can't be more than 1, and a product soon is.",
+    "Which sign divides?",
+)
+def _multiplied(trained, total):
+    return trained * total
+
+
+@mistake(
+    "You return how many numbers are frozen.",
+    "A difference says how many are left. A share is a fraction.",
+    "Divide where you subtract.",
+)
+def _subtracted(trained, total):
+    return total - trained
+
+
 exercise(
     "00.1",
     title="What share is trained",
@@ -70,7 +118,27 @@ exercise(
         "A share is the part divided by the whole.",
         "return trained / total",
     ],
-    mistakes=[_as_percent, _upside_down, _whole_numbers, _against_the_frozen, _the_frozen],
+    mistakes=[
+        _as_percent,
+        _upside_down,
+        _whole_numbers,
+        _against_the_frozen,
+        _the_frozen,
+        _added_again,
+        _the_example,
+        _not_divided,
+        _multiplied,
+        _subtracted,
+        *[
+            Mistake(
+                each,
+                "You round the share.",
+                "A small share rounds to nothing, and LoRA's are small.",
+                "Return the share as it comes. Printing is where you round.",
+            )
+            for each in (lambda part, total: round(part / total), lambda part, total: round(part / total, 2))
+        ],
+    ],
     shows="Every number the course states about LoRA's size is this one division.",
 )
 
@@ -80,6 +148,22 @@ exercise(
 def my_reading():
     """Which of the four claims hold."""
     return [True, False, True, False]
+
+
+def _misread():
+    """Every list that's wrong in one to three places, and what to say of each claim that was misread."""
+    told = [
+        ("first", "It's shown in percent, and its bound is a plain number.", "Is 0.0034 below 0.005?"),
+        ("second", "≈ marks what was measured and may differ. It doesn't soften the bound.", "Is 12 below 10?"),
+        ("third", "A number without ≈ is exact, and 30 is what was claimed.", "Does 30 equal 30?"),
+        ("fourth", "Above means above: a value that only touches its bound is refused.", "Is 0.5 above 0.5?"),
+    ]
+    for misread in itertools.product([False, True], repeat=4):
+        if 0 < sum(misread) < 4:
+            places, why, look = zip(*itertools.compress(told, misread))
+            answer = [right != wrong for right, wrong in zip(my_reading(), misread)]
+            symptom = f"You misread the {' and the '.join(places)} claim."
+            yield Mistake(answer, symptom, " ".join(why), " ".join(look))
 
 
 exercise(
@@ -102,41 +186,30 @@ exercise(
     ],
     mistakes=[
         Mistake(
-            [False, False, True, False],
-            "You let the first claim fail.",
-            "It's shown in percent, and its bound is a plain number: 0.34 % is 0.0034.",
-            "Is 0.0034 below 0.005?",
-        ),
-        Mistake(
-            [True, True, True, False],
-            "You let the second claim hold.",
-            "≈ marks what was measured and may differ. It doesn't soften the bound.",
-            "Is 12 below 10?",
-        ),
-        Mistake(
-            [True, False, True, True],
-            "You let the fourth claim hold.",
-            "Above means above: a value that only touches its bound is refused.",
-            "Is 0.5 above 0.5?",
-        ),
-        Mistake(
-            [True, True, True, True],
-            "You let all four hold.",
-            "A claim that can't fail is worth nothing. Two of these fail.",
-            "Compare 12 with 10, and 0.5 with 0.5.",
-        ),
-        Mistake(
-            [False, False, True, True],
-            "You let the first claim fail and the fourth one hold.",
-            "The first is shown in percent, and its bound is a plain number. The fourth only touches its bound.",
-            "Is 0.0034 below 0.005? Is 0.5 above 0.5?",
-        ),
-        Mistake(
             [False, True, False, True],
             "You have it the wrong way round, four times.",
             "True is for a claim that holds, and False for one that fails.",
             "Look at the third: 30 layers were claimed, and 30 were counted.",
         ),
+        *_misread(),
+        *[
+            Mistake(
+                each,
+                "You write the truth values as texts.",
+                "With quotes, Python sees letters. True and False are values of their own.",
+                "Leave out the quotes, and put the four into a list.",
+            )
+            for each in (["True", "False", "True", "False"], "True, False, True, False")
+        ],
+        *[
+            Mistake(
+                each,
+                "You list the claims that hold.",
+                "You may well be right about them, but check asks about each of the four.",
+                "Write True or False for the first, the second, the third and the fourth.",
+            )
+            for each in (["first", "third"], [1, 3], [0, 2])
+        ],
     ],
     shows="You can read every claim of the course.",
 )
@@ -167,7 +240,8 @@ def _cases_of_texts():
         (["NewYork", "Oslo"], ["New York", "Oslo"]),
         (["Tokyo.", "Oslo"], ["Tokyo", "Oslo"]),
         (["Oslo", "Rome", "Bern"], ["Rome", "Oslo", "Bern"]),
-        (["7", "8"], ["7", "8"]),
+        (["7", "Oslo"], ["7", "Oslo"]),
+        (["Bern", "Rome", "Oslo"], ["Bern", "Rome", "Bonn"]),
     ]
     # Python keeps one object for equal texts in a program; joined from their letters, they're objects of their own
     return [Case(answers, ["".join([*text]) for text in wanted]) for answers, wanted in cases]
@@ -210,54 +284,48 @@ exercise(
             "A score grows with what's right.",
             "Count where answer and wanted are equal.",
         ),
-        Mistake(
-            _share_where(lambda answer, each: answer.strip() == each.strip()),
-            "You count an answer as right although it has a space too many at one end.",
-            "Letter by letter, a space counts as well.",
-            "Compare the texts as they are, without .strip().",
-        ),
-        Mistake(
-            _share_where(lambda answer, each: answer.lower() == each.lower()),
-            "You count an answer as right although its capital letters differ.",
-            "To the letter means that a small t isn't a capital T.",
-            "Compare the texts as they are, without .lower().",
-        ),
-        Mistake(
-            _share_where(lambda answer, each: answer.strip().lower() == each.strip().lower()),
-            "You count an answer as right although its capital letters or the spaces around it differ.",
-            "Letter by letter, a small t isn't a capital T, and a space counts as well.",
-            "Compare the texts as they are, without .strip() and .lower().",
-        ),
-        Mistake(
-            _share_where(lambda answer, each: each in answer),
-            "You also count answers that only contain what was wanted.",
-            "A sentence around the right word isn't the same text, and a program couldn't use it.",
-            "Compare with == in place of in.",
-        ),
-        Mistake(
-            _share_where(lambda answer, each: answer in each),
-            "You also count answers that are only a piece of what was wanted.",
-            "Between two texts, in asks whether the one is a part of the other.",
-            "Compare with == in place of in.",
-        ),
-        Mistake(
-            _share_where(lambda answer, each: answer in each or each in answer),
-            "You count an answer as right when one text is a part of the other.",
-            "Between two texts, in asks whether the one is a part of the other.",
-            "Compare with == in place of in.",
-        ),
-        Mistake(
-            _share_where(lambda answer, each: answer.startswith(each)),
-            "You also count answers that only begin with what was wanted.",
-            "What comes after it belongs to the answer too, and a program would read it.",
-            "Compare with == in place of .startswith().",
-        ),
-        Mistake(
-            _share_where(lambda answer, each: answer.endswith(each)),
-            "You also count answers that only end with what was wanted.",
-            "What comes before it belongs to the answer too, and a program would read it.",
-            "Compare with == in place of .endswith().",
-        ),
+        *[
+            Mistake(
+                _share_where(alike),
+                "You count an answer as right although its capital letters, or its spaces, differ.",
+                "Letter by letter, a small t isn't a capital T, and a space counts as well.",
+                "Compare the texts as they are, without .lower() or .strip().",
+            )
+            for alike in (
+                lambda answer, each: answer.strip() == each.strip(),
+                lambda answer, each: answer.lower() == each.lower(),
+                lambda answer, each: answer.strip().lower() == each.strip().lower(),
+                lambda answer, each: answer.replace(" ", "") == each.replace(" ", ""),
+            )
+        ],
+        *[
+            Mistake(
+                _share_where(alike),
+                "You also count answers that match only in part.",
+                "A sentence around the right word, or a piece of it, isn't the same text. A program couldn't use it.",
+                "Compare the whole texts, with ==.",
+            )
+            for alike in (
+                lambda answer, each: each in answer,
+                lambda answer, each: answer in each,
+                lambda answer, each: answer in each or each in answer,
+                lambda answer, each: answer.startswith(each),
+                lambda answer, each: answer.endswith(each),
+                lambda answer, each: each.startswith(answer),
+            )
+        ],
+        *[
+            Mistake(
+                each,
+                "Your score is 0 unless every answer is right.",
+                "A share also counts when some are wrong. It needs each pair compared, and a plain division.",
+                "Compare the answers one by one, and divide with a single /.",
+            )
+            for each in (
+                lambda answers, wanted: float(answers == wanted),
+                lambda answers, wanted: sum(map(operator.eq, answers, wanted)) // len(wanted),
+            )
+        ],
         Mistake(
             lambda answers, wanted: sum(answer in wanted for answer in answers) / len(answers),
             "You count an answer as right if it was wanted anywhere, even for another question.",
@@ -276,11 +344,62 @@ exercise(
             "That only says whether all answers are right. One slip, and the others no longer count.",
             "Compare the answers one by one, with zip.",
         ),
+        *[
+            Mistake(
+                each,
+                "You look at the first answer only.",
+                "One answer proves little. A return inside the loop ends it in the first round.",
+                "Go through both lists, and return after the loop.",
+            )
+            for each in (
+                lambda answers, wanted: float(answers[0] == wanted[0]),
+                lambda answers, wanted: answers[0] == wanted[0],
+                lambda answers, wanted: (answers[0] == wanted[0]) / len(wanted),
+            )
+        ],
+        *[
+            Mistake(
+                lambda answers, wanted, kept=kept: my_exact(answers[kept], wanted[kept]) * (1 - 1 / len(wanted)),
+                "You leave out an answer at one end of the list.",
+                "Python counts from 0, and range leaves out its end.",
+                "Which places does your loop visit?",
+            )
+            for kept in (slice(1, None), slice(-1))
+        ],
+        *[
+            Mistake(
+                lambda answers, wanted, pairs=pairs: (
+                    sum(answer == each for answer in answers for each in wanted) / pairs(len(wanted))
+                ),
+                "You compare each answer with every text that was wanted.",
+                "A loop inside a loop goes through all pairs. Each answer belongs to its own place only.",
+                "Go through both lists side by side, with zip.",
+            )
+            for pairs in (lambda n: n, lambda n: n * n)
+        ],
         Mistake(
-            lambda answers, wanted: float(answers[0] == wanted[0]),
-            "You look at the first answer only.",
-            "One answer proves little. A score is about all of them.",
-            "Go through both lists, with zip.",
+            lambda answers, wanted: any(map(operator.eq, answers, wanted)) / len(wanted),
+            "Your count never gets beyond one.",
+            "In a loop, = forgets what was counted before.",
+            "Try += in place of =.",
+        ),
+        Mistake(
+            lambda answers, wanted: my_exact(answers, wanted) / 2,
+            "Your score is half of what it should be.",
+            "There are two lists, but only as many pairs as one of them is long.",
+            "Divide by the number of answers.",
+        ),
+        Mistake(
+            lambda answers, wanted: my_exact(sorted(answers), sorted(wanted)),
+            "You sort the lists, and lose which answer belongs to which question.",
+            "Both lists are in the same order already.",
+            "Leave them as they are, and use zip.",
+        ),
+        Mistake(
+            lambda answers, wanted: [answer == each for answer, each in zip(answers, wanted)],
+            "You return a verdict on each answer, and no score.",
+            "The verdicts are a good start. The score is the share of them that are True.",
+            "Sum them up, and divide by how many there are.",
         ),
     ],
     shows="This is the score called exact in the notebooks to come, for answers that are plain text.",

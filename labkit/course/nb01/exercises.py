@@ -1,6 +1,9 @@
 """The exercises of notebook 01, low rank and the SVD."""
 
+import math
+
 import torch
+from torch.nn import functional as F
 
 from labkit.lab.checking.form import Case, Mistake, Tolerance, exercise, mistake
 
@@ -46,36 +49,37 @@ exercise(
             "That's a third factor, and most of it is zeros. With two factors, the sizes are inside the columns.",
             "What's left of r · (m + n + r) when you keep the columns and the rows only?",
         ),
-        Mistake(
-            lambda m, n, r: m * n / (r * m),
-            "You count only the left factor.",
-            "A rank-1 piece is a column times a row, and you have to store both.",
-            "Where are the n numbers of each row?",
-        ),
-        Mistake(
-            lambda m, n, r: m * n / (r * n),
-            "You count only the right factor.",
-            "A rank-1 piece is a column times a row, and you have to store both.",
-            "Where are the m numbers of each column?",
-        ),
-        Mistake(
-            lambda m, n, r: m * n / (r * m + n),
-            "You count r columns, but only one row.",
-            "Parentheses may be missing: r * m + n multiplies only the m.",
-            "Put parentheses around m + n.",
-        ),
-        Mistake(
-            lambda m, n, r: m * n / r * (m + n),
-            "You multiply by m + n, where you want to divide.",
-            "Python works from left to right: a / b * c is (a / b) * c.",
-            "Put parentheses around everything below the line.",
-        ),
-        Mistake(
-            lambda m, n, r: m * n / (m + n) * r,
-            "You multiply by r, where you want to divide.",
-            "Python works from left to right, so only m + n is below the line.",
-            "Put r inside the parentheses you divide by.",
-        ),
+        *[
+            Mistake(
+                each,
+                "You count only one of the two factors.",
+                "A rank-1 piece is a column times a row, and you have to store both.",
+                "Where are the numbers of the other one?",
+            )
+            for each in (lambda m, n, r: m * n / (r * m), lambda m, n, r: m * n / (r * n))
+        ],
+        *[
+            Mistake(
+                each,
+                "You count r of the one, but only one of the other.",
+                "Without parentheses, r * m + n multiplies only the m, and m + r * n only the n.",
+                "Put parentheses around m + n.",
+            )
+            for each in (lambda m, n, r: m * n / (r * m + n), lambda m, n, r: m * n / (m + r * n))
+        ],
+        *[
+            Mistake(
+                each,
+                "You multiply by something that you want to divide by.",
+                "Python works from left to right: a / b * c is (a / b) * c.",
+                "Put parentheses around everything below the line.",
+            )
+            for each in (
+                lambda m, n, r: m * n / r * (m + n),
+                lambda m, n, r: m * n / (m + n) * r,
+                lambda m, n, r: m * n / r * m + n,
+            )
+        ],
         Mistake(
             lambda m, n, r: r * (m + n) / (m * n),
             "Your fraction is upside down: it's the share that's left.",
@@ -88,12 +92,15 @@ exercise(
             "That's half of the way. You still need to compare it with the matrix.",
             "Divide the matrix's m · n numbers by it.",
         ),
-        Mistake(
-            lambda m, n, r: m * n / (r * m * n),
-            "Your pieces cost as much as the whole matrix, each.",
-            "Multiplied out, a rank-1 piece fills the matrix. Stored as a column and a row, it's m + n numbers.",
-            "Look at the sign between m and n below the line.",
-        ),
+        *[
+            Mistake(
+                each,
+                "You multiply the sizes of the two factors.",
+                "Multiplied out, a rank-1 piece fills the matrix. Stored as a column and a row, it's m + n numbers.",
+                "Look at the sign between m and n below the line.",
+            )
+            for each in (lambda m, n, r: m * n / (r * m * n), lambda m, n, r: m * n / (r * m * r * n))
+        ],
         Mistake(
             lambda m, n, r: m * n / (r * r),
             "You compare with an r × r matrix.",
@@ -102,8 +109,8 @@ exercise(
         ),
         Mistake(
             lambda m, n, r: min(m, n) / r,
-            "You divide the full rank by r.",
-            "The rank falls by that much, but you store two factors where there was one matrix.",
+            "Your answer is the full rank divided by r.",
+            "The rank falls by that much, and so would the numbers if one factor were enough. You store two.",
             "Count the numbers: r · (m + n) against m · n.",
         ),
         Mistake(
@@ -118,18 +125,24 @@ exercise(
             "r is how many pieces there are. Each one is a column and a row of numbers.",
             "How many numbers does one piece take?",
         ),
-        Mistake(
-            lambda m, n, r: n / (2 * r),
-            "Your formula fits square matrices only, and looks at n.",
-            "For m = n it's right: the two factors are equally large there.",
-            "What do you store when m and n differ?",
-        ),
-        Mistake(
-            lambda m, n, r: m / (2 * r),
-            "Your formula fits square matrices only, and looks at m.",
-            "For m = n it's right: the two factors are equally large there.",
-            "What do you store when m and n differ?",
-        ),
+        *[
+            Mistake(
+                each,
+                "Your formula fits square matrices only.",
+                "For m = n it's right: the two factors are equally large there.",
+                "What do you store when m and n differ?",
+            )
+            for each in (lambda m, n, r: n / (2 * r), lambda m, n, r: m / (2 * r))
+        ],
+        *[
+            Mistake(
+                each,
+                "Your answer is the same for every m and n.",
+                "On the page they're both 4096. Your function has to do without knowing them.",
+                "Use m and n by name.",
+            )
+            for each in (lambda m, n, r: 256, lambda m, n, r: 4096 / (2 * r))
+        ],
         Mistake(
             lambda m, n, r: 1 - r * (m + n) / (m * n),
             "You give the share that's saved.",
@@ -142,12 +155,15 @@ exercise(
             "“How many times fewer” is a ratio.",
             "Divide where you subtract.",
         ),
-        Mistake(
-            lambda m, n, r: m * n // (r * (m + n)),
-            "Your division drops the decimals.",
-            "// rounds down to a whole number.",
-            "Use / for an ordinary division.",
-        ),
+        *[
+            Mistake(
+                each,
+                "You round to a whole number.",
+                "// and int() drop the decimals, and round() does nearly the same.",
+                "Use / for an ordinary division, and leave the result as it is.",
+            )
+            for each in (lambda m, n, r: m * n // (r * (m + n)), lambda m, n, r: round(m * n / (r * (m + n))))
+        ],
     ],
     shows="256 for a 4096 × 4096 matrix at rank 8: one line of arithmetic behind a much quoted number.",
 )
@@ -166,29 +182,27 @@ def _svd(W):
 
 
 @mistake(
-    "You take the first rows of U.",
-    "The left directions are the columns of U; its rows belong to the rows of W, and you need them all.",
+    "You keep the first r rows of W.",
+    "That's what rows of U lead to, as well: they belong to the rows of W. A piece reaches over all of them.",
     "U[:, :r] takes columns, U[:r] takes rows.",
 )
-def _with_rows_of_U(W, r):
-    U, S, Vh = _svd(W)
-    return U[:r] @ torch.diag(S) @ Vh
+def _rows_of_W(W, r):
+    return W[:r]
 
 
 @mistake(
-    "You take the first columns of Vh.",
-    "The h says that V comes transposed: its directions are the rows.",
+    "You keep the first r columns of W.",
+    "That's what columns of Vh lead to, as well: they belong to the columns of W. The pieces are in its rows.",
     "Vh[:r] takes rows.",
 )
-def _with_columns_of_Vh(W, r):
-    U, S, Vh = _svd(W)
-    return U @ torch.diag(S) @ Vh[:, :r]
+def _columns_of_W(W, r):
+    return W[:, :r]
 
 
 @mistake(
-    "You take columns of Vh for the right directions.",
-    "The h says that V comes transposed already: its directions are the rows.",
-    "Use Vh[:r], without a .T.",
+    "Your right directions aren't those of the pieces.",
+    "They're the rows of Vh. If you have V itself, it's the other way round: they're its columns.",
+    "Is the r on the right side of the comma, and is there a .T too many?",
 )
 def _columns_of_Vh_turned(W, r):
     U, S, Vh = _svd(W)
@@ -196,14 +210,12 @@ def _columns_of_Vh_turned(W, r):
 
 
 @mistake(
-    "You keep the upper left corner of W.",
-    "Rank isn't about places in the matrix. Each piece reaches all over it.",
-    "What do U, S and Vh give you?",
+    "Your matrix is turned on its side.",
+    "U belongs on the left, and Vh on the right.",
+    "In which order do you multiply the three?",
 )
-def _corner_of_W(W, r):
-    kept = torch.zeros_like(W)
-    kept[:r, :r] = W[:r, :r]
-    return kept
+def _transposed(W, r):
+    return my_low_rank(W, r).T
 
 
 @mistake(
@@ -249,37 +261,10 @@ def _squares_of_sizes(W, r):
 @mistake(
     "You return what's left of W when its best matrix of rank r is taken away.",
     "That's the error. You want the approximation itself.",
-    "What happens without the W - in front?",
+    "Do you keep the first r pieces, or all the others?",
 )
 def _left_out(W, r):
     return W - my_low_rank(W, r)
-
-
-@mistake(
-    "You keep one piece too many.",
-    "A slice leaves out its end: [:r] has r items, number 0 to r − 1.",
-    "Look for a + 1 you don't need.",
-)
-def _one_more(W, r):
-    return my_low_rank(W, r + 1)
-
-
-@mistake(
-    "You keep one piece too few.",
-    "A slice leaves out its end: [:r] and range(r) have r items, number 0 to r − 1.",
-    "Look for a - 1 you don't need.",
-)
-def _one_too_few(W, r):
-    return my_low_rank(W, r - 1)
-
-
-@mistake(
-    "Your sum lacks the largest piece.",
-    "Python counts from 0, so the first piece is number 0.",
-    "Start with range(r), not range(1, r).",
-)
-def _without_the_first(W, r):
-    return my_low_rank(W, r) - my_low_rank(W, 1)
 
 
 @mistake(
@@ -323,23 +308,22 @@ def _sizes_as_a_vector(W, r):
 
 
 @mistake(
-    "You return piece number r alone.",
-    "The best matrix of rank r is the sum of the first r pieces.",
-    "`[:r]` takes r of them, `[r - 1]` takes one.",
-)
-def _only_the_last_of_them(W, r):
-    U, S, Vh = _svd(W)
-    return S[r - 1] * torch.outer(U[:, r - 1], Vh[r - 1])
-
-
-@mistake(
-    "You put all the pieces together, which gives W itself.",
+    "You return W itself, with all of its pieces.",
     "The rank is r only if you keep r pieces.",
     "Where does r cut U, S and Vh?",
 )
 def _everything(W, r):
+    return W
+
+
+def _cut_in_part(W, columns, sizes, rows):
     U, S, Vh = _svd(W)
-    return U @ torch.diag(S) @ Vh
+    return U[:, :columns] @ torch.diag(S[:sizes]) @ Vh[:rows]
+
+
+def _pieces(W, first, end):
+    U, S, Vh = _svd(W)
+    return (U[:, first:end] * S[first:end]) @ Vh[first:end]
 
 
 exercise(
@@ -366,24 +350,77 @@ exercise(
         "U[:, :r] @ torch.diag(S[:r]) @ Vh[:r]",
     ],
     mistakes=[
-        _with_rows_of_U,
-        _with_columns_of_Vh,
+        _rows_of_W,
+        _columns_of_W,
         _columns_of_Vh_turned,
-        _corner_of_W,
+        _transposed,
         _smallest,
         _without_sizes,
         _square_roots_of_sizes,
         _squares_of_sizes,
         _left_out,
-        _one_more,
-        _one_too_few,
-        _without_the_first,
         _the_factors,
         _item_by_item,
         _rows_of_both,
         _sizes_as_a_vector,
-        _only_the_last_of_them,
         _everything,
+        *[
+            Mistake(
+                lambda W, r, end=end: my_low_rank(W, r + end),
+                f"You keep one piece too {word}.",
+                "A slice leaves out its end: [:r] and range(r) have r items, number 0 to r − 1.",
+                "Is there a + 1 or a - 1 that you don't need?",
+            )
+            for end, word in ((1, "many"), (-1, "few"))
+        ],
+        *[
+            Mistake(
+                lambda W, r, end=end: _pieces(W, 1, r + end),
+                "Your sum lacks the largest piece.",
+                "Python counts from 0, so the first piece is number 0.",
+                "Start with [:r] or range(r), at 0.",
+            )
+            for end in (0, 1)
+        ],
+        *[
+            Mistake(
+                lambda W, r, first=first: _pieces(W, r + first, r + first + 1),
+                "You return a single piece.",
+                "The best matrix of rank r is the sum of the first r pieces. In a loop, that takes +=.",
+                "`[:r]` takes r of them, `[r]` takes one.",
+            )
+            for first in (-1, 0)
+        ],
+        *[
+            Mistake(
+                each,
+                "You keep the upper left corner of W.",
+                "Rank isn't about places in the matrix. Each piece reaches all over it.",
+                "Take r columns of U and r rows of Vh: `[:, :r]` and `[:r]`.",
+            )
+            for each in (
+                lambda W, r: W[:r, :r],
+                lambda W, r: F.pad(W[:r, :r], (0, W.shape[1] - r, 0, len(W) - r)),
+            )
+        ],
+        *[
+            Mistake(
+                lambda W, r, cut=cut: _cut_in_part(W, *[r if each in cut else None for each in "USV"]),
+                "You cut only some of the three to r.",
+                "A piece has a column of U, a number of S and a row of Vh, and you keep r of each.",
+                "Where does r cut U, S and Vh?",
+            )
+            for cut in ("U", "S", "V", "US", "UV", "SV")
+        ],
+        *[
+            Mistake(
+                lambda W, r, last=last: _svd(W)[0][:, :r] @ torch.diag(_svd(W)[1][:r]) @ last(_svd(W)[2], r),
+                "Your last factor has r columns, and needs r rows.",
+                "V comes transposed already (that's the h), so its directions are the rows.",
+                "Use Vh[:r], without a .T.",
+            )
+            for last in (lambda Vh, r: Vh[:r].T, lambda Vh, r: Vh[:, :r])
+        ],
     ],
     shows="Now you can give any matrix the rank you like. Can you keep it as two thin factors? That's 01.3.",
 )
@@ -484,23 +521,31 @@ def _both_turned(W, r):
 
 
 @mistake(
-    "You don't cut: B and A still hold every piece.",
-    "Rank r means r columns in B and r rows in A.",
-    "Where do [:, :r] and [:r] go?",
+    "You take rows of U for B.",
+    "The left directions are the columns of U. Only the right ones are rows, because Vh comes transposed.",
+    "U[:, :r] takes columns, U[:r] takes rows.",
 )
-def _uncut(W, r):
+def _rows_for_B(W, r):
     U, S, Vh = _svd(W)
-    return U * S, Vh
+    return U[:r].T * S[:r], Vh[:r]
 
 
 @mistake(
-    "You take columns of Vh for A.",
-    "The directions are the rows of Vh, because V comes transposed.",
-    "Vh[:r] takes rows, Vh[:, :r] takes columns.",
+    "You take columns and rows of W itself.",
+    "They're in W, but they aren't its pieces, and multiplied they don't give W.",
+    "What do U, S and Vh give you?",
 )
-def _columns_for_A(W, r):
-    U, S, Vh = _svd(W)
-    return U[:, :r] * S[:r], Vh[:, :r].T
+def _of_W_itself(W, r):
+    return W[:, :r], W[:r]
+
+
+@mistake(
+    "Your product is zero.",
+    "LoRA's training starts like that. Here you have W, and B @ A should come close to it.",
+    "What do U, S and Vh give you?",
+)
+def _zero(W, r):
+    return torch.zeros(len(W), r), torch.zeros(r, W.shape[1])
 
 
 @mistake(
@@ -563,11 +608,50 @@ exercise(
         _tall_A,
         _flat_B,
         _both_turned,
-        _uncut,
-        _columns_for_A,
+        _rows_for_B,
+        _of_W_itself,
+        _zero,
         _smallest_factors,
         _product,
         _three,
+        *[
+            Mistake(
+                each,
+                "You don't cut both B and A to r.",
+                "Rank r means r columns in B and r rows in A. Numbers set to zero still take their place.",
+                "Where do [:, :r] and [:r] go?",
+            )
+            for each in (
+                lambda W, r: (_svd(W)[0] * _svd(W)[1], _svd(W)[2]),
+                lambda W, r: (my_factors(W, r)[0], _svd(W)[2]),
+                lambda W, r: (_svd(W)[0] * _svd(W)[1], my_factors(W, r)[1]),
+                lambda W, r: (_svd(W)[0] * _svd(W)[1] * (torch.arange(len(_svd(W)[1])) < r), _svd(W)[2]),
+            )
+        ],
+        *[
+            Mistake(
+                lambda W, r, turn=turn: (my_factors(W, r)[0], turn(_svd(W)[2][:, :r])),
+                "You take columns of Vh for A.",
+                "The directions are the rows of Vh, because V comes transposed.",
+                "Vh[:r] takes rows, Vh[:, :r] takes columns.",
+            )
+            for turn in (torch.t, torch.clone)
+        ],
+        *[
+            Mistake(
+                lambda W, r, end=end: my_factors(W, r + end),
+                f"You keep one piece too {word}.",
+                "A slice leaves out its end: [:r] has r items, number 0 to r − 1.",
+                "Is there a + 1 or a - 1 that you don't need?",
+            )
+            for end, word in ((1, "many"), (-1, "few"))
+        ],
+        Mistake(
+            lambda W, r: (my_factors(W, r + 1)[0][:, 1:], my_factors(W, r + 1)[1][1:]),
+            "You leave out the largest piece, and take one more at the end.",
+            "Python counts from 0, so the first piece is number 0.",
+            "Start your slices at 0: [:, :r] and [:r].",
+        ),
     ],
     shows="B is tall and A is flat: that's the shape of every LoRA adapter you'll meet.",
 )
@@ -589,7 +673,11 @@ def _spectra_and_shares():
     falling = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0, 0.5, 0.2, 0.1])
     even = torch.ones(4)  # shares of it are exact: r = 2 holds a half to the last bit, and all of it takes all pieces
     random = torch.rand(40).sort(descending=True).values
-    return [Case(falling, 0.9), Case(falling, 0.4), Case(random, 0.7), Case(even, 0.5), Case(even, 1.0)]
+    small = falling / 100  # all of its energy is less than any share
+    return [
+        *[Case(falling, 0.9), Case(falling, 0.4), Case(random, 0.7)],
+        *[Case(small, 0.9), Case(even, 0.5), Case(even, 1.0)],
+    ]
 
 
 exercise(
@@ -617,8 +705,8 @@ exercise(
         Mistake(
             lambda S, share: my_rank(S, share) - 1,
             "Your rank is one too low, every time.",
-            "Python counts places from 0, and place 0 belongs to rank 1.",
-            "Is that a place in the list, or a rank?",
+            "Place 0 in the list belongs to rank 1. And a loop that goes down stops one step too late.",
+            "Does your r still hold the share?",
         ),
         Mistake(
             lambda S, share: int((S.cumsum(0) / S.sum() < share).sum()) + 1,
@@ -644,17 +732,42 @@ exercise(
             "share is what you keep, not what you may lose.",
             "Which share do you compare with?",
         ),
+        *[
+            Mistake(
+                lambda S, share, whole=whole: whole(share * len(S)),
+                "You take that share of the number of pieces.",
+                "That would do if all pieces had the same size.",
+                "Where do the values in S come in?",
+            )
+            for whole in (math.ceil, math.floor)
+        ],
+        *[
+            Mistake(
+                lambda S, share, enough=enough: int(enough(S, share * S[0]).sum()),
+                "You count the singular values that are large beside the first.",
+                "A threshold on single values says nothing about their sum.",
+                "`cumsum` adds up as it goes along.",
+            )
+            for enough in (torch.ge, torch.gt)
+        ],
+        *[
+            Mistake(
+                each,
+                "You compare each piece alone with the share.",
+                "The first r pieces hold it together.",
+                "In a loop, add up with +=. On the whole list, `cumsum` does it.",
+            )
+            for each in (
+                lambda S, share: int((S**2 / (S**2).sum() < share).sum()) + 1,
+                lambda S, share: int((S**2 / (S**2).sum() >= share).sum()),
+                lambda S, share: next((r for r, s in enumerate(S, 1) if s**2 >= share * (S**2).sum()), len(S)),
+            )
+        ],
         Mistake(
-            lambda S, share: int(-(-share * len(S) // 1)),
-            "You take that share of the number of pieces.",
-            "That would do if all pieces had the same size.",
-            "Where do the values in S come in?",
-        ),
-        Mistake(
-            lambda S, share: int((S >= share * S[0]).sum()),
-            "You count the singular values that are large beside the first.",
-            "A threshold on single values says nothing about their sum.",
-            "`cumsum` adds up as it goes along.",
+            lambda S, share: my_rank(S.flip(0), share),
+            "You start with the smallest piece.",
+            "S is sorted from large to small, and the first pieces hold most.",
+            "At which end does your sum begin?",
         ),
         Mistake(
             lambda S, share: my_rank(S, share) + 1,
@@ -662,12 +775,15 @@ exercise(
             "It's enough, but the one before it was enough already.",
             "Do you add 1 twice?",
         ),
-        Mistake(
-            lambda S, share: int((_shares(S) >= share).sum()),
-            "You count the ranks that are enough.",
-            "You want the smallest of them. It comes right after all those that aren't enough.",
-            "Turn your comparison around, and add 1.",
-        ),
+        *[
+            Mistake(
+                lambda S, share, enough=enough: int(enough(_shares(S), share).sum()),
+                "You count the ranks that are enough.",
+                "You want the smallest of them. It comes right after all those that aren't enough.",
+                "Turn your comparison around, and add 1.",
+            )
+            for enough in (torch.ge, torch.gt)
+        ],
         Mistake(
             lambda S, share: int(((S**2).cumsum(0) < share).sum()) + 1,
             "You compare the energy itself with the share.",
@@ -692,12 +808,15 @@ exercise(
             "range leaves out its end.",
             "How far does range(1, len(S) + 1) go?",
         ),
-        Mistake(
-            lambda S, share: _shares(S)[my_rank(S, share) - 1].item(),
-            "You return the energy at that rank.",
-            "The rank is a whole number: how many pieces it took.",
-            "Which r gave you that energy?",
-        ),
+        *[
+            Mistake(
+                each,
+                "You return energies, and not a rank.",
+                "The rank is a whole number: how many pieces it takes.",
+                "Which r is the first whose energy is enough?",
+            )
+            for each in (lambda S, share: _shares(S)[my_rank(S, share) - 1].item(), lambda S, share: _shares(S))
+        ],
     ],
     shows="labkit.rank_for_energy does the same. Try it on the weight and on its update.",
 )

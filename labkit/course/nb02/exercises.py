@@ -68,36 +68,69 @@ exercise(
             "They're among `numbers` already.",
             "Which three things come on top?",
         ),
+        *[
+            Mistake(
+                lambda numbers, trained, size, things=things: size * things * trained,
+                "You leave out the frozen numbers, or all of the weights.",
+                "Every weight has to be in memory, trained or not.",
+                "Which of the four things are there `numbers` times?",
+            )
+            for things in (3, 4)
+        ],
+        *[
+            Mistake(
+                lambda numbers, trained, size, unit=unit: size * (numbers + 3 * trained) / unit,
+                "You count in another unit.",
+                "`size` is in bytes, and so the result is, too.",
+                "Do you multiply or divide by anything at the end?",
+            )
+            for unit in (1 / 8, 1e6, 1e9, 2**20, 2**30)
+        ],
+        *[
+            Mistake(
+                lambda numbers, trained, size, each=each: each * (numbers + 3 * trained),
+                "Your answer doesn't look at `size`.",
+                "How many numbers there are is right. A number takes 4 bytes in float32, 2 in 16 bits.",
+                "Where does `size` come in?",
+            )
+            for each in (1, 2, 4)
+        ],
+        *[
+            Mistake(
+                each,
+                "You multiply only a part by `size`.",
+                "A weight, a gradient and an average all take as many bytes.",
+                "Are there parentheses around the sum?",
+            )
+            for each in (
+                lambda numbers, trained, size: size * numbers + 3 * trained,
+                lambda numbers, trained, size: numbers + 3 * trained * size,
+            )
+        ],
         Mistake(
-            lambda numbers, trained, size: size * 4 * trained,
-            "You leave the frozen numbers out.",
-            "They aren't trained, but they have to be in memory.",
-            "What do the inputs get multiplied by?",
+            lambda numbers, trained, size: size * (numbers + trained) + 4 * 2 * trained,
+            "You give each of Adam's averages 4 bytes.",
+            "Some programs do keep them in float32. Here every number takes `size` bytes, whatever it's for.",
+            "What do you multiply the averages by?",
         ),
         Mistake(
-            lambda numbers, trained, size: 8 * size * (numbers + 3 * trained),
-            "You count bits.",
-            "`size` is in bytes already.",
-            "Do you need the factor of 8?",
+            lambda numbers, trained, size: size * (numbers + 3 * (numbers - trained)),
+            "You give the frozen numbers gradients and averages, and the trained ones none.",
+            "It's the trained ones that change, and they need all three.",
+            "How many numbers does `trained` count?",
         ),
-        Mistake(
-            lambda numbers, trained, size: numbers + 3 * trained,
-            "You count numbers, not bytes.",
-            "How many there are is right. How large each one is, is missing.",
-            "Where does `size` come in?",
-        ),
-        Mistake(
-            lambda numbers, trained, size: 4 * numbers + 12 * trained,
-            "You give every number 4 bytes.",
-            "That's float32. In 16 bits a number takes 2.",
-            "Where does `size` come in?",
-        ),
-        Mistake(
-            lambda numbers, trained, size: size * numbers + 3 * trained,
-            "You multiply only the weights by `size`.",
-            "A gradient or an average takes as many bytes as a weight.",
-            "Are there parentheses around the sum?",
-        ),
+        *[
+            Mistake(
+                each,
+                "You return the parts, and not their sum.",
+                "A comma makes a list of things in Python.",
+                "Is there a + between them?",
+            )
+            for each in (
+                lambda numbers, trained, size: (size * numbers, size * 3 * trained),
+                lambda numbers, trained, size: (size * numbers, size * trained, size * 2 * trained),
+            )
+        ],
         Mistake(
             lambda numbers, trained, size: size * numbers,
             "You count the weights alone.",
@@ -138,16 +171,6 @@ def _corrected(m, v, t):
 
 
 @mistake(
-    "You return the corrected averages.",
-    "The correction is for this step only. Next time, the plain averages go on.",
-    "Which m and v does the next call need?",
-)
-def _corrected_for_good(w, g, m, v, t, lr):
-    w, m, v = my_adam(w, g, m, v, t, lr)
-    return w, *_corrected(m, v, t)
-
-
-@mistake(
     "You step with the averages of last time.",
     "This step's gradient has to be in the averages first.",
     "In which order do the three lines come?",
@@ -158,15 +181,44 @@ def _step_first(w, g, m, v, t, lr):
     return w - lr * m / (v.sqrt() + 1e-8), new_m, new_v
 
 
+@mistake(
+    "You put the average into v, and not the gradient.",
+    "Then plus and minus cancel before they're squared, and v no longer says how large gradients are.",
+    "Which of g and m goes into the line for v?",
+)
+def _square_of_the_average(w, g, m, v, t, lr):
+    m = 0.9 * m + 0.1 * g
+    v = 0.999 * v + 0.001 * m**2
+    return w - lr * m / (1 - 0.9**t) / ((v / (1 - 0.999**t)).sqrt() + 1e-8), m, v
+
+
+@mistake(
+    "You return the weights alone.",
+    "The next step goes on with this step's averages. Who keeps them?",
+    "Return all three: (w, m, v).",
+)
+def _weights_alone(w, g, m, v, t, lr):
+    return my_adam(w, g, m, v, t, lr)[0]
+
+
+@mistake(
+    "You also pull the weights toward zero.",
+    "That's AdamW. Here you write Adam.",
+    "Leave out the 0.01 · w.",
+)
+def _with_decay(w, g, m, v, t, lr):
+    return my_adam(w - lr * 0.01 * w, g, m, v, t, lr)
+
+
 def _parts(args, result):
-    """What came back, by name."""
+    """What came back, by name; anything but three things stands for the new weights."""
     if not (isinstance(result, (tuple, list)) and len(result) == 3):
-        return result
+        return {"new w": result}
     return dict(zip(("new w", "average gradient m", "average square v"), result))
 
 
 def _steps():
-    first = [torch.randn(4), torch.tensor([0.3, -2.0, 1.5, -0.1])]
+    first = [torch.randn(4), torch.tensor([0.3, -2.0, 1.5, -1e-7])]  # the last is so small that 1e-8 matters
     later = [torch.randn(3, 2), torch.randn(3, 2), torch.randn(3, 2), torch.rand(3, 2)]
     return [Case(*first, torch.zeros(4), torch.zeros(4), 1, 0.1), Case(*later, 7, 0.05), Case(*later, 400, 0.5)]
 
@@ -241,32 +293,106 @@ exercise(
             "The square gets the longer memory.",
             "Which average has 0.999?",
         ),
-        Mistake(
-            _adam(m_of=lambda m, g: 0.9 * m + g),
-            "Your m is a sum that fades, ten times larger than an average.",
-            "That's momentum as plain gradient descent has it. Adam's shares add up to one.",
-            "What is g multiplied by?",
-        ),
+        *[
+            Mistake(
+                each,
+                "You add up gradients in full: your m is a sum that fades, and no average.",
+                "That's momentum as plain gradient descent has it. Adam's shares add up to one.",
+                "What is g multiplied by?",
+            )
+            for each in (
+                _adam(m_of=lambda m, g: 0.9 * m + g),
+                _adam(m_of=lambda m, g: 0.9 * m + g, v_of=lambda v, g: 0.999 * v + g**2),
+            )
+        ],
         Mistake(
             _adam(step=lambda m, v, g, t: -(m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)),
             "You walk uphill.",
             "The gradient points to where the loss grows.",
             "Is it plus or minus in your last line?",
         ),
-        Mistake(
-            _adam(step=lambda m, v, g, t: g),
-            "You take a plain gradient step.",
-            "The averages are computed, and then not used.",
-            "Where are M and V in your last line?",
-        ),
+        *[
+            Mistake(
+                each,
+                "You take a plain gradient step.",
+                "The averages are there to steady it.",
+                "Where are M and V in your last line?",
+            )
+            for each in (_adam(step=lambda m, v, g, t: g), lambda w, g, m, v, t, lr: (w - lr * g, m, v))
+        ],
         Mistake(
             _adam(step=lambda m, v, g, t: g / ((v / (1 - 0.999**t)).sqrt() + 1e-8)),
             "You step along this step's gradient alone.",
             "Then the noise of a single batch moves the weights. The average gradient is steadier.",
             "What's above the root in your last line?",
         ),
-        _corrected_for_good,
+        *[
+            Mistake(
+                each,
+                "You don't add 1e-8 to the root.",
+                "It keeps you from dividing by zero. Under the root it's too much, and elsewhere it doesn't help.",
+                "Where in your last line is it, and where do your parentheses close?",
+            )
+            for each in (
+                _adam(step=lambda m, v, g, t: m / (1 - 0.9**t) / (v / (1 - 0.999**t) + 1e-8).sqrt()),
+                _adam(step=lambda m, v, g, t: m / (1 - 0.9**t) / (v / (1 - 0.999**t)).sqrt()),
+            )
+        ],
+        *[
+            Mistake(
+                _adam(step=lambda m, v, g, t, rest=rest: m / rest(0.9, t) / ((v / rest(0.999, t)).sqrt() + 1e-8)),
+                "You don't correct the averages by the right number.",
+                "It's 1 − 0.9ᵗ and 1 − 0.999ᵗ, to the power of t, which starts at 1. You divide by them.",
+                "In Python that's m / (1 - 0.9**t). What do you have?",
+            )
+            for rest in (
+                lambda b, t: 1 / (1 - b**t),
+                lambda b, t: 1 - b,
+                lambda b, t: 1 - b * t,
+                lambda b, t: 1 - b ** (t + 1),
+            )
+        ],
+        *[
+            Mistake(
+                _adam(v_of=v_of, step=lambda m, v, g, t: m / (1 - 0.9**t) / ((v / (1 - 0.9**t)).sqrt() + 1e-8)),
+                "You use 0.9 where v has 0.999.",
+                "The square gets the longer memory, and its correction goes with it.",
+                "Which number belongs to v?",
+            )
+            for v_of in (lambda v, g: 0.999 * v + 0.001 * g**2, lambda v, g: 0.9 * v + 0.1 * g**2)
+        ],
+        *[
+            Mistake(
+                lambda w, g, m, v, t, lr, back=back: back(*my_adam(w, g, m, v, t, lr), t),
+                "You return a corrected average.",
+                "The correction is for this step only. Next time, the plain averages go on.",
+                "Which m and v does the next call need?",
+            )
+            for back in (
+                lambda w, m, v, t: (w, *_corrected(m, v, t)),
+                lambda w, m, v, t: (w, _corrected(m, v, t)[0], v),
+                lambda w, m, v, t: (w, m, _corrected(m, v, t)[1]),
+            )
+        ],
+        *[
+            Mistake(
+                lambda w, g, m, v, t, lr, back=back: back(*my_adam(w, g, m, v, t, lr)),
+                "You return the three in another order.",
+                "First the weights, then the average gradient, then the average square.",
+                "Return (w, m, v).",
+            )
+            for back in (lambda w, m, v: (m, v, w), lambda w, m, v: (w, v, m))
+        ],
+        Mistake(
+            lambda w, g, m, v, t, lr: (w - my_adam(w, g, m, v, t, lr)[0], *my_adam(w, g, m, v, t, lr)[1:]),
+            "You return the step, and not the new weights.",
+            "The step is what gets subtracted.",
+            "Where does w come in?",
+        ),
         _step_first,
+        _square_of_the_average,
+        _weights_alone,
+        _with_decay,
     ],
     shows="It's the update that torch.optim.Adam makes. Now you know what its two tensors are for.",
 )
@@ -295,7 +421,7 @@ def _running(events):
 @mistake(
     "You give what's left at the end.",
     "Either the highest moment wasn't kept, or what was kept is the account itself, which changes later.",
-    "Did you copy the account at its highest moment, as in dict(now)?",
+    "At each new highest moment, do you note its total, and copy the account, as in dict(now)?",
 )
 def _at_the_end(events):
     return list(_running(events))[-1]
@@ -348,24 +474,33 @@ def _total_alone(events):
 
 
 @mistake(
-    "Your account holds only the last event of each kind.",
-    "An event adds to what's there. It doesn't replace it.",
-    "Is there a += for the kind?",
+    "You take away all of a kind when one of its blocks is freed.",
+    "Several blocks of a kind are alive together, and the others stay.",
+    "What does a negative size change in your account?",
 )
-def _overwritten(events):
-    accounts = [dict(events[: end + 1]) for end in range(len(events))]
-    return max(accounts, key=lambda each: sum(each.values()))
+def _all_freed(events):
+    accounts, now = [], {}
+    for kind, size in events:
+        now = now | {kind: now.get(kind, 0) + size if size > 0 else 0}
+        accounts.append(now)
+    return _highest(accounts)
 
 
 @mistake(
-    "You give the account just before its highest moment.",
-    "The event that makes the peak belongs to it.",
-    "Do you compare before or after adding the event?",
+    "You return after the first event.",
+    "A return inside the loop ends it.",
+    "How far is your return indented?",
 )
-def _one_event_early(events):
-    accounts = [{}, *_running(events)]
-    highest = max(range(len(accounts)), key=lambda i: sum(accounts[i].values()))
-    return accounts[max(0, highest - 1)]
+def _first_event(events):
+    return dict(events[:1])
+
+
+def _highest(accounts, key=lambda account: sum(account.values())):
+    return max(accounts, key=key)
+
+
+def _second_total(pair):
+    return sum(pair[1].values())
 
 
 def _without_empty(args, ledger):
@@ -381,7 +516,12 @@ def _small_steps():
     heavy = [("scratch", 100), ("scratch", 70), ("scratch", -70), ("scratch", -100)]
     frozen = [("weights", 100), ("adapters", 4), ("averages", 8)]
     short = [("activations", 20), ("activations", -20), ("gradients", 4), ("gradients", -4)]
-    return [Case(start + forward + back + update), Case(start + forward + back + heavy), Case(frozen + short)]
+    # its peak is its last event, and some activations are freed on the way there
+    rising = [("weights", 100), ("activations", 90), ("activations", 80), ("activations", -80), ("averages", 200)]
+    return [
+        *[Case(start + forward + back + update), Case(start + forward + back + heavy)],
+        *[Case(frozen + short), Case(rising)],
+    ]
 
 
 exercise(
@@ -410,8 +550,53 @@ exercise(
         _freed_is_added,
         _largest_blocks,
         _total_alone,
-        _overwritten,
-        _one_event_early,
+        _all_freed,
+        _first_event,
+        *[
+            Mistake(
+                each,
+                "Your account holds only the last event of each kind.",
+                "An event adds to what's there. It doesn't replace it.",
+                "Is there a += for the kind?",
+            )
+            for each in (dict, lambda events: _highest([dict(events[: end + 1]) for end in range(len(events))]))
+        ],
+        *[
+            Mistake(
+                each,
+                "You look at the account before an event, where you want to look after it.",
+                "The event that makes the peak belongs to it, even when it's the last one.",
+                "Do you add the event first, and compare then?",
+            )
+            for each in (
+                lambda events: _highest([{}, *_running(events[:-1])]),
+                lambda events: max(zip([{}, *_running(events)], _running(events)), key=_second_total)[0],
+            )
+        ],
+        *[
+            Mistake(
+                each,
+                "You pick the moment by one block, or by one kind.",
+                "The card is full when all kinds together are largest.",
+                "What do you compare: a size, or the sum of the whole account?",
+            )
+            for each in (
+                lambda events: _highest(_running(events), lambda account: max(account.values())),
+                lambda events: max(zip(events, _running(events)), key=lambda pair: pair[0][1])[1],
+            )
+        ],
+        *[
+            Mistake(
+                each,
+                "You return every moment, and not the highest one.",
+                "A ledger of the peak is one dict.",
+                "Which of your moments has the largest sum?",
+            )
+            for each in (
+                lambda events: list(_running(events)),
+                lambda events: [sum(account.values()) for account in _running(events)],
+            )
+        ],
     ],
     shows="simulate() does this with every block of a real step.",
 )
@@ -434,15 +619,25 @@ def _back_through(layer, x, grad):
     return x.grad
 
 
+def _through_pairs(layers, inputs, grad, factor=lambda y: 1):
+    for layer, x in zip(layers, inputs):
+        grad = _back_through(layer, x, grad * factor(grad))
+    return grad
+
+
+def _mixing(layers, inputs, grad, mix):
+    for layer, x in zip(reversed(layers), reversed(inputs)):
+        grad = mix(grad, _back_through(layer, x, grad))
+    return grad
+
+
 @mistake(
     "You go through the layers from first to last.",
     "The gradient comes from the loss, so it meets the last layer first.",
     "Is there a reversed(…) around both lists?",
 )
 def _forwards(layers, inputs, grad):
-    for layer, x in zip(layers, inputs):
-        grad = _back_through(layer, x, grad)
-    return grad
+    return _through_pairs(layers, inputs, grad)
 
 
 @mistake(
@@ -488,11 +683,6 @@ def _weights_left_out(layers, inputs, grad):
     return grad
 
 
-@mistake(
-    "You run the whole chain again from the first input.",
-    "That gives the gradients, but holds every layer's activations at once, and they were what didn't fit.",
-    "Which input do you have for each single layer?",
-)
 def _whole_chain(layers, inputs, grad):
     x = start = inputs[0].detach().requires_grad_()
     for layer in layers:
@@ -502,13 +692,58 @@ def _whole_chain(layers, inputs, grad):
 
 
 @mistake(
-    "Your gradients are right, but you return nothing that could go on.",
-    "In a longer model there's something before the first layer, and it needs the gradient there.",
-    "What's `grad` after the last round?",
+    "You stop before the first layer.",
+    "range leaves out its end, going down as well as going up.",
+    "Does your loop reach i = 0?",
 )
-def _returns_given(layers, inputs, grad):
-    my_backward(layers, inputs, grad)
+def _without_the_first(layers, inputs, grad):
+    return my_backward(layers[1:], inputs[1:], grad)
+
+
+@mistake(
+    "You pass on x itself, where the layer before needs its gradient.",
+    "x is what went into the layer. Its gradient is in x.grad.",
+    "What's `grad` after the first round of your loop?",
+)
+def _x_itself(layers, inputs, grad):
+    for layer, x in zip(reversed(layers), reversed(inputs)):
+        _back_through(layer, x, grad)
+        grad = x
     return grad
+
+
+@mistake(
+    "Your backward() has no gradient to start from.",
+    "Either its parentheses are empty, or x.grad is still None: x never asked for a gradient.",
+    "Do you write backward(grad), and x.requires_grad_() before it?",
+)
+def _no_requires_grad(layers, inputs, grad):
+    for layer, x in zip(reversed(layers), reversed(inputs)):
+        x = x.detach()
+        layer(x).backward(grad)
+        grad = x.grad
+    return grad
+
+
+@mistake(
+    "You compute the layer again without a graph, so there's nothing to go back through.",
+    "Under no_grad, autograd takes no notes. This time it has to.",
+    "Is there a no_grad() or a .detach() around the layer?",
+)
+def _no_graph(layers, inputs, grad):
+    layers[-1](inputs[-1]).detach().backward(grad)
+
+
+@mistake(
+    "You return the gradients at all inputs.",
+    "Only the one at inputs[0] is still needed: the others have been used.",
+    "Return the last of them.",
+)
+def _all_of_them(layers, inputs, grad):
+    grads = []
+    for layer, x in zip(reversed(layers), reversed(inputs)):
+        grads.append(grad := _back_through(layer, x, grad))
+    return grads
 
 
 def _gradients(args, result):
@@ -560,8 +795,53 @@ exercise(
         _never_passed_on,
         _summed,
         _weights_left_out,
-        _whole_chain,
-        _returns_given,
+        _without_the_first,
+        _x_itself,
+        _no_requires_grad,
+        _no_graph,
+        _all_of_them,
+        *[
+            Mistake(
+                lambda layers, inputs, grad, after=after: after(_whole_chain(layers, inputs, grad)),
+                "You run the whole chain again from the first input.",
+                "That gives the gradients, but holds every layer's activations at once, and they were what didn't fit.",
+                "Which input do you have for each single layer?",
+            )
+            for after in (lambda found: found, lambda found: None)
+        ],
+        *[
+            Mistake(
+                lambda layers, inputs, grad, back=back: back(my_backward(layers, inputs, grad), grad),
+                "Your weights' gradients are right, but you return nothing that could go on.",
+                "In a longer model there's something before the first layer, and it needs the gradient there.",
+                "What's `grad` after the last round, and do you return it?",
+            )
+            for back in (lambda found, given: given, lambda found, given: None)
+        ],
+        *[
+            Mistake(
+                lambda layers, inputs, grad, i=i, j=j: _through_pairs(layers[::i], inputs[::j], grad),
+                "You give each layer another layer's input.",
+                "If you turn only one of the two lists around, layer and input no longer belong together.",
+                "Which index do layer and input have in each round?",
+            )
+            for i, j in ((-1, 1), (1, -1))
+        ],
+        *[
+            Mistake(
+                lambda layers, inputs, grad, mix=mix: _mixing(layers, inputs, grad, mix),
+                "You mix the incoming gradient in a second time.",
+                "backward(grad) has done the chain rule's product already, and x.grad is the result.",
+                "What's left if you pass on x.grad as it is?",
+            )
+            for mix in (torch.mul, torch.add)
+        ],
+        Mistake(
+            lambda layers, inputs, grad: _through_pairs(layers[::-1], inputs[::-1], grad, lambda y: 1 / y.numel()),
+            "You take a mean, and each layer makes the gradient smaller.",
+            "The chain rule adds up.",
+            "Is there a .mean() where a .sum() belongs, or backward(grad)?",
+        ),
     ],
     shows="torch.utils.checkpoint does the same, layer by layer.",
 )

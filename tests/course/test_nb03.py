@@ -164,7 +164,7 @@ def test_an_injection_by_last_name_or_target_by_target_is_named():
                 found.append(name)
         return found
 
-    assert "order of the targets" in line("03.2", by_target)
+    assert "model's order" in line("03.2", by_target)
     assert "two parts" in line("03.2", by_last_name)
 
 

@@ -98,9 +98,7 @@ WRONG = [
     ("03.1", layer((DROPOUT, "self.dropout = nn.Dropout(1 - dropout)")), "the share that's kept"),
     (
         "03.1",
-        layer(
-            (ANSWER, "d = x if self.training else self.dropout(x)\n        " + ANSWER.replace("self.dropout(x)", "d"))
-        ),
+        layer((DROPOUT, "self.p = dropout"), ("self.dropout(x)", "F.dropout(x, self.p, not self.training)")),
         "training the wrong way round",
     ),
     ("03.1", layer((ZERO, "nn.init.zeros_(self.A.weight)\n        " + ZERO)), "zero is a safe start"),
@@ -246,7 +244,7 @@ WRONG = [
     ("03.2", inject(("return names", "return model")), "the model comes back"),
     ("03.2", inject(("return names", "print(names)")), "print returns"),
     ("03.2", inject(("return names", "return sorted(names)")), "sorted is the model's order"),
-    ("03.2", inject(("return names", "return list(set(names))")), "a set keeps order"),
+    ("03.2", inject(("append(name)", "insert(0, name)")), "the newest first"),
     ("03.2", inject(("append(name)", 'append(name.split(".")[-1])')), "the last part is the name"),
     ("03.2", inject(("append(name)", "append(module)")), "layers for names"),
     ("03.2", inject(("append(name)", 'append(name + ".base")')), "where the linear layer is now"),

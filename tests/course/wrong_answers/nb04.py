@@ -140,7 +140,6 @@ WRONG = [
         "a model that trains has to be trainable",
     ),
     ("04.1", train(("losses.append(loss.item())", "losses.append(loss)")), "a tensor is a number"),
-    ("04.1", train(("losses.append(loss.item())", "losses.append(loss.detach())")), "detached is a number"),
     ("04.1", train(("losses.append(loss.item())", "losses.append(round(loss.item(), 2))")), "two digits will do"),
     ("04.1", train(("return losses", "return losses[-1]")), "the last loss"),
     ("04.1", train(("return losses", "return sum(losses) / len(losses)")), "the mean loss"),
@@ -399,6 +398,7 @@ WRONG = [
 ]
 
 RIGHT = [
+    ("04.1", train(("losses.append(loss.item())", "losses.append(loss.detach())")), "detached is as good as a number"),
     (
         "04.1",
         train(

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from wrong_answers import Wrong, nb04
 
 from labkit.lab.checking import find
 from labkit.lab.checking.judging import judge
@@ -181,3 +182,8 @@ def test_likely_mistakes_are_named(each, answer, message):
 )
 def test_right_in_another_form(each, answer):
     assert judge(find(each), answer).mark == "✔"
+
+
+@pytest.mark.parametrize("each", nb04.RIGHT, ids=lambda each: each[2])
+def test_an_unusual_right_answer_is_right(each):
+    assert Wrong(*each).verdict().mark == "✔"

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from labkit.lab.checking import Case, Mistake, exercise
+from labkit.lab.checking import Case, Mistake, exercise, mistake
 from labkit.step.batch import Example, collate
 
 # --- 04.1 ---------------------------------------------------------------------------------------------------
@@ -489,6 +489,11 @@ def _kept_where(keep):
     return loss
 
 
+@mistake(
+    "You leave out the masked tokens first and shift afterwards, so the wrong ones meet.",
+    "After masking, two rows side by side needn't belong to neighbors, and a token is lost at the front.",
+    "Which comes first in your answer, the shift or the mask?",
+)
 def _masked_first(logits, labels):
     kept = labels != -100
     return F.cross_entropy(logits[kept][:-1], labels[kept][1:])
@@ -555,12 +560,7 @@ exercise(
             "roll moves what falls off the front to the end. What comes after the last token isn't known.",
             "What does labels.roll(-1) end with, and what does labels[1:]?",
         ),
-        Mistake(
-            _masked_first,
-            "You leave out the masked tokens first and shift afterwards, so the wrong ones meet.",
-            "After masking, two rows side by side needn't belong to neighbors, and a token is lost at the front.",
-            "Which comes first in your answer, the shift or the mask?",
-        ),
+        _masked_first,
         Mistake(
             _kept_where(lambda own, next: own != -100),
             "Your mask isn't shifted along with the labels.",

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from wrong_answers import Wrong, nb03
 
 from labkit.course.nb03 import exercises
 from labkit.lab.checking import find
@@ -164,7 +165,7 @@ def test_an_injection_by_last_name_or_target_by_target_is_named():
                 found.append(name)
         return found
 
-    assert "order of the targets" in line("03.2", by_target)
+    assert "model's order" in line("03.2", by_target)
     assert "two parts" in line("03.2", by_last_name)
 
 
@@ -190,3 +191,8 @@ def test_the_learners_layer_runs_as_the_exercise_runs_it():
     nn.init.normal_(ours.B.weight)
     expected = F.linear(x, base.weight + 1.5 * ours.B.weight @ ours.A.weight, base.bias)
     torch.testing.assert_close(ours(x), expected)
+
+
+@pytest.mark.parametrize("each", nb03.RIGHT, ids=lambda each: each[2])
+def test_an_unusual_right_answer_is_right(each):
+    assert Wrong(*each).verdict().mark == "✔"

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from wrong_answers import Wrong, nb04
 
 from labkit.lab.checking import find
 from labkit.lab.checking.judging import judge
@@ -156,7 +157,7 @@ def rate(climbs, peak_at=lambda step, warmup: step < warmup):
         ("04.3", rate(lambda s, w: (s + 1) / w, lambda s, w: s <= w), "one step too long"),
         ("04.3", rate(lambda s, w: s / w, lambda s, w: s <= w), "first step has rate 0"),
         ("04.4", 30 * 8 * (576 * 2 + 2 * (576 + 192)) * 4, "r = 8"),
-        ("04.4", 30 * 12 * (576 * 2 + 576 + 192) * 4, "q_proj and v_proj only"),
+        ("04.4", 30 * 12 * (576 * 2 + 576 + 192) * 4, "short by one layer"),
         ("04.4", 30 * 12 * (576 * 2 + 2 * (576 + 192)) * 2, "two bytes"),
         ("04.4", 30 * 12 * (2 * 576 * 2 + 2 * (576 + 192)) * 4, "o_proj too"),
         ("04.5", lambda sums, counts: sum(s * c for s, c in zip(sums, counts)), "multiply each part's loss"),
@@ -172,7 +173,7 @@ def test_likely_mistakes_are_named(each, answer, message):
     "each, answer",
     [
         ("04.2", lambda logits, labels: F.cross_entropy(logits[:-1], labels[1:], ignore_index=-100)),
-        ("04.2", lambda logits, labels: -logits.log_softmax(-1)[:-1][labels[1:] > -1, labels[labels > -1]].mean()),
+        ("04.2", lambda logits, labels: -logits.log_softmax(-1)[:-1][(t := labels[1:]) > -1, t[t > -1]].mean()),
         ("04.3", rate(lambda s, w: (s + 1) / w)),
         ("04.3", rate(lambda s, w: (s + 1) / w, lambda s, w: s + 1 <= w)),
         ("04.4", 4 * 30 * 12 * sum([576 + 576, 576 + 192, 576 + 192])),
@@ -181,3 +182,8 @@ def test_likely_mistakes_are_named(each, answer, message):
 )
 def test_right_in_another_form(each, answer):
     assert judge(find(each), answer).mark == "✔"
+
+
+@pytest.mark.parametrize("each", nb04.RIGHT, ids=lambda each: each[2])
+def test_an_unusual_right_answer_is_right(each):
+    assert Wrong(*each).verdict().mark == "✔"

@@ -62,18 +62,22 @@ class MyLoRA(nn.Module):
 _LAYER_LOOKS = [
     "the arguments",
     "the attributes",
-    "the shapes of A and B",
-    "the biases of A and B",
+    "the shape of A",
+    "the shape of B",
+    "whether A or B has a bias",
     "the start",
     "the size of A's numbers",
     "the trained parameters",
-    "the base weight",
-    "the answer while B is zero",
+    "what forward returns",
+    "the weights of self.base",
+    "whether the same x gets the same answer after eval()",
+    "whether the update grows in step with x",
+    "the update, as a multiple of the right one",
     "the answer once B isn't zero",
     "the answer for one vector",
     "the gradient passed on to x",
     "the answer in training mode while B is zero",
-    "the share of the update that dropout keeps",
+    "what dropout does in training mode",
     "the gradients at the start",
     "the scaling",
 ]
@@ -89,26 +93,32 @@ def _looks_at_layer(base, r, alpha, dropout=0.0, *, layer):
     yield _arguments(layer), "r, alpha and dropout"
     yield _missing(layer), "all there"
     A, B = layer.A.weight, layer.B.weight
-    yield [list(A.shape), list(B.shape)], [[r, base.in_features], [base.out_features, r]]
-    yield [one.bias is not None for one in (layer.A, layer.B)], [False, False]
+    yield list(A.shape), [r, base.in_features]
+    yield list(B.shape), [base.out_features, r]
+    yield layer.A.bias is not None or layer.B.bias is not None, False
     yield _start(A, B), "A random, B zero"
     spread = A.std().item() * math.sqrt(base.in_features)  # nn.Linear's own start: 1/√3
-    yield "too large" if spread > 5 else "good", "good"
+    yield "too large" if spread > 5 else "too small" if spread < 0.01 else "good", "good"
     yield _trained(layer), "A and B"
     torch.manual_seed(7)
-    yield base.weight.detach().clone(), _numbers(base.out_features, base.in_features)
     layer.eval()
     x = torch.randn(2, 3, base.in_features)
-    yield layer(x).detach(), base(x)
     start = A.detach().clone()
     with torch.no_grad():
         A.copy_(torch.randn_like(A))
         B.copy_(torch.randn_like(B))
-    yield layer(x).detach(), base(x) + alpha / r * (x @ A.T @ B.T).detach()
+    answer = layer(x)
+    yield "a tensor" if isinstance(answer, torch.Tensor) else "none", "a tensor"
+    yield _weights(layer, base), "as they were"
+    yield torch.equal(answer, layer(x)), True
+    yield _grows_in_step(layer, x), True
+    right = alpha / r * (x @ A.T @ B.T).detach()
+    yield _multiple(answer.detach() - base(x), right), 1.0
+    yield answer.detach(), base(x) + right
     yield layer(x[0, 0]).detach(), base(x[0, 0]) + alpha / r * (x[0, 0] @ A.T @ B.T).detach()
     yield _gradient_at(layer, x), (base.weight + alpha / r * B @ A).sum(0).detach().expand_as(x)
     yield _under_dropout(layer, B, x).detach(), base(x)
-    yield _kept(layer, base, A, B, alpha / r), [0.0, 1 / (1 - dropout)] if dropout else [1.0]
+    yield _thinned(layer, base, A, B, alpha / r, dropout), "as it should" if dropout else "nothing"
     yield _moved_first(layer, start, x), "A zero, B not"
     yield layer.scaling, alpha / r
 
@@ -141,14 +151,39 @@ def _trained(layer) -> str:
     own = {id(layer.A.weight): "A", id(layer.B.weight): "B"}
     trained = [own.get(id(p), "another") for p in layer.parameters() if p.requires_grad]
     if "another" in trained:
-        return "also the whole base" if layer.base.weight.requires_grad else "also the bias of the base"
+        if layer.base.weight.requires_grad:
+            return "also the whole base"
+        return "also the bias of the base" if any(p.requires_grad for p in layer.base.parameters()) else "also another"
     return " and ".join(sorted(trained)) or "nothing"
+
+
+def _weights(layer, base) -> str:
+    """What has become of the base and its numbers, once forward has run."""
+    if not torch.equal(base.weight, _numbers(base.out_features, base.in_features)):
+        return "changed by forward"
+    same = isinstance(layer.base, nn.Linear) and torch.equal(layer.base.weight, base.weight)
+    return "as they were" if same else "another layer's"
+
+
+def _grows_in_step(layer, x) -> bool:
+    """Whether −2 times the x makes −2 times the update, as it does for every matrix and not through a ReLU."""
+    at_zero = layer(torch.zeros_like(x))
+    once, twice = layer(x) - at_zero, layer(-2 * x) - at_zero
+    return bool((twice + 2 * once).abs().max() <= 1e-3 * (1 + once.abs().max()))
+
+
+def _multiple(update, right) -> float:
+    """How many times `right` the update is; 1 if it's no multiple, which the values tell better."""
+    factor = ((update * right).sum() / right.square().sum()).item()
+    return factor if (update - factor * right).abs().max() < 1e-3 * right.abs().max() else 1.0
 
 
 def _gradient_at(layer, x):
     x = x.clone().requires_grad_()
-    layer(x).sum().backward()
-    return x.grad
+    answer = layer(x).sum()
+    if answer.requires_grad:
+        answer.backward()
+    return torch.zeros_like(x) if x.grad is None else x.grad
 
 
 def _under_dropout(layer, B, x):
@@ -163,8 +198,8 @@ def _under_dropout(layer, B, x):
     return answer
 
 
-def _kept(layer, base, A, B, scaling) -> list:
-    """Which shares of the update come through in training, for x with one number that isn't zero.
+def _thinned(layer, base, A, B, scaling, dropout):
+    """What dropout does to the update in training, for x with one number that isn't zero.
 
     Dropout before A leaves all of it or nothing, the same for each output. Anywhere else it doesn't.
     """
@@ -177,8 +212,13 @@ def _kept(layer, base, A, B, scaling) -> list:
         update = (layer(x) - base(x)) / (scaling * A.shape[0])
         layer.eval()
     if (update - update[:, :1]).abs().max() > 1e-3:
-        return ["each output by itself"]
-    return sorted({round(share, 2) for share in update[:, 0].tolist()})
+        return "each output by itself"
+    shares = {round(share, 2) for share in update[:, 0].tolist()}
+    if shares == {1}:
+        return "nothing"
+    if dropout and shares == {0, round(1 / (1 - dropout), 2)}:
+        return "as it should"
+    return sorted(shares) if len(shares) > 2 else "something, at another rate"
 
 
 def _moved_first(layer, start, x) -> str:
@@ -208,7 +248,7 @@ def _layer_cases():
     return [
         Case(_base(64, 48, bias=True), 4, 10, 0.0),
         Case(_base(32, 96), 8, 4),
-        Case(_base(40, 40), 4, 6, 0.5),
+        Case(_base(40, 40), 4, 6, 0.25),
     ]
 
 
@@ -260,6 +300,16 @@ class _other_arguments(MyLoRA):
         super().__init__(base, rank, alpha, dropout)
 
 
+@mistake(
+    "Your __init__ doesn't call super().__init__() first.",
+    "nn.Module keeps a list of its layers, and super().__init__() starts it. Before that it can't take any.",
+    "What's the first line of __init__ in the exercise?",
+)
+class _no_super(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        self.base = base
+
+
 def _with_linears(A, B):
     """A layer whose A and B are made by two functions of (in, out, r)."""
 
@@ -273,6 +323,14 @@ def _with_linears(A, B):
                 nn.init.zeros_(self.B.bias)
 
     return Made
+
+
+def _a_from(in_, out, r):
+    return nn.Linear(in_, r, bias=False)
+
+
+def _b_from(in_, out, r):
+    return nn.Linear(r, out, bias=False)
 
 
 def _started(start):
@@ -337,6 +395,71 @@ class _all_frozen(MyLoRA):
 
 
 @mistake(
+    "Your A is frozen, so only B learns.",
+    "A starts random, but it doesn't stay as it is. LoRA trains both.",
+    "Where do you call requires_grad_(False), and on what?",
+)
+class _a_frozen(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__(base, r, alpha, dropout)
+        self.A.requires_grad_(False)
+
+
+@mistake(
+    "Your layer trains something besides A and B.",
+    "An nn.Parameter or a third layer that you keep in self is trained, too. The scaling is a plain number.",
+    "What do you assign in __init__ besides base, A and B?",
+)
+class _trains_more(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__(base, r, alpha, dropout)
+        self.more = nn.Parameter(torch.ones(1))
+
+
+@mistake(
+    "Your self.base is another layer than the one you were given.",
+    "A new nn.Linear has the right shape and random numbers. All the model has learned is in the old one.",
+    "What does __init__ assign to self.base?",
+)
+class _fresh_base(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__(base, r, alpha, dropout)
+        self.base = nn.Linear(base.in_features, base.out_features).requires_grad_(False)
+
+
+@mistake(
+    "Your forward changes W, so each call adds the update once more.",
+    "Merging into W is for when training is over. Until then the detour stays beside W.",
+    "Does your forward assign to self.base.weight, or use += on it?",
+)
+class _merges_in_forward(MyLoRA):
+    def forward(self, x):
+        self.base.weight.data += self.scaling * self.B.weight @ self.A.weight
+        return self.base(x)
+
+
+@mistake(
+    "Your layer passes on no gradient at all.",
+    "torch.no_grad() switches it off for everything computed inside. Freezing the base is enough.",
+    "What is inside your torch.no_grad()?",
+)
+class _no_gradient(MyLoRA):
+    def forward(self, x):
+        with torch.no_grad():
+            return super().forward(x)
+
+
+@mistake(
+    "Your dropout isn't the one you were given.",
+    "dropout is the share of numbers to drop, and nn.Dropout takes just that. Left out, it drops half.",
+    "What do you hand to nn.Dropout?",
+)
+class _another_rate(MyLoRA):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__(base, r, alpha, 0.5)
+
+
+@mistake(
     "Your self.dropout is a number, and forward calls it like a layer.",
     "dropout is only the probability. The layer that uses it has to be made first.",
     "What does nn.Dropout take?",
@@ -391,27 +514,36 @@ exercise(
         _other_names,
         _matrices,
         _keeps_no_scaling,
+        _no_super,
         Mistake(
-            _with_linears(
-                lambda in_, out, r: nn.Linear(r, in_, bias=False), lambda in_, out, r: nn.Linear(out, r, bias=False)
-            ),
-            "Your A and B have their shapes the wrong way round.",
+            _with_linears(lambda in_, out, r: nn.Linear(r, in_, bias=False), _b_from),
+            "Your A has its shape the wrong way round.",
             "nn.Linear wants what goes in first, then what comes out. Its .weight then has the shape (out, in).",
             "How many numbers go into A, and how many come out?",
         ),
         Mistake(
-            _with_linears(
-                lambda in_, out, r: nn.Linear(in_, r, bias=False), lambda in_, out, r: nn.Linear(r, in_, bias=False)
-            ),
+            _with_linears(lambda in_, out, r: nn.Linear(out, r, bias=False), _b_from),
+            "Your A takes as many numbers as the base puts out.",
+            "A gets x, just as the base does. In a square layer nobody would notice the difference.",
+            "Which attribute of base says how many numbers go in?",
+        ),
+        Mistake(
+            _with_linears(_a_from, lambda in_, out, r: nn.Linear(out, r, bias=False)),
+            "Your B has its shape the wrong way round.",
+            "nn.Linear wants what goes in first, then what comes out. Its .weight then has the shape (out, in).",
+            "How many numbers go into B, and how many come out?",
+        ),
+        Mistake(
+            _with_linears(_a_from, lambda in_, out, r: nn.Linear(r, in_, bias=False)),
             "Your B leads back to in, where it should lead to out.",
             "As long as the layer is square, in and out are the same number and nothing complains.",
             "Which attribute of base says how many numbers come out?",
         ),
         Mistake(
-            _with_linears(lambda in_, out, r: nn.Linear(in_, r), lambda in_, out, r: nn.Linear(r, out)),
-            "Your A and B have a bias each.",
+            _with_linears(_a_from, lambda in_, out, r: nn.Linear(r, out)),
+            "Your A or your B has a bias.",
             "nn.Linear adds a bias unless you say otherwise. LoRA's update is B A alone.",
-            "What's the third argument of nn.Linear?",
+            "What's the third argument of nn.Linear, for each of the two?",
         ),
         Mistake(
             _started(lambda A, B: B.uniform_(-0.1, 0.1)),
@@ -444,11 +576,28 @@ exercise(
             "torch.randn spreads the same however wide the layer is, so A x grows with the number of inputs.",
             "What does nn.Linear put into its weight if you leave it alone?",
         ),
+        Mistake(
+            _started(lambda A, B: A.mul_(1e-6)),
+            "The numbers in your A are too small.",
+            "The update is a multiple of A x, and so is B's gradient. With A next to zero, both stay there.",
+            "What does nn.Linear put into its weight if you leave it alone?",
+        ),
         _unfrozen,
         _trains_the_bias,
+        _trains_more,
         _all_frozen,
+        _a_frozen,
+        _fresh_base,
+        _merges_in_forward,
+        _no_gradient,
         _base_without_gradient,
         _dropout_as_number,
+        Mistake(
+            _answering(lambda self, x: None),
+            "Your forward returns nothing.",
+            "A result that isn't returned is lost, and print only shows it.",
+            "Does the last line of forward begin with return?",
+        ),
         Mistake(
             _answering(lambda self, x: self.base(x) + self.scaling * self.A(self.B(self.dropout(x)))),
             "You go through B first and then through A, so the shapes don't fit.",
@@ -482,6 +631,37 @@ exercise(
             "What should a fresh layer answer, while B is zero?",
         ),
         Mistake(
+            _answering(lambda self, x: self.base(x) * (1 + F.relu(self.A(x)).sum(-1, keepdim=True))),
+            "Your update doesn't grow in step with x.",
+            "B A is a matrix: twice the x makes twice the update, and −x makes the opposite. A ReLU or tanh breaks "
+            "that, and so does multiplying where the formula adds.",
+            "What happens to A's answer before B gets it, and what to B's?",
+        ),
+        Mistake(
+            _answering(lambda self, x: self.base(x) - self.scaling * self.B(self.A(self.dropout(x)))),
+            "Your update has the wrong sign.",
+            "The update is added. Which way it points is for training to find out.",
+            "What stands between the base's answer and the update?",
+        ),
+        Mistake(
+            _answering(lambda self, x: super(type(self), self).forward(x) if self.training else self.base(x)),
+            "Your layer answers like the base alone once it's in eval mode, whatever B has learned.",
+            "A and B belong in every answer. Only dropout depends on the mode.",
+            "Does your forward always get as far as self.B?",
+        ),
+        Mistake(
+            _answering(lambda self, x: self.base(x) + self.scaling**2 * self.B(self.A(self.dropout(x)))),
+            "You use the scaling twice.",
+            "Once is enough: B(A(x)) has one alpha / r in front.",
+            "How many times does your forward, or your __init__, multiply by alpha / r?",
+        ),
+        Mistake(
+            _answering(lambda self, x: self.base(x) + (self.scaling * self.B(self.A(self.dropout(x)))).detach()),
+            "The gradient doesn't get through your A to x.",
+            "Nothing in the detour is frozen: A and B learn from the gradient, and the layers below need it.",
+            "Is there a .detach() or a torch.no_grad() on the way through A and B?",
+        ),
+        Mistake(
             _answering(lambda self, x: self.scaling * (self.base(x) + self.B(self.A(self.dropout(x))))),
             "You scale the base's answer too.",
             "alpha / r belongs to the update alone. The base must answer as it always did.",
@@ -504,6 +684,12 @@ exercise(
             "Your scaling is rounded down to a whole number.",
             "// divides and drops the remainder: 4 // 8 is 0, and then the adapter does nothing.",
             "Which of / and // gives 0.5 for 4 and 8?",
+        ),
+        Mistake(
+            _scaled(lambda alpha, r, base: alpha * r),
+            "You multiply alpha by r, where the formula divides.",
+            "A larger r adds more parts to the update. Dividing by r is what evens that out.",
+            "Which sign stands between α and r in the formula above the exercise?",
         ),
         Mistake(
             _scaled(lambda alpha, r, base: r / alpha),
@@ -555,10 +741,11 @@ exercise(
         ),
         Mistake(
             _answering(lambda self, x: self.base(x) + self.scaling * self.B(self.A(F.dropout(x, self.dropout.p)))),
-            "Your dropout is on in eval mode too, so the same question gets a different answer each time.",
+            "Your dropout is on in eval mode, so the same question gets a different answer each time.",
             "F.dropout doesn't know the mode of your layer, unless you hand it training=self.training.",
             "What does nn.Dropout do after layer.eval()?",
         ),
+        _another_rate,
     ],
     shows="That's the whole layer. The cells below, and notebook 04, go on with yours.",
 )
@@ -599,21 +786,24 @@ def _tiny_model(blocks, extra=()):
 
 
 def _inject_cases():
-    # targets in another order than the model's; of two parts; names that contain a target, or end in its letters
+    # targets in another order than the model's, which isn't the alphabet's; of two parts; one that's no nn.Linear;
+    # and names that contain a target, or end in its letters
     fused = [("self_attn", "qkv_proj"), ("self_attn", "q_proj_gate"), ("mlp", "gate_up_proj")]
     return [
-        Case(_tiny_model(2), ["v_proj", "q_proj"], MyLoRA, 2, 3),
-        Case(_tiny_model(1, fused), ["q_proj", "v_proj", "up_proj"], MyLoRA, 4, 2),
-        Case(_tiny_model(2), ["self_attn.o_proj", "k_proj"], MyLoRA, 2, 8),
+        Case(_tiny_model(2), ["down_proj", "q_proj"], MyLoRA, 2, 3),
+        Case(_tiny_model(1, fused), ["up_proj", "q_proj", "v_proj", "norm"], MyLoRA, 4, 2),
+        Case(_tiny_model(2), ["mlp.gate_proj", "k_proj"], MyLoRA, 2, 8),
     ]
 
 
 _INJECT_LOOKS = [
     "the wrapped layers",
+    "what you return",
     "the list of names",
+    "how many different layers there are",
     "the r of each layer",
     "the scaling of each layer",
-    "the base of each layer",
+    "the weights of the base of each layer",
     "the trained parameters besides A and B",
     "the frozen ones among A and B",
 ]
@@ -625,51 +815,81 @@ def _observe_inject(args, names):
 
 
 def _looks_at_injected(model, targets, Layer, r, alpha, *, returned):
-    wrapped = {name: module for name, module in model.named_modules() if isinstance(module, Layer)}
-    linear = [name.removesuffix(".base") for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    modules = dict(model.named_modules(remove_duplicate=False))
+    linear = [name.removesuffix(".base") for name, module in modules.items() if isinstance(module, nn.Linear)]
     names = [name for name in dict.fromkeys(linear) if any(name.endswith("." + target) for target in targets)]
-    yield list(wrapped), names
-    yield returned, names
+    # what setattr(model, "model.layers.0…", …) put in has the right name, but isn't where the model looks for it
+    wrapped = {name: module for name, module in modules.items() if isinstance(_at(model, name), Layer)}
+    listed = isinstance(returned, (list, tuple)) and all(isinstance(name, str) for name in returned)
+    right = listed and list(returned) == names
+    yield list(wrapped) or ["none, though your list is right" if right else "none"], names
+    yield "names of layers" if listed and {*returned} <= {*modules} else _what(returned), "names of layers"
+    yield "in another order" if right is False and sorted(returned) == sorted(names) else list(returned), names
+    yield len({*map(id, wrapped.values())}), len(names)
     yield [each.A.out_features for each in wrapped.values()], [r] * len(names)
     yield [each.scaling for each in wrapped.values()], [alpha / r] * len(names)
     bases = [each.base.weight.detach() for each in wrapped.values()]
-    yield bases, [_numbers(*weight.shape) for weight in bases]
+    yield ["as it was" if torch.equal(w, _numbers(*w.shape)) else "another" for w in bases], ["as it was"] * len(names)
     adapters = [id(each.weight) for one in wrapped.values() for each in (one.A, one.B)]
     yield [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in adapters], []
     yield [name for name, p in model.named_parameters() if not p.requires_grad and id(p) in adapters], []
 
 
-def _injecting(matches=lambda name, target: name.endswith("." + target), wrap=lambda Layer, *given: Layer(*given)):
-    """An injection like the right one, but for which names match a target, or for how a layer is wrapped."""
+def _at(model, path):
+    """What the model has at this path, if anything."""
+    for part in path.split("."):
+        model = getattr(model, part, None)
+    return model
+
+
+def _what(returned) -> str:
+    return "nothing" if returned is None else "something else"
+
+
+def _injecting(
+    matches=lambda name, target: name.endswith("." + target),
+    wrap=lambda Layer, *given: Layer(*given),
+    kind=nn.Linear,
+    taken=slice(None),
+    result=lambda names: names,
+):
+    """An injection like the right one, but for what it looks for, how it wraps, how many, or what it returns."""
 
     def inject(model, targets, Layer, r, alpha):
         model.requires_grad_(False)
-        linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-        names = [name for name in linear if any(matches(name, target) for target in targets)]
+        linear = [name for name, module in model.named_modules() if isinstance(module, kind)]
+        names = [name for name in linear if any(matches(name, target) for target in targets)][taken]
         for name in names:
             model.set_submodule(name, wrap(Layer, model.get_submodule(name), r, alpha))
-        return names
+        return result(names)
 
     return inject
 
 
 @mistake(
-    "Your list of names is in the order of the targets, not of the model.",
-    "A loop over targets outside and names inside collects one target after the other.",
-    "Which of your two loops should be the outer one?",
+    "Your list of names is right, but the model is as it was.",
+    "Making a layer, or giving it a name in your code, doesn't put it into the model. setattr doesn't follow the dots "
+    "in a path, and a copy isn't the model you were given.",
+    "Which call puts a new layer in the place of an old one, deep inside a model?",
 )
-def _target_by_target(model, targets, Layer, r, alpha):
-    names = my_inject(model, targets, Layer, r, alpha)
-    return [name for target in targets for name in names if name.endswith("." + target)]
+def _changes_nothing(model, targets, Layer, r, alpha):
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and any(name.endswith("." + target) for target in targets)
+    ]
 
 
 @mistake(
-    "You return nothing.",
-    "The layers are wrapped, but the next cells need to know which ones.",
-    "What does the prompt ask my_inject to return?",
+    "Only your last A and B are trained.",
+    "requires_grad_(False) on the whole model also reaches the layers that you've wrapped so far.",
+    "Is the line that freezes the model inside your loop?",
 )
-def _returns_nothing(model, targets, Layer, r, alpha):
-    my_inject(model, targets, Layer, r, alpha)
+def _freezes_in_the_loop(model, targets, Layer, r, alpha):
+    names = my_inject(model, targets, Layer, r, alpha)
+    for name in names[:-1]:
+        model.get_submodule(name).requires_grad_(False)
+    return names
 
 
 @mistake(
@@ -741,10 +961,40 @@ exercise(
             "What if you compare the end of the whole name, dot included?",
         ),
         Mistake(
-            _injecting(matches=lambda name, target: name == target),
+            _injecting(matches=lambda name, target: False),
             "You wrap nothing at all.",
-            "A layer is called by its whole path, such as model.layers.0.self_attn.q_proj.",
-            "Which part of such a path do you compare with a target?",
+            "No module gets past your test. A layer's name is its whole path from the model down.",
+            "What does your test say to an nn.Linear called model.layers.0.self_attn.q_proj, and the target q_proj?",
+        ),
+        Mistake(
+            _injecting(taken=slice(1)),
+            "You wrap one layer and stop.",
+            "A return or break inside the loop ends it.",
+            "How far is the line with return indented?",
+        ),
+        Mistake(
+            _injecting(kind=nn.Module),
+            "You hand Layer a module that isn't an nn.Linear.",
+            "A name alone doesn't say what kind of module it is: a norm, or a whole block, has a name, too.",
+            "What does isinstance(module, nn.Linear) say?",
+        ),
+        Mistake(
+            _injecting(result=lambda names: None),
+            "You return nothing.",
+            "The layers are wrapped, but the next cells need to know which ones.",
+            "What does the prompt ask my_inject to return?",
+        ),
+        Mistake(
+            _injecting(result=len),
+            "What you return isn't a list of the layers' names.",
+            "The next cells hand each name to model.get_submodule, so they need whole paths, and all of them.",
+            "What do you append to your list, and what do you return?",
+        ),
+        Mistake(
+            _injecting(result=lambda names: names[::-1]),
+            "Your list of names isn't in the model's order.",
+            "named_modules() goes in that order. Sorting changes it, and so does a loop over the targets around it.",
+            "Which of your loops is the outer one, and what happens to the list after it?",
         ),
         Mistake(
             _injecting(matches=lambda name, target: True),
@@ -768,10 +1018,10 @@ exercise(
             "A new nn.Linear has the right shape and random numbers. The old layer is what has to be kept.",
             "Which layer should Layer get as its base?",
         ),
-        _target_by_target,
-        _returns_nothing,
+        _changes_nothing,
         _freezes_nothing,
         _freezes_after,
+        _freezes_in_the_loop,
     ],
     shows="Any model, any targets: that's all there is to putting LoRA in. The cells below use yours.",
 )
@@ -791,6 +1041,7 @@ def _merge_cases():
         Case(torch.randn(6, 6), torch.randn(2, 6), torch.randn(6, 2), 7, 0.2),
         Case(torch.randn(5, 8), torch.randn(4, 8), torch.randn(5, 4), 3, 0.1),
         Case(torch.randn(8, 5), torch.randn(3, 5), torch.randn(8, 3), 12, 0.5),
+        Case(torch.randn(4, 7), torch.ones(3, 7), torch.randn(4, 3), 2, 0.0),  # B A has rank 1, and r is still 3
     ]
 
 
@@ -852,6 +1103,54 @@ exercise(
             "Which dimension do A and B share?",
         ),
         Mistake(
+            lambda W, A, B, alpha, dropout: W + alpha / B.shape[0] * (B @ A),
+            "You divide by the number of outputs instead of the rank.",
+            "B has shape (out, r): its first dimension is the length of the answer.",
+            "Which dimension do A and B share?",
+        ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: W + alpha * A.shape[0] * (B @ A),
+            "You multiply alpha by r, where the formula divides.",
+            "A larger r adds more parts to the update. Dividing by r is what evens that out.",
+            "Which sign stands between α and r in the formula?",
+        ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: W + A.shape[0] / alpha * (B @ A),
+            "Your scaling is upside down: r / alpha.",
+            "A larger alpha makes the update stronger, and a larger r divides it.",
+            "Which of the two stands above the line in α/r?",
+        ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: W + (alpha / A.shape[0]) ** 2 * (B @ A),
+            "You use the scaling twice.",
+            "Once is enough: B A has one alpha / r in front.",
+            "How many times do you multiply by alpha / r?",
+        ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: W - alpha / A.shape[0] * (B @ A),
+            "Your update has the wrong sign.",
+            "The layer adds the update, so merging does the same.",
+            "What stands between W and the update?",
+        ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: W + alpha / A.shape[0] * A @ B,
+            "A B is r by r, so it can't be added to W.",
+            "x meets A first, but matrices read from right to left: B (A x) is (B A) x.",
+            "Which order gives a matrix of W's shape?",
+        ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: (W + alpha / A.shape[0] * (B @ A)).T,
+            "Your merged weight is transposed.",
+            "A weight has shape (out, in). Neither W nor B A needs turning.",
+            "What shape does the result have if W is 5 × 8?",
+        ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: W * (alpha / A.shape[0] * (B @ A)),
+            "You multiply W by the update.",
+            "The two paths' answers are added, W x + (alpha / r) B A x. So are the matrices.",
+            "What happens to W where the update is zero?",
+        ),
+        Mistake(
             lambda W, A, B, alpha, dropout: W + alpha / math.sqrt(A.shape[0]) * (B @ A),
             "Your scaling is alpha / √r. That's rsLoRA's.",
             "rsLoRA is a variant. Plain LoRA divides by r.",
@@ -893,6 +1192,12 @@ exercise(
             "Dropout is for training. A merged weight has all of the update, and is the same each time.",
             "What does nn.Dropout do in eval mode?",
         ),
+        Mistake(
+            lambda W, A, B, alpha, dropout: W + alpha / A.shape[0] * F.dropout(B @ A, dropout),
+            "You merge a random part of the update.",
+            "Dropout is for training. A merged weight has all of the update, and is the same each time.",
+            "What does nn.Dropout do in eval mode?",
+        ),
         _merge_in_place,
     ],
     shows="A merged model costs nothing extra to run: one matrix product per layer, as before.",
@@ -912,6 +1217,11 @@ def my_count(hidden, heads, kv_heads, layers, r):
 def _count_with_kv(kv):
     """The right count, but for the width of k_proj and v_proj."""
     return lambda hidden, heads, kv_heads, layers, r: layers * 2 * r * (3 * hidden + kv(hidden, heads, kv_heads))
+
+
+def _count_as(block):
+    """The count of each block as ``block(hidden, kv, r)`` has it, for k_proj and v_proj kv wide."""
+    return lambda hidden, heads, kv_heads, layers, r: layers * block(hidden, hidden // heads * kv_heads, r)
 
 
 exercise(
@@ -961,22 +1271,52 @@ exercise(
             "How many key/value heads are there?",
         ),
         Mistake(
-            lambda hidden, heads, kv_heads, layers, r: layers * 4 * r * hidden,
+            _count_with_kv(lambda hidden, heads, kv_heads: heads // kv_heads),
+            "You take k_proj and v_proj to be heads // kv_heads wide.",
+            "That's how many query heads share one key/value head, and not a number of outputs.",
+            "How wide is one head, and how many of them are there for keys?",
+        ),
+        Mistake(
+            _count_with_kv(lambda hidden, heads, kv_heads: 64 * kv_heads),
+            "You take every head to be 64 wide.",
+            "That's SmolLM2's. In another model a head is hidden // heads wide.",
+            "What is hidden // heads for hidden = 4096 and heads = 32?",
+        ),
+        Mistake(
+            _count_as(lambda hidden, kv, r: r * 4 * hidden),
             "You counted A and left out B.",
             "Both are trained: A has r · in numbers, B has r · out.",
             "Where is out in your count?",
         ),
         Mistake(
-            lambda hidden, heads, kv_heads, layers, r: layers * r * 2 * (hidden + hidden // heads * kv_heads),
+            _count_as(lambda hidden, kv, r: r * (2 * hidden + 2 * kv)),
             "You counted B and left out A.",
             "Both are trained: A has r · in numbers, B has r · out.",
             "Where is in in your count?",
         ),
         Mistake(
-            lambda hidden, heads, kv_heads, layers, r: layers * r * (3 * hidden + hidden // heads * kv_heads),
+            _count_as(lambda hidden, kv, r: r * (3 * hidden + kv)),
             "You counted q_proj and v_proj only.",
             "That's the LoRA paper's choice and PEFT's default for a Llama. Here it's all four.",
             "Which of the four projections has the same shape as v_proj, and which as q_proj?",
+        ),
+        Mistake(
+            _count_as(lambda hidden, kv, r: r * (4 * hidden + 2 * kv)),
+            "Your count is short by one projection from hidden to hidden.",
+            "There are two of these: q_proj at the start of attention, and o_proj at its end.",
+            "Which four projections does your sum go over?",
+        ),
+        Mistake(
+            _count_as(lambda hidden, kv, r: r * (5 * hidden + 3 * kv)),
+            "Your count has three narrow projections.",
+            "Only keys and values are shared by several heads. q_proj and o_proj go from hidden to hidden.",
+            "What does o_proj get, from how many heads?",
+        ),
+        Mistake(
+            _count_as(lambda hidden, kv, r: r * (4 * hidden + 4 * kv)),
+            "You take the input of k_proj and v_proj to be as narrow as their output.",
+            "All of q, k and v get the same x, and that's hidden wide.",
+            "What goes into k_proj?",
         ),
         Mistake(
             lambda hidden, heads, kv_heads, layers, r: my_count(hidden, heads, kv_heads, 1, r),
@@ -985,13 +1325,43 @@ exercise(
             "What is layers for?",
         ),
         Mistake(
-            lambda hidden, heads, kv_heads, layers, r: layers * 2 * hidden * (hidden + hidden // heads * kv_heads),
+            lambda hidden, heads, kv_heads, layers, r: my_count(hidden, heads, kv_heads, layers - 1, r),
+            "Your count is one block short.",
+            "Blocks are numbered from 0, so the last one is number layers − 1. There are still as many as layers says.",
+            "How many numbers are there from 0 to 29?",
+        ),
+        Mistake(
+            lambda hidden, heads, kv_heads, layers, r: heads * my_count(hidden, heads, kv_heads, layers, r),
+            "You gave every head an adapter of its own.",
+            "The heads are slices of one projection's output. There's one A and one B around the projection.",
+            "How many nn.Linear layers is q_proj?",
+        ),
+        Mistake(
+            lambda hidden, heads, kv_heads, layers, r: 2 * my_count(hidden, heads, kv_heads, layers, r),
+            "Your count is twice as large as it should be.",
+            "Each adapted layer has one A and one B, and r · (in + out) already has both in it.",
+            "Where does a 2 come from in your sum, and is there another one?",
+        ),
+        Mistake(
+            lambda hidden, heads, kv_heads, layers, r: 4 * my_count(hidden, heads, kv_heads, layers, r),
+            "Your count is four times as large as it should be.",
+            "The exercise asks for numbers, not for their bytes, and a sum over q, k, v and o has all four in it.",
+            "Is there a 4 in your answer, and what does it count?",
+        ),
+        Mistake(
+            lambda hidden, heads, kv_heads, layers, r: my_count(hidden, heads, kv_heads, layers, 1),
+            "Your count doesn't depend on r.",
+            "r is how many rows A has, and how many columns B has.",
+            "What does a layer cost: r · (in + out), or in + out?",
+        ),
+        Mistake(
+            _count_as(lambda hidden, kv, r: 2 * hidden * (hidden + kv)),
             "You counted the frozen weights.",
             "in · out is the size of W, which stays as it is. LoRA trains r · (in + out) beside it.",
             "What is r for?",
         ),
         Mistake(
-            lambda hidden, heads, kv_heads, layers, r: r * layers * 2 * hidden * (hidden + hidden // heads * kv_heads),
+            _count_as(lambda hidden, kv, r: r * 2 * hidden * (hidden + kv)),
             "Your count has products in · out in it, so it's larger than the model's own weights.",
             "A and B stand side by side: their sizes add up to r · in + r · out.",
             "What stands between in and out in the cost of a layer, a plus or a times?",

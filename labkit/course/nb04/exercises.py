@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from labkit.lab.checking import Case, Mistake, exercise
+from labkit.lab.checking import Case, Mistake, exercise, mistake
 from labkit.step.batch import Example, collate
 
 # --- 04.1 ---------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def _mean_loss(model, batch):
     return F.cross_entropy(model(batch.input_ids).logits[:, :-1].flatten(0, 1), batch.labels[:, 1:].flatten())
 
 
-def _loss_of(first, last, second, final, labels="labels"):
+def _loss_between(first, last, second, final, labels="labels"):
     """A loss that pairs logits[:, first:last] with labels[:, second:final]."""
 
     def loss(model, batch):
@@ -138,8 +138,33 @@ def _mean_of_rows(model, batch):
     return torch.stack([F.cross_entropy(row, wanted) for row, wanted in zip(logits, targets)]).mean()
 
 
+def _loss_of_rows_shifted(model, batch):
+    return F.cross_entropy(model(batch.input_ids).logits[:-1].flatten(0, 1), batch.labels[1:].flatten())
+
+
+def _loss_of(change_logits=lambda logits: logits, change_targets=lambda targets: targets, loss=F.cross_entropy):
+    """The right loss, but for what's done to the logits or to the targets first."""
+
+    def changed(model, batch):
+        logits, targets = model(batch.input_ids).logits[:, :-1], batch.labels[:, 1:]
+        return loss(change_logits(logits).flatten(0, 1), change_targets(targets).flatten())
+
+    return changed
+
+
 def _clip_each_number(trained, limit):
     torch.nn.utils.clip_grad_value_(trained, limit)
+
+
+def _clip_each_matrix(trained, limit):
+    for parameter in trained:
+        torch.nn.utils.clip_grad_norm_(parameter, limit)
+
+
+def _always_to_norm_1(trained, limit):
+    norm = torch.stack([parameter.grad.norm() for parameter in trained]).norm()
+    for parameter in trained:
+        parameter.grad /= norm
 
 
 def _trained_by(model):
@@ -164,6 +189,7 @@ def _loop(
     first_rate=lambda rate_at: rate_at(0),
     trained_by=_trained_by,
     fresh=False,
+    used=slice(None),
     result=lambda losses: [loss.item() for loss in losses],
 ):
     """A training loop with one thing done otherwise."""
@@ -171,7 +197,7 @@ def _loop(
     def train(model, batches, rate_at):
         trained, losses = trained_by(model), []
         adam = optimizer(trained, lr=first_rate(rate_at))
-        for step, batch in enumerate(batches):
+        for step, batch in enumerate(batches[used]):
             adam = optimizer(trained, lr=rate_at(step)) if fresh else adam
             now = loss(model, batch)
             parts = {
@@ -180,10 +206,11 @@ def _loop(
                 "rate": partial(_set_rate, adam, rate(rate_at, step)),
                 "step": adam.step,
                 "zero": adam.zero_grad,
+                "again": lambda: None,
             }
             for part in order.split():
                 parts[part]()
-            losses.append(now)
+            losses.append(loss(model, batch) if "again" in order else now)
         return result(losses)
 
     return train
@@ -224,9 +251,9 @@ exercise(
         ),
         Mistake(
             _loop(order="rate step zero backward clip"),
-            "You take each step before the backward pass, so it uses the gradient of the batch before.",
-            "step() goes where the gradients point that are there when it's called.",
-            "Which has to come first, backward() or step()?",
+            "PyTorch can't go backward, because step() has changed the weights since the loss was worked out.",
+            "backward() needs the weights as they were then.",
+            "Does step() come before backward()? Or does your loss still have the losses of earlier steps in it?",
         ),
         Mistake(
             _loop(order="rate backward clip zero step"),
@@ -235,28 +262,94 @@ exercise(
             "Read your loop aloud: backward, step, zero. Is that the order?",
         ),
         Mistake(
-            _loop(loss=_loss_of(None, -1, 1, None, "input_ids")),
+            _loop(loss=_loss_between(None, -1, 1, None, "input_ids")),
             "Your loss counts the prompt and the padding.",
             "You compare with all the ids. batch.labels has the same ids, but -100 where nothing should count.",
             "What does your loss compare the logits with?",
         ),
         Mistake(
-            _loop(loss=_loss_of(None, None, None, None)),
+            _loop(loss=_loss_between(None, None, None, None)),
             "You compare each position with its own token.",
             "The logits at position t are the model's guess for the token at t + 1.",
             "Line them up: logits[:, :-1] against labels[:, 1:].",
         ),
         Mistake(
-            _loop(loss=_loss_of(None, -1, None, -1)),
+            _loop(loss=_loss_between(None, -1, None, -1)),
             "You cut logits and labels at the same end, so each position is compared with its own token.",
             "One loses its last position and the other its first; that's what moves them against each other.",
             "Line them up: logits[:, :-1] against labels[:, 1:].",
         ),
         Mistake(
-            _loop(loss=_loss_of(1, None, None, -1)),
+            _loop(loss=_loss_between(1, None, None, -1)),
             "Your shift goes the wrong way: each position is compared with the token before it.",
             "The logits at position t are the model's guess for the token at t + 1.",
             "It's the labels that lose their first position.",
+        ),
+        Mistake(
+            _loop(loss=_loss_of_rows_shifted),
+            "You shift the rows against each other, not the tokens.",
+            "The first axis of logits and labels is the row, the second the token.",
+            "What does logits[:, :-1] cut off, and what logits[:-1]?",
+        ),
+        Mistake(
+            _loop(loss=_loss_of(change_targets=lambda targets: targets.clamp(min=0))),
+            "Your loss counts token 0 wherever nothing should count.",
+            "-100 isn't an id to repair. It tells F.cross_entropy to leave the position out.",
+            "What do you do to the labels before F.cross_entropy gets them?",
+        ),
+        Mistake(
+            _loop(loss=_loss_of(change_logits=lambda logits: logits.softmax(-1))),
+            "You put a softmax before the cross-entropy.",
+            "F.cross_entropy takes raw logits and does the softmax itself.",
+            "Try it without the softmax.",
+        ),
+        Mistake(
+            _loop(loss=_loss_of(loss=F.nll_loss)),
+            "Your loss has no softmax in it.",
+            "F.nll_loss expects log-probabilities. F.cross_entropy takes raw logits and does the softmax itself.",
+            "What does F.nll_loss do with a logit?",
+        ),
+        Mistake(
+            _loop(loss=lambda model, batch: -_mean_loss(model, batch)),
+            "Your sign is flipped, so each step makes the model worse.",
+            "Cross-entropy is −log p already, and Adam makes it small.",
+            "Where does your minus sign come from?",
+        ),
+        Mistake(
+            _loop(loss=lambda model, batch: _mean_loss(model, batch).detach()),
+            "Nothing leads back from your loss to A and B.",
+            "detach(), item() and torch.no_grad() cut the thread that backward() follows.",
+            "Does one of the three stand somewhere between the model and loss.backward()?",
+        ),
+        Mistake(
+            _loop(used=slice(1)),
+            "You stop after the first batch.",
+            "A return or break inside the loop ends it.",
+            "How far is return losses indented?",
+        ),
+        Mistake(
+            _loop(order="rate backward clip step zero again"),
+            "You measure each loss again after the step.",
+            "The exercise asks for the loss that the step was made from, and that's worked out already.",
+            "Which loss do you append, the one that went backward?",
+        ),
+        Mistake(
+            _loop(clip=_clip_each_matrix),
+            "You clip each matrix by itself.",
+            "That bends the direction: a large part is shortened and a small one isn't. Norm 1 is for all together.",
+            "What does clip_grad_norm_ do with a list of parameters?",
+        ),
+        Mistake(
+            _loop(clip=_always_to_norm_1),
+            "Your gradients always have norm 1, also where they were shorter.",
+            "Clipping only ever shortens. A small gradient stays as it is.",
+            "What should happen to a gradient of norm 0.3?",
+        ),
+        Mistake(
+            _loop(result=lambda losses: []),
+            "Your loop trains, and the list you return is empty.",
+            "print shows a loss, and append keeps it.",
+            "Where does each loss go?",
         ),
         Mistake(
             _loop(loss=_summed_loss),
@@ -374,6 +467,38 @@ def my_loss(logits, labels):
     return F.cross_entropy(predictions[counted], targets[counted])
 
 
+def _observe_loss(args, loss):
+    """The loss as it is; and if it's a single tensor, whether backward() gets from it to the logits."""
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        return loss
+    return {"the loss": loss.detach(), "whether backward() can start from it": loss.requires_grad}
+
+
+def _reduced(reduce):
+    """The right loss, but for how the losses of all tokens, 0 where none counts, become one."""
+    return lambda logits, labels: reduce(F.cross_entropy(logits[:-1], labels[1:], reduction="none"), labels)
+
+
+def _kept_where(keep):
+    """The mean loss over those of the shifted positions for which `keep` is true of (their own label, the next)."""
+
+    def loss(logits, labels):
+        kept = keep(labels[:-1], labels[1:])
+        return F.cross_entropy(logits[:-1][kept], labels[1:][kept])
+
+    return loss
+
+
+@mistake(
+    "You leave out the masked tokens first and shift afterwards, so the wrong ones meet.",
+    "After masking, two rows side by side needn't belong to neighbors, and a token is lost at the front.",
+    "Which comes first in your answer, the shift or the mask?",
+)
+def _masked_first(logits, labels):
+    kept = labels != -100
+    return F.cross_entropy(logits[kept][:-1], labels[kept][1:])
+
+
 exercise(
     "04.2",
     title="The loss of one row",
@@ -388,7 +513,11 @@ exercise(
     cases=lambda: [
         Case(torch.randn(7, 11, requires_grad=True), torch.tensor([-100, -100, -100, 4, 5, 6, 2])),
         Case(torch.randn(5, 6, requires_grad=True), torch.tensor([-100, 3, 0, 1, 2])),
+        Case(
+            torch.randn(6, 5, requires_grad=True), torch.tensor([4, -100, 3, 0, -100, 1])
+        ),  # the first one can't count
     ],
+    observe=_observe_loss,
     hints=[
         "What do the logits at position t guess: the token at t, or the one after it?",
         "Cut the last row off the logits and the first entry off the labels. Now they're side by side.",
@@ -418,6 +547,73 @@ exercise(
             "Your loss is a sum, so it grows with the length of the answer.",
             "With a mean, one learning rate suits long and short rows.",
             "What should you divide by?",
+        ),
+        Mistake(
+            lambda logits, labels: F.cross_entropy(logits[1:], labels[1:]),
+            "You cut both at the front, so each position is still compared with its own token.",
+            "The logits lose their last position and the labels their first; that's what shifts them.",
+            "Shift by one: logits[:-1] against labels[1:].",
+        ),
+        Mistake(
+            lambda logits, labels: F.cross_entropy(logits, labels.roll(-1)),
+            "At the last position you compare with the first token of the row.",
+            "roll moves what falls off the front to the end. What comes after the last token isn't known.",
+            "What does labels.roll(-1) end with, and what does labels[1:]?",
+        ),
+        _masked_first,
+        Mistake(
+            _kept_where(lambda own, next: own != -100),
+            "Your mask isn't shifted along with the labels.",
+            "A position counts if the token it guesses counts, and that's the next one.",
+            "Which labels decide, labels[:-1] or labels[1:]?",
+        ),
+        Mistake(
+            _kept_where(lambda own, next: next > 0),
+            "You leave out token 0.",
+            "0 is an id like any other. Only -100 says that a token doesn't count.",
+            "Does your mask say > 0 or != -100?",
+        ),
+        Mistake(
+            lambda logits, labels: F.cross_entropy(logits[:-1], labels[1:].clamp(min=0)),
+            "Your loss counts token 0 wherever nothing should count.",
+            "-100 isn't an id to repair. It tells F.cross_entropy to leave the position out.",
+            "What do you do to the labels before F.cross_entropy gets them?",
+        ),
+        Mistake(
+            _reduced(lambda losses, labels: losses),
+            "You give one loss for each position.",
+            "backward() starts from one number.",
+            "What does F.cross_entropy do if you don't say reduction=?",
+        ),
+        Mistake(
+            _reduced(lambda losses, labels: losses.sum() / (labels != -100).sum()),
+            "You divide by the number of labels that aren't -100, the very first one included.",
+            "No position guesses the first token of a row, so it can't count.",
+            "Do you count before the shift or after it?",
+        ),
+        Mistake(
+            lambda logits, labels: my_loss(logits, labels).exp(),
+            "You give the perplexity.",
+            "That's e to the power of the loss, and it's for reading. The loss itself is the mean.",
+            "Is there an exp in your answer?",
+        ),
+        Mistake(
+            lambda logits, labels: F.nll_loss(logits[:-1], labels[1:]),
+            "Your loss has no softmax in it.",
+            "F.nll_loss expects log-probabilities. F.cross_entropy takes raw logits and does the softmax itself.",
+            "What does F.nll_loss do with a logit?",
+        ),
+        Mistake(
+            lambda logits, labels: my_loss(logits, labels).detach(),
+            "Your loss is the right number, but backward() can't start from it.",
+            "A tensor made from a number, or detached, has forgotten what led to it.",
+            "Is there an .item(), a .detach() or a torch.tensor(…) in your answer?",
+        ),
+        Mistake(
+            _reduced(lambda losses, labels: losses.sum() / len(labels)),
+            "You divide by the number of all labels.",
+            "A row with a long prompt would look easier than one with a short prompt.",
+            "How many of the labels that are left after the shift aren't -100?",
         ),
         Mistake(
             lambda logits, labels: F.cross_entropy(logits[:-1], labels[1:], reduction="sum") / (len(labels) - 1),
@@ -467,6 +663,46 @@ def _warmed_up(after):
     return rate
 
 
+def _climbing(line):
+    """A rate whose warm-up is `line(step, steps, warmup, peak)`, and which then falls as it should."""
+    return lambda step, *given: line(step, *given) if step < given[1] else my_rate(step, *given)
+
+
+def _with_angle(angle):
+    """A rate that falls by ``angle(step, steps, warmup)`` in place of π times the share that's done."""
+
+    def rate(step, steps, warmup, peak):
+        if step < warmup:
+            return my_rate(step, steps, warmup, peak)
+        return peak * 0.5 * (1 + math.cos(angle(step, steps, warmup)))
+
+    return rate
+
+
+_LINES = [
+    lambda step, steps, warmup, peak: peak * (step + 1) / (warmup + 1),
+    lambda step, steps, warmup, peak: peak * (step + 1) / steps,
+    lambda step, steps, warmup, peak: peak * ((step + 1) // warmup),
+    lambda step, steps, warmup, peak: peak * (step + 1) // warmup,
+    lambda step, steps, warmup, peak: (step + 1) / warmup,
+    lambda step, steps, warmup, peak: peak,
+]
+_ANGLES = [
+    lambda step, steps, warmup: math.pi * (step - warmup) / steps,
+    lambda step, steps, warmup: math.pi * step / (steps - warmup),
+    lambda step, steps, warmup: math.pi * (step - warmup + 1) / (steps - warmup),
+    lambda step, steps, warmup: (step - warmup) / (steps - warmup),
+    lambda step, steps, warmup: 180 * (step - warmup) / (steps - warmup),
+    lambda step, steps, warmup: 2 * math.pi * (step - warmup) / (steps - warmup),
+]
+_WAVES = [
+    lambda done, peak: peak * math.cos(math.pi * done),
+    lambda done, peak: peak * (1 + math.cos(math.pi * done)),
+    lambda done, peak: 0.5 * (1 + math.cos(math.pi * done)),
+    lambda done, peak: peak * 0.5 * (1 - math.cos(math.pi * done)),
+    lambda done, peak: peak * 0.5 * (1 + math.sin(math.pi * done)),
+]
+
 exercise(
     "04.3",
     title="Warm up, then cool down",
@@ -492,6 +728,45 @@ exercise(
             "Your first step has rate 0, so it's wasted.",
             "Steps count from 0, and the first of them is already one part of the way up.",
             "What should your line give at step 0 and at step warmup − 1?",
+        ),
+        Mistake(
+            _climbing(lambda step, steps, warmup, peak: peak * step / (warmup - 1)),
+            "Your line starts at 0, so the first step is wasted.",
+            "There are warmup steps to climb in, and each of them is one part of the way.",
+            "What should your line give at step 0, if it's peak at step warmup − 1?",
+        ),
+        *[
+            Mistake(
+                _climbing(line),
+                "Your warm-up isn't a line that climbs to peak in equal parts.",
+                "Steps count from 0: step 0 is at 1/warmup of peak, and step warmup − 1 at all of it.",
+                "What does your line give for warmup = 4, at steps 0, 1, 2 and 3?",
+            )
+            for line in _LINES
+        ],
+        *[
+            Mistake(
+                _with_angle(angle),
+                "The angle in your cosine starts or ends in the wrong place.",
+                "Half a cosine takes an angle from 0, where the warm-up ends, to π, at step = steps.",
+                "Which angle does your cosine get at step = warmup, and which at step = steps?",
+            )
+            for angle in _ANGLES
+        ],
+        *[
+            Mistake(
+                _warmed_up(wave),
+                "After the warm-up your rate doesn't go from peak to 0.",
+                "A cosine goes from 1 to −1. Plus 1 and halved it goes from 1 to 0, and times peak from peak to 0.",
+                "What do you get where the cosine is 1, and what where it's −1?",
+            )
+            for wave in _WAVES
+        ],
+        Mistake(
+            lambda step, steps, warmup, peak: peak * (step + 1) / warmup,
+            "Your rate climbs and climbs, past the peak.",
+            "warmup is a number of steps. After that many, the second piece takes over.",
+            "For which steps is your condition true?",
         ),
         Mistake(
             lambda step, steps, warmup, peak: (
@@ -607,11 +882,59 @@ exercise(
             "Which rank does the exercise ask for?",
         ),
         Mistake(
+            my_bytes() // 12 * 16,
+            "You take r = 16.",
+            "16 was alpha in this notebook. A and B are as wide as the rank.",
+            "Which rank does the exercise ask for?",
+        ),
+        Mistake(
+            my_bytes() // 12,
+            "You leave out r.",
+            "in + out is what one row of A and one column of B take. There are r of each.",
+            "Which rank does the exercise ask for?",
+        ),
+        Mistake(
+            2 * my_bytes(),
+            "Your answer is twice as large as it should be.",
+            "A float32 has four bytes, and r · (in + out) has both A and B in it.",
+            "Where does each 2 and each 8 in your answer come from?",
+        ),
+        Mistake(
             30 * 12 * ((576 + 576) + (576 + 192)) * 4,
-            "You count q_proj and v_proj only.",
-            "Those two are the LoRA paper's choice. Here k_proj is adapted as well.",
+            "Your answer is short by one layer from 576 to 192.",
+            "There are two of these, k_proj and v_proj.",
+            "Which targets does the exercise name, and what goes into each and comes out?",
+        ),
+        Mistake(
+            30 * 12 * (576 + 576) * 4,
+            "You count q_proj only.",
+            "k_proj and v_proj are adapted as well.",
             "Which targets does the exercise name?",
         ),
+        Mistake(
+            30 * 12 * 3 * (576 + 192) * 4,
+            "You take q_proj to be as narrow as k_proj and v_proj.",
+            "Only keys and values are shared: there are 3 heads for each of them, and 9 for queries.",
+            "How many numbers does q_proj put out?",
+        ),
+        *[
+            Mistake(
+                30 * 12 * (576 + 576 + 2 * (576 + wide)) * 4,
+                "You have k_proj and v_proj put out a wrong number of numbers.",
+                "There are 3 heads for keys and 3 for values, and each head is 64 wide.",
+                "What does num_key_value_heads · head_dim come to?",
+            )
+            for wide in (3, 64)
+        ],
+        *[
+            Mistake(
+                size,
+                "You have products in · out in your sum.",
+                "in · out is the size of the frozen W. A and B cost r · in plus r · out.",
+                "What stands between in and out in your sum, a plus or a times?",
+            )
+            for size in (30 * 4 * (576 * 576 + 2 * 576 * 192), 30 * 12 * 4 * (576 * 576 + 2 * 576 * 192))
+        ],
         Mistake(
             30 * 12 * 2 * ((576 + 576) + (576 + 192)) * 4,
             "You count o_proj too.",
@@ -630,11 +953,20 @@ exercise(
             "Every block has its own A and B.",
             "How many blocks does SmolLM2 have?",
         ),
+        *[
+            Mistake(
+                my_bytes() / unit,
+                "You give kilobytes or megabytes.",
+                "The exercise asks for bytes, and these are thousands or millions of them.",
+                "Try it without the last division.",
+            )
+            for unit in (1e3, 2**10, 1e6, 2**20)
+        ],
         Mistake(
-            my_bytes() / 1e6,
-            "You give megabytes.",
-            "The exercise asks for bytes, and a megabyte is a million of them.",
-            "Try it without the last division.",
+            30 * 12 * (576 + 2 * 192) * 4,
+            "You count B alone.",
+            "A has r numbers for each input.",
+            "What does A hold, and how wide is each layer's input?",
         ),
         Mistake(
             30 * 3 * 12 * 576 * 4,
@@ -665,7 +997,7 @@ exercise(
     solution=my_mean_loss,
     explanation="With a mean of means, a token in a short part weighs more than one in a long part. The loss, and "
     "every step, would depend on how the batch happened to be split.",
-    cases=lambda: [Case([12.0, 2.0], [6, 4]), Case([3.0, 8.0, 1.0], [10, 2, 1])],
+    cases=lambda: [Case([12.0, 2.0], [6, 4]), Case([3.0, 8.0, 1.0], [10, 2, 4])],
     hints=[
         "Should a token count for less because it came in a part with many others?",
         "All the loss there is, over all the tokens there are.",
@@ -714,6 +1046,54 @@ exercise(
             "Rows differ in length, so parts do too.",
             "How many tokens are there in all?",
         ),
+        Mistake(
+            lambda sums, counts: sum(counts) / sum(sums),
+            "Your division is upside down.",
+            "Loss per token is loss divided by tokens.",
+            "Which of sums and counts is the loss?",
+        ),
+        Mistake(
+            lambda sums, counts: sum(sums) // sum(counts),
+            "Your loss is rounded down to a whole number.",
+            "// divides and drops what's behind the point.",
+            "Which of / and // gives 1.4 for 14 and 10?",
+        ),
+        Mistake(
+            lambda sums, counts: sum(sums) / max(counts),
+            "You divide by the tokens of one part only.",
+            "sums has the loss of all parts, so all their tokens belong below it.",
+            "How many tokens are there in all?",
+        ),
+        Mistake(
+            lambda sums, counts: (sums[0] + sums[1]) / (counts[0] + counts[1]),
+            "You use the first two parts, however many there are.",
+            "A batch can be split into any number of parts.",
+            "What adds up a whole list?",
+        ),
+        Mistake(
+            lambda sums, counts: [s / c for s, c in zip(sums, counts)],
+            "You give one average for each part.",
+            "The exercise asks for a single number, for the whole batch.",
+            "How much loss is there in all, and how many tokens?",
+        ),
+        *[
+            Mistake(
+                lambda sums, counts, pick=pick: pick([s / c for s, c in zip(sums, counts)]),
+                "You give the average of one part.",
+                "The loss of the whole batch has the tokens of all parts in it.",
+                "How much loss is there in all, and how many tokens?",
+            )
+            for pick in (lambda means: means[0], lambda means: means[-1], max, min)
+        ],
+        *[
+            Mistake(
+                lambda sums, counts, power=power: sum(sums) / sum(counts) * len(sums) ** power,
+                "Your answer depends on how many parts there are.",
+                "The loss per token is the same however a batch is split.",
+                "What does len do in your answer?",
+            )
+            for power in (-1, 1)
+        ],
     ],
     shows="The loss no longer depends on how the batch was split.",
 )

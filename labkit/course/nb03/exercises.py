@@ -488,8 +488,9 @@ exercise(
     title="The LoRA layer",
     prompt=(
         "Write the class MyLoRA(base, r, alpha, dropout): a layer that answers base(x) + alpha/r · B(A(dropout(x))).\n"
-        "base is an nn.Linear, frozen and kept as self.base; self.A and self.B are nn.Linear without bias;\n"
-        "self.scaling is alpha/r. B starts at zero, A random. dropout has the default 0.0."
+        "base is an nn.Linear: freeze it, its bias too, and keep it as self.base. self.A (in to r) and self.B (r to\n"
+        "out) are nn.Linear without bias. self.scaling is alpha/r. B starts at zero, A random. dropout has the\n"
+        "default 0.0."
     ),
     minutes=15,
     difficulty=3,
@@ -923,7 +924,7 @@ exercise(
     prompt=(
         "Write my_inject(model, targets, Layer, r, alpha): freeze the model, then put Layer(linear, r, alpha) in the\n"
         "place of each nn.Linear whose name ends in one of targets, after a dot. A target can have two parts, such as\n"
-        "self_attn.o_proj. Return the names of the wrapped layers, in the model's order."
+        "self_attn.o_proj. Change model itself; return the names of the wrapped layers, in the model's order."
     ),
     minutes=10,
     difficulty=3,
@@ -1060,7 +1061,8 @@ exercise(
     title="The merged weight",
     prompt=(
         "Write my_merged_weight(W, A, B, alpha, dropout): one matrix that answers as the base and its finished\n"
-        "adapter do together. dropout is the probability the adapter was trained with. Don't change W itself."
+        "adapter do together. The rank is A's first dimension. dropout is the probability the adapter was trained\n"
+        "with. Don't change W itself."
     ),
     minutes=5,
     difficulty=2,
@@ -1229,7 +1231,7 @@ exercise(
     title="Counting under grouped queries",
     prompt=(
         "Write my_count(hidden, heads, kv_heads, layers, r): how many numbers LoRA trains on q_proj, k_proj, v_proj\n"
-        "and o_proj of a Llama-like model that is hidden wide. A head is hidden // heads wide."
+        "and o_proj of a Llama-like model that is hidden wide. A head is hidden // heads wide. Return an integer."
     ),
     minutes=7,
     difficulty=3,

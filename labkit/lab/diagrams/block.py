@@ -5,11 +5,12 @@ from matplotlib.figure import Figure
 
 from labkit.lab.diagrams.layer import FROZEN, TRAINED, arrow, box, canvas, line, word
 
-_WIDEST, _TALL = 1.5, 0.36  # inches: the layer with the most outputs, and the height of each
+_WIDEST, _TALL = 1.4, 0.36  # inches: the layer with the most outputs, and the height of each
+_SUM = 3.46  # how high the + stands
 
 
 def llama_block(config) -> Figure:
-    """The two halves of a block, each linear layer as wide as it has outputs.
+    """The two halves of a block, one after the other, each linear layer as wide as it has outputs.
 
     Args:
         config: a Llama's: hidden_size, intermediate_size, num_attention_heads and num_key_value_heads are read.
@@ -21,19 +22,25 @@ def llama_block(config) -> Figure:
     inch = _WIDEST / max(q, hidden, wide)
 
     ax = canvas(7, 4.1)
-    mix = "each token asks with q, compares\nwith all earlier k, collects their v"
-    first = [("q_proj", q, -0.98), ("k_proj", kv, 0.1), ("v_proj", kv, 1.0)]
-    _half(ax, 1.9, "attention: tokens look at each other", first, mix, ("o_proj", hidden), inch)
+    mix = "compare q with the k of this token\nand all earlier ones, add up their v"
+    first = [("q_proj", q, -0.98), ("k_proj", kv, 0.1), ("v_proj", kv, 0.95)]
+    _half(ax, 1.8, "1. attention: tokens look at each other", first, mix, ("o_proj", hidden), inch)
     gate = "SiLU(gate) · up,\nnumber by number"
-    second = [("gate_proj", wide, -0.8), ("up_proj", wide, 0.8)]
-    _half(ax, 5.35, "MLP: each token by itself", second, gate, ("down_proj", hidden), inch)
+    second = [("gate_proj", wide, -0.74), ("up_proj", wide, 0.74)]
+    _half(ax, 5.35, "2. MLP: each token by itself", second, gate, ("down_proj", hidden), inch)
+    word(ax, 1.8, 0.12, "x", 13)
+    ax.text(1.95, 0.12, "start here", fontsize=9, va="center")
+    line(ax, [(1.97, _SUM), (3.48, _SUM), (3.48, 0.12)])
+    arrow(ax, (3.48, 0.12), (5.22, 0.12))
+    word(ax, 5.35, 0.12, "x", 13)
+    arrow(ax, (5.52, _SUM), (5.9, _SUM))
+    ax.text(5.95, _SUM, "next block", fontsize=9, va="center")
     return ax.figure
 
 
 def _half(ax: Axes, x: float, title: str, layers: list, between: str, last: tuple, inch: float) -> None:
     """Layers side by side, what is done with their outputs, one layer back to the model's width, and the sum."""
     ax.text(x - 1.65, 3.9, title, fontsize=10.5, weight="bold")
-    word(ax, x, 0.12, "x", 13)
     for name, outputs, away in layers:
         _linear(ax, x + away, 0.95, name, outputs, inch)
         arrow(ax, (x, 0.26), (x + away, 0.93))
@@ -42,9 +49,9 @@ def _half(ax: Axes, x: float, title: str, layers: list, between: str, last: tupl
     arrow(ax, (x, 2.3), (x, 2.6))
     _linear(ax, x, 2.62, *last, inch)
     arrow(ax, (x, 2.64 + _TALL), (x, 3.3))
-    word(ax, x, 3.46, "+", 13, circle=True)
-    line(ax, [(x - 0.12, 0.12), (x - 1.62, 0.12), (x - 1.62, 3.46)])
-    arrow(ax, (x - 1.62, 3.46), (x - 0.17, 3.46))
+    word(ax, x, _SUM, "+", 13, circle=True)
+    line(ax, [(x - 0.12, 0.12), (x - 1.57, 0.12), (x - 1.57, _SUM)])
+    arrow(ax, (x - 1.57, _SUM), (x - 0.17, _SUM))
 
 
 def _linear(ax: Axes, x: float, y: float, name: str, outputs: int, inch: float) -> None:

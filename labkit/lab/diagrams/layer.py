@@ -66,8 +66,8 @@ def gradients_way() -> Figure:
     ax.add_patch(Rectangle((3.42, 0.62), 0.12, 0.56, color=INK))
     line(ax, [(3.4, 0.9), (2.25, 0.9), (2.25, 1.4)], "#8a8a8a", ls=(0, (1, 2)))
     arrow(ax, (2.25, 1.4), (2.25, 1.49), "#8a8a8a")
-    ax.text(5.2, 0.3, "B's gradient is G times A x:\nnot zero, so B learns", fontsize=9.5, ha="center", va="center")
-    ax.text(2.55, 0.3, "G times B is zero:\nA's door is closed", fontsize=9.5, ha="center", va="center")
+    ax.text(5.2, 0.3, "B's gradient: G times A x.\nNot zero, so B learns", fontsize=9.5, ha="center", va="center")
+    ax.text(2.55, 0.3, "times B, which is zero:\nnothing gets through to A", fontsize=9.5, ha="center", va="center")
     return ax.figure
 
 

@@ -34,14 +34,8 @@ def tickets_by_rank(study: dict) -> Figure:
     cuts = [cut for cut in study["cuts"] if "rank" in cut]
     ranks = [cut["rank"] for cut in cuts]
     mean, low, high = (100 * np.array([cut["exact"][end] for cut in cuts]) for end in ("mean", "low", "high"))
-    ax = axes(
-        "Every update cut to its first r pieces",
-        "r, log scale",
-        "tickets right (%)",
-        height=2.8,
-        xscale="log",
-        ylim=(-4, 106),
-    )
+    labels = ("Every update cut to its first r pieces", "r, log scale", "tickets right (%)")
+    ax = axes(*labels, height=2.8, xscale="log", ylim=(-4, 106))
     ax.errorbar(ranks, mean, yerr=[mean - low, high - mean], capsize=3, label="share, and its 95 % interval")
     ax.set_xticks(ranks, ranks)
     ax.minorticks_off()

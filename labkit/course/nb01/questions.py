@@ -47,7 +47,7 @@ QUESTIONS = [
         {
             "It stays at rank 3": "Noise lifts every singular value above zero. (1.5)",
             "Its first 3 pieces are lost in the noise": "They're far larger than the noise's, and hardly change. (1.5)",
-            "Its rank is full, but 3 pieces hold nearly all of the energy": "So ask what the first few pieces hold. (1.5)",
+            "Its rank is full, but 3 pieces hold nearly all the energy": "So ask what the first few pieces hold. (1.5)",
         },
         right="c",
     ),

@@ -1,4 +1,4 @@
-"""What full fine-tuning added to a weight, stored with the course: W_after − W_before."""
+"""What full fine-tuning added to a weight, stored with the course: W_after − W_before, and the study it comes from."""
 
 from pathlib import Path
 
@@ -40,3 +40,15 @@ def load_update(path: Path | str | None = None) -> dict[str, Tensor]:
         if update.ndim != 2 or not update.is_floating_point() or not update.isfinite().all():
             raise DataError(f"{name} is no matrix of finite numbers", _REMEDY, str(path))
     return {name: update.to(torch.float32) for name, update in sorted(stored.items())}
+
+
+def tickets_right(study: dict) -> dict[str, float]:
+    """The share of test tickets that the model got right with each cut of its updates.
+
+    Args:
+        study: ``data/results/full_update.json`` as read.
+
+    Returns:
+        ``{"none: the base": 0.0, "first 8": …, "all but the first 8": …, "everything": 1.0, …}``
+    """
+    return {cut["kept"]: cut["exact"]["mean"] for cut in study["cuts"]}

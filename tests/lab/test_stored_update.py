@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 
 from labkit import energy, load_update
 from labkit.errors import DataError
+from labkit.lab.stored_update import tickets_right
 from labkit.storage.paths import course_data_dir
 
 SHIPPED = course_data_dir() / "updates" / "tickets_full.safetensors"
@@ -65,3 +66,9 @@ def test_what_is_no_update_is_refused(tmp_path, content, problem):
     save_file(content, tmp_path / "odd.safetensors")
     with pytest.raises(DataError, match=problem):
         load_update(tmp_path / "odd.safetensors")
+
+
+def test_what_each_cut_of_the_updates_got_right():
+    right = tickets_right(STUDY)
+    assert right["none: the base"] == right["all but the first 8"] == 0 and right["everything"] == 1
+    assert 0 < right["first 8"] < right["first 16"] <= right["first 32"]

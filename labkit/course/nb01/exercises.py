@@ -19,8 +19,8 @@ exercise(
     id="01.1",
     title="What low rank saves",
     prompt=(
-        "Write my_saving(m, n, r): how many times fewer numbers the two factors of rank r hold than the m × n matrix\n"
-        "itself."
+        "Write my_saving(m, n, r): by what factor do two factors of rank r shrink an m × n matrix? Count the numbers\n"
+        "in each and divide with /: it needn't come out whole."
     ),
     minutes=4,
     difficulty=1,
@@ -330,8 +330,8 @@ exercise(
     id="01.2",
     title="The best matrix of rank r",
     prompt=(
-        "Write my_low_rank(W, r): of all matrices of rank r, the one closest to W. For U, S and Vh call\n"
-        "torch.linalg.svd(W, full_matrices=False)."
+        "Write my_low_rank(W, r): of all matrices of rank r, the one closest to W, without low_rank_approx. For U, S\n"
+        "and Vh call torch.linalg.svd(W, full_matrices=False)."
     ),
     minutes=8,
     difficulty=3,
@@ -581,8 +581,8 @@ exercise(
     id="01.3",
     title="Two thin factors",
     prompt=(
-        "Write my_factors(W, r): return B, A with B of shape (m, r) and A of shape (r, n), so that B @ A is the best\n"
-        "matrix of rank r for the m × n matrix W."
+        "Write my_factors(W, r): return B, A with B of shape (m, r) and A of shape (r, n), so that B @ A is the\n"
+        "closest matrix of rank r to the m × n matrix W. S may go into B, into A, or as square roots into both."
     ),
     minutes=8,
     difficulty=3,
@@ -685,7 +685,7 @@ exercise(
     title="The rank you need",
     prompt=(
         "Write my_rank(S, share): the smallest r whose first r pieces hold at least that share of the energy.\n"
-        "S holds the singular values, largest first; return a whole number."
+        "S holds the singular values, largest first. Return a whole number; a share of 1 counts too."
     ),
     minutes=7,
     difficulty=3,

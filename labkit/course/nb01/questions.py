@@ -25,7 +25,7 @@ QUESTIONS = [
     Question(
         'The rank of q_proj\'s update is 574, of 576 at most. Why do people still call it "low-rank"?',
         {
-            "Its first few pieces hold most of its energy": "The rank counts every stretch that isn't quite zero. "
+            "Its first 8 pieces hold more than half of its energy": "The rank counts every singular value above zero. "
             "What matters is how much is in the first few. (1.7)",
             "It's much smaller than the weight": "Size and rank have nothing to do with each other: halve a matrix, "
             "and its rank is what it was. (1.6)",
@@ -34,9 +34,9 @@ QUESTIONS = [
         right="a",
     ),
     Question(
-        "Eight pieces hold 64 % of a matrix's energy. How large is what they leave out, beside the matrix?",
+        "Eight pieces hold 64 % of a matrix's energy. How large is what they miss?",
         {
-            "36 % of its size": "That's the energy left out. Size is the square root of energy. (1.3)",
+            "36 % of its size": "That's the energy they miss. Size is the square root of energy. (1.2)",
             "60 % of its size": "√0.36 = 0.6. Much of the energy can be there while much of the size is missing. (1.3)",
             "Too small to matter": "Whether it matters is a question for the task's score. Its size isn't small. (1.7)",
         },
@@ -45,9 +45,9 @@ QUESTIONS = [
     Question(
         "You add a little noise to a matrix of rank 3. What happens?",
         {
-            "It stays at rank 3": "Noise makes every stretch a little more than zero. (1.5)",
+            "It stays at rank 3": "Noise lifts every singular value above zero. (1.5)",
             "Its first 3 pieces are lost in the noise": "They're far larger than the noise's, and hardly change. (1.5)",
-            "Its rank is full, but 3 pieces hold nearly all of it": "So ask what the first few pieces hold. (1.5)",
+            "Its rank is full, but 3 pieces hold nearly all the energy": "So ask what the first few pieces hold. (1.5)",
         },
         right="c",
     ),

@@ -116,7 +116,7 @@ def rank_picture(pieces: Pieces, rank: int) -> bytes:
     lightest = -limit if (pieces.matrix < 0).any() else 0
     size = "{} × {}".format(*shape)
     part = size if given.shape == shape else "first {} × {} of {}".format(*given.shape, size)
-    stored = f"{facts.numbers:,} numbers for {facts.numbers_whole:,}"
+    stored = f"{facts.numbers:,} numbers, not {facts.numbers_whole:,}"
 
     def draw(figure: Figure) -> None:
         # 198 by 198 pixels for a square matrix
@@ -126,6 +126,7 @@ def rank_picture(pieces: Pieces, rank: int) -> bytes:
             drawn = "nearest" if side == CORNER else "antialiased"
             ax.imshow(shown.numpy(), cmap="gray_r", vmin=lightest, vmax=limit, interpolation=drawn)
             ax.set(xticks=[], yticks=[])
+            ax.spines[:].set(visible=True, color="#b0b0b0")
         left.set(title="the matrix", xlabel=part)
         middle.set(title=f"its best rank {rank}", xlabel=stored)
         ranks = range(1, facts.full_rank + 1)
@@ -133,10 +134,11 @@ def rank_picture(pieces: Pieces, rank: int) -> bytes:
         # lines to both axes: the energy is a height, and an area below the curve would say otherwise
         right.plot([rank, rank, 0.1], [0, 100 * facts.energy, 100 * facts.energy], color="gray", linewidth=1, marker="")
         right.plot([rank], [100 * facts.energy], color=COLOURS[3], marker="o", markersize=8)
-        right.set(xscale="log", xlim=(0.9, 1.1 * facts.full_rank), ylim=(0, 104), xlabel="rank", ylabel="energy (%)")
+        right.set(xscale="log", xlim=(0.9, 1.1 * facts.full_rank), ylim=(0, 104), ylabel="energy (%)")
+        right.set_xlabel("rank (log scale)")
         right.xaxis.set_major_formatter("{x:.0f}")
         right.minorticks_off()
-        right.set_title(f"energy kept: {approx(facts.energy, '%')}")
+        right.set_title(f"energy held: {approx(facts.energy, '%')}")
 
     return drawn(draw, height=2.7)
 

@@ -11,6 +11,7 @@ from labkit.lab.diagrams.svd import (
     noise_and_pieces,
     pieces_and_sums,
     turn_stretch_turn,
+    two_pieces,
     word_picture,
 )
 from labkit.storage.paths import course_data_dir
@@ -70,8 +71,27 @@ def test_a_word_is_ink_on_paper():
 
 
 def test_the_first_piece_is_the_first_sum():
-    above, _, below, _ = pieces_and_sums(torch.eye(3, 4) + torch.ones(3, 4), (1, 2)).axes
+    above, _, below, _ = pieces_and_sums(torch.eye(3, 4) + torch.ones(3, 4), 2).axes
     torch.testing.assert_close(*(torch.tensor(ax.images[0].get_array().data) for ax in (above, below)))
+
+
+def test_only_the_ink_is_drawn_with_a_margin():
+    picture = torch.zeros(80, 100)
+    picture[30:40, 50:95] = torch.rand(10, 45)
+    assert pieces_and_sums(picture, 1).axes[1].images[0].get_array().shape == (10 + 16, 45 + 8 + 5)
+
+
+def test_the_two_pieces_add_up_to_the_matrix():
+    W = torch.tensor([[1.2, 1.0], [0.1, 1.1]])
+    tables = [[float(text.get_text().replace("−", "-")) for text in ax.texts] for ax in two_pieces(W).axes]
+    assert tables[0] == pytest.approx(W.flatten().tolist())
+    assert [sum(both) for both in zip(*tables[1:])] == pytest.approx(tables[0], abs=0.011)
+
+
+def test_the_same_scale_for_both_matrices_of_the_notebook():
+    first, second = (turn_stretch_turn(W) for W in ([[1.2, 1.0], [0.1, 1.1]], [[0.5, 0.5], [1.0, 1.0]]))
+    assert first.axes[0].get_xlim() == second.axes[0].get_xlim()
+    assert [text.get_text()[:2] for text in first.legends[0].get_texts()] == ["v₁", "v₂"]
 
 
 def test_noise_lifts_the_tail_of_the_singular_values():
@@ -83,15 +103,15 @@ def test_noise_lifts_the_tail_of_the_singular_values():
 def test_energy_curves_end_at_all_of_it_and_start_with_the_first_piece():
     matrices = {"q": torch.diag(torch.tensor([3.0, 4.0])), "k": torch.eye(3)}
     figure = energy_curves({"update": matrices, "weight": matrices}, rank=2)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["q", "k"]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["q: 2 pieces", "k: 3 pieces"]
     assert figure.axes[0].lines[0].get_ydata().tolist() == pytest.approx([64, 100])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["update", "weight"]
 
 
 def test_the_stored_study_in_two_pictures():
     study = json.loads((course_data_dir() / "results" / "full_update.json").read_text(encoding="utf-8"))
-    updates, weights = all_matrices(study).axes[0].lines
-    assert len(updates.get_xdata()) == len(weights.get_xdata()) == len(study["spectra"])
-    assert min(updates.get_ydata() / weights.get_ydata()) > 1
+    attention, mlp, weights = all_matrices(study).axes[0].lines
+    assert len(attention.get_xdata()) + len(mlp.get_xdata()) == len(weights.get_xdata()) == len(study["spectra"])
+    assert min(*attention.get_ydata(), *mlp.get_ydata()) > sorted(weights.get_ydata())[-3]
     bars = tickets_by_rank(study).axes[0]
     assert bars.lines[0].get_xdata().tolist() == study["ranks"]

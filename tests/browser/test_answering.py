@@ -83,6 +83,6 @@ def test_a_prediction_is_set_beside_the_measurement(lab, notebook_00):
     notebook_00.wait_for(measured, "You said: both. Measured: one. A surprise.")
 
     notebook_00.option(asked, "one").check()
-    notebook_00.wait_for(asked, "What you said before it is kept: both.")
+    notebook_00.wait_for(asked, "so what you said before it stays: both.")
     prediction = record(lab)["predictions"]["00.capitals"]
     assert (prediction["said"], prediction["measured"]) == ("both", "one")

@@ -131,9 +131,9 @@ def lines() -> str:
     trainer, trl, qlora, many = (times(row.ratio()) for row in (BESIDE_TRAINER, BESIDE_TRL, QLORA, MANY))
     return "\n".join(
         [
-            f"- A LoRA training step is {trainer} as fast as with Trainer + PEFT of Hugging Face, {trl} as with TRL.",
+            f"- A LoRA training step is {trainer} as fast as with Hugging Face's Trainer + PEFT, and {trl} with TRL.",
             f"- A QLoRA training step is {qlora} as fast as with PEFT and bitsandbytes.",
-            f"- Sixteen rows, each with an adapter of its own, get their next token {many} as fast as with PEFT.",
+            f"- For sixteen rows, each with its own adapter, writing the next token is {many} as fast as with PEFT.",
         ]
     )
 

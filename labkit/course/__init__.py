@@ -40,7 +40,7 @@ COURSE = (
         evening=55,
     ),
     Notebook(
-        "04", "Train a LoRA", 45, "your layer in your loop: what it learns, weighs and forgets", core=True, evening=45
+        "04", "Train a LoRA", 45, "your layer in your loop: what it learns, and what that costs", core=True, evening=45
     ),
     Notebook("05", "Rank, α and targets", None, "what each setting does"),
     Notebook("06", "Data and evaluation", None, "how many examples you need, and how sure you can be"),

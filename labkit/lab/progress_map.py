@@ -50,11 +50,13 @@ def map_text(record: Record, ids: list[str]) -> str:
         minutes = "to come" if notebook.minutes is None else str(notebook.minutes)
         dots = f"{'●' * sum(passed)}{'○' * passed.count(False)}  {sum(passed)} of {len(passed)}" if passed else ""
         star = "★" if notebook.core else " "
-        evening = notebook.evening or ""
+        evening = notebook.evening or ("–" if notebook.minutes else "")
         lines.append(f"{star} {notebook.number} {notebook.title:<{width}}  {minutes:>7}  {evening:>7}  {dots}".rstrip())
     done = sum(record.exercises.get(id, Attempts()).state == PASSED for id in ids)
-    evening = sum(notebook.evening for notebook in course_map())
-    routes = f"★ is the core path. The evening route takes {evening} minutes and leaves out what's optional."
+    route = [notebook for notebook in course_map() if notebook.evening]
+    evening, whole = sum(notebook.evening for notebook in route), sum(notebook.minutes for notebook in route)
+    routes = f"★ is the core path. {route[0].number} to {route[-1].number} take {whole} minutes, or {evening} in an "
+    routes += "evening that leaves out what's optional."
     return "\n".join([*lines, "", routes, f"You've passed {done} of {len(ids)} exercises."])
 
 

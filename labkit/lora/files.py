@@ -70,8 +70,8 @@ def _warn_of_names_of_experts(model: nn.Module, adapter: Adapter) -> None:
     names = sorted(_NAMES_OF_EXPERTS & {name.rpartition(".")[2] for name in adapter.weights})
     if stacked and names:
         warnings.warn(
-            f"PEFT may take {', '.join(names)} for the names of this mixture's experts, and then leaves these layers "
-            "out without a word: if PEFT is to load this adapter, compare its answers, or adapt attention only",
+            f"PEFT may take {', '.join(names)} for the names of this mixture's experts, and then skips these layers "
+            "without saying so: if you load this adapter with PEFT, compare its answers, or adapt attention only",
             LabkitWarning,
             stacklevel=3,
         )

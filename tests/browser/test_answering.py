@@ -75,13 +75,13 @@ def test_a_quiz_question_answered_wrongly_then_rightly(lab, notebook_03):
 
 def test_a_prediction_is_set_beside_the_measurement(lab, notebook_00):
     asked, measured = notebook_00.cell('id="00.capitals"'), notebook_00.cell('reveal("00.capitals"')
-    notebook_00.wait_for(measured, "Measured: only Japan's. (You made no prediction.)")
+    notebook_00.wait_for(measured, "Measured: one. (You made no prediction.)")
     notebook_00.option(asked, "both").check()
     notebook_00.wait_for(asked, "Noted. Now run the next cell.")
     notebook_00.run(measured)
-    notebook_00.wait_for(measured, "You said: both. Measured: only Japan's. A surprise.")
+    notebook_00.wait_for(measured, "You said: both. Measured: one. A surprise.")
 
-    notebook_00.option(asked, "only Japan's").check()
+    notebook_00.option(asked, "one").check()
     notebook_00.wait_for(asked, "so what you said before it stays: both.")
     prediction = record(lab)["predictions"]["00.capitals"]
-    assert (prediction["said"], prediction["measured"]) == ("both", "only Japan's")
+    assert (prediction["said"], prediction["measured"]) == ("both", "one")

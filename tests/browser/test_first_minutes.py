@@ -31,7 +31,7 @@ def test_from_make_lab_to_an_adapter_of_ones_own_in_five_minutes(equipped, windo
             if cell.locator(".cm-content").text_content() == own.locator(".cm-content").text_content():
                 break
         expect(training.locator(".widget-label").last).to_contain_text("step 40 of 40")
-        notebook.wait_for(again, "✔ the trained model writes this customer's ticket, letter by letter")
+        notebook.wait_for(again, "✔ the trained model writes this customer's ticket, character for character")
 
         own.locator("input[type=text]").fill(MESSAGE)
         own.locator("input[type=text]").press("Enter")

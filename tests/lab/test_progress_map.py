@@ -29,7 +29,9 @@ def test_the_evening_route_is_the_first_hour_without_what_is_optional():
     evening = {notebook.number: notebook.evening for notebook in COURSE if notebook.evening}
     assert evening == {"00": 25, "01": 30, "02": 10, "03": 55, "04": 45}
     assert all(notebook.evening <= (notebook.minutes or 0) and notebook.core for notebook in COURSE if notebook.evening)
-    assert f"The evening route takes {sum(evening.values())} minutes" in map_text(Record(), IDS)
+    whole = sum(notebook.minutes for notebook in COURSE if notebook.evening)
+    assert f"00 to 04 take {whole} minutes, or {sum(evening.values())} in an evening" in map_text(Record(), IDS)
+    assert row(map_text(Record(), IDS), "07").split()[-1] == "–", "not on that route"
 
 
 def test_what_was_passed_shows_and_what_was_tried_does_not():

@@ -169,7 +169,7 @@ def _misread():
 exercise(
     "00.2",
     title="Which claims hold",
-    prompt="my_reading is a list of four truth values: for each claim, in order, whether it holds on that machine.",
+    prompt="my_reading is a list of four values, one per claim, in order: True if it holds there, and else False.",
     minutes=3,
     difficulty=1,
     importance=4,
@@ -250,7 +250,7 @@ def _cases_of_texts():
 exercise(
     "00.3",
     title="A score over many answers",
-    prompt="Write my_exact(answers, wanted): the share of answers that equal what was wanted, letter by letter.",
+    prompt="Write my_exact(answers, wanted): the share of answers equal to the text wanted, character for character.",
     minutes=4,
     difficulty=2,
     importance=4,

@@ -4,13 +4,13 @@ from labkit.lab.quizzes import Question, questions
 
 QUESTIONS = [
     Question(
-        "You see `≈1.3 s` here, and your machine shows `≈2.9 s`. Is something wrong?",
+        "A friend's machine shows `≈1.3 s`, and yours shows `≈2.9 s`. Is something wrong?",
         {
-            "Yes, the numbers must agree": "Only numbers without ≈ must agree. This one was measured, and says so.",
-            "No, as long as the claim's bound holds": "≈ marks what was measured, and a time depends on the machine. "
-            "The claim's bound is what must hold.",
-            "No, numbers on the page are only examples": "They were measured, on the machine this page was made on. "
-            "Those without ≈ must come out the same on yours.",
+            "Yes, the numbers must agree": "≈ says that they may differ, and a time depends on the machine.",
+            "No, as long as the claim's bound holds": "≈ says that a number may differ. The claim's bound is what must "
+            "hold on both machines.",
+            "No, such numbers mean nothing": "They were really measured, each on its machine. And a claim's bound "
+            "must hold on both.",
         },
         right="b",
     ),
@@ -27,20 +27,18 @@ QUESTIONS = [
         "A line begins with ▣. Where does its number come from?",
         {
             "From your machine, just now": "That would be ✔.",
-            "From a stored study": "It took too long for a notebook, so it ran beforehand. Its date stands behind it.",
+            "From a stored study": "It took too long for a notebook, so we ran it earlier. The line shows when.",
             "From a simulation": "That would be ◇.",
         },
         right="b",
     ),
     Question(
-        "You predicted something, and the measurement came out otherwise. What happens?",
+        "You predicted something, and the measurement disagrees. What happens?",
         {
-            "Nothing, predictions aren't kept": "They're kept on this machine, with what was measured.",
-            "It counts against you": "There are no marks. A surprise is where there was something to learn.",
-            "You change the prediction": "After the measurement, what you said before it stays. Otherwise it wouldn't "
-            "be a prediction.",
-            "Later you see it again": "The course keeps what you said beside what was measured, and shows you what "
-            "surprised you.",
+            "Nothing, predictions aren't kept": "They're kept, on this machine only, together with what was measured.",
+            "It counts against you": "There are no grades. A surprise only shows where there was something to learn.",
+            "You change the prediction": "Once you've seen the measurement, your prediction can't change any more.",
+            "The course keeps it, and shows it to you later": "Notebook 04 ends with what surprised you so far.",
         },
         right="d",
     ),

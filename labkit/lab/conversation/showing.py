@@ -2,11 +2,14 @@
 
 import html
 import io
-import textwrap
+import re
 import warnings
 from dataclasses import dataclass
 
 from labkit.errors import showable
+
+# A ticket is one long word, whose lines may end here: after a comma that isn't within a number
+_AFTER_A_COMMA = re.compile(r"(?<=,)(?=[^\s\d])")
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def conversation_html(conversation: Conversation, seconds: bool = True) -> str:
         rows = [("th", [answer.who for answer in conversation.answers])]
         rows += [("td", [answer.text for answer in conversation.answers])]
         rows += [("td", [effort(answer, seconds) for answer in conversation.answers])]
-        # a ticket is one long word to a browser, and would run over into the next column
+        # anywhere, because a long word would run over into the next column
         style = f'style="text-align: left; vertical-align: top; overflow-wrap: anywhere; width: {width}"'
         cells = ["".join(f"<{tag} {style}>{_escaped(text)}</{tag}>" for text in texts) for tag, texts in rows]
         table = "\n".join(f"<tr>{row}</tr>" for row in cells)
@@ -114,8 +117,11 @@ def _shortened(question: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return html.escape(showable(text), quote=False).replace("\n", "<br>")
+    breakable = _AFTER_A_COMMA.sub("<wbr>", html.escape(showable(text), quote=False))
+    return breakable.replace("\n", "<br>")
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return [part for line in text.split("\n") for part in textwrap.wrap(line, width, break_on_hyphens=False) or [""]]
+    """Lines of up to `width` characters: they end at a space or after a comma, and only a longer word is cut."""
+    whole = rf".{{1,{width}}}(?:\s|$|{_AFTER_A_COMMA.pattern})|.{{1,{width}}}"
+    return [part.rstrip() for line in text.split("\n") for part in re.findall(whole, line.expandtabs()) or [""]]

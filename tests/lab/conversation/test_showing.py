@@ -11,6 +11,7 @@ from labkit.errors import showable
 from labkit.lab.conversation.showing import (
     Answer,
     Conversation,
+    _wrapped,
     conversation_html,
     conversation_png,
     conversation_text,
@@ -103,6 +104,14 @@ def test_as_a_picture_it_grows_with_the_answer_and_stays_small():
     left, right = ink[:, :350].sum(), ink[:, 350:].sum()
     assert left > 3 * right > 0, "each answer has its own half"
     assert ink[:, -3:].max() == 0 and ink[-3:].max() == 0, "nothing is cut off at the edges"
+
+
+def test_a_ticket_is_wrapped_at_its_commas_and_only_a_long_word_is_cut():
+    ticket = '{"name":"Lena","amount":2,371,"priority":"high"}'
+    assert _wrapped(ticket, 18) == ['{"name":"Lena",', '"amount":2,371,', '"priority":"high"}']
+    assert _wrapped("one two\n\nthree", 5) == ["one", "two", "", "three"]
+    assert _wrapped("abcdefgh", 5) == ["abcde", "fgh"]
+    assert ',<wbr>"amount":2,371,<wbr>"priority"' in conversation_html(Conversation("", (Answer("m", ticket),)))
 
 
 def test_formulas_and_emoji_are_drawn_without_a_warning():

@@ -390,8 +390,8 @@ exercise(
     title="A memory ledger",
     prompt="`events` lists, in order, what happens in a step: pairs `(kind, size)`. A block of that many bytes is "
     "made, or freed if `size` is negative. Find the moment when the most bytes are in use, all kinds together (the "
-    "first such moment, if there are several). Write `my_ledger(events)`: a dict with each kind's bytes at that moment. "
-    "Kinds at zero may be left out.",
+    "first such moment, if there are several). Write `my_ledger(events)`: a dict with each kind's bytes at that "
+    "moment. Kinds at zero may be left out.",
     minutes=8,
     difficulty=3,
     importance=4,

@@ -64,7 +64,7 @@ def plan(options: argparse.Namespace) -> None:
     # refused before the work
     card = None if options.card is None else card_named(options.card)
     counts = {"examples": options.examples, "epochs": options.epochs}
-    refuse_no_estimate(card, options.utilisation, options.price, **counts)
+    refuse_no_estimate(card, options.utilization, options.price, **counts)
     if options.price is not None and card is None:
         raise ConfigError("--price is for the time on a card: say --card, too")
     cost = labkit.simulate(
@@ -88,7 +88,7 @@ def plan(options: argparse.Namespace) -> None:
             options.examples,
             options.batch_size,
             epochs=options.epochs,
-            utilisation=options.utilisation,
+            utilization=options.utilization,
             price_per_hour=options.price,
         )
     if options.json:

@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--card", help="also estimate the time on this card, such as 'A100, 80' or 'RTX 4090'")
     sub.add_argument("--examples", type=whole(1), default=5000, help="training rows, for the time (%(default)s)")
     sub.add_argument("--epochs", type=whole(1), default=1, help="passes over the rows, for the time (%(default)s)")
-    sub.add_argument("--utilisation", type=float, default=0.3, help="share of the card's peak (%(default)s, a guess)")
+    sub.add_argument("--utilization", type=float, default=0.3, help="share of the card's peak (%(default)s, a guess)")
     sub.add_argument("--price", type=number(0), help="per hour of that card, in your currency")
     sub.add_argument("--json", action="store_true", help="everything as JSON")
 

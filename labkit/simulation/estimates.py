@@ -1,4 +1,4 @@
-"""Time and money, from floating-point operations. An estimate: it is only as good as the utilisation it is given."""
+"""Time and money, from floating-point operations. An estimate: it is only as good as the utilization it is given."""
 
 import math
 import numbers
@@ -13,7 +13,7 @@ from labkit.simulation.ledger import StepCost
 class Estimate:
     """How long training takes, and what it costs.
 
-        seconds = steps · FLOPs of a step / (cards · peak · utilisation)
+        seconds = steps · FLOPs of a step / (cards · peak · utilization)
 
     Attributes:
         seconds: of computing; loading, saving and evaluating come on top.
@@ -42,7 +42,7 @@ def estimate(
     batch_size: int,
     *,
     epochs: int = 1,
-    utilisation: float = 0.3,
+    utilization: float = 0.3,
     price_per_hour: float | None = None,
     cards: int = 1,
 ) -> Estimate:
@@ -54,7 +54,7 @@ def estimate(
         examples: rows of training data, each as long as the simulated ones.
         batch_size: of the simulated step.
         epochs: how often each row is seen.
-        utilisation: the share of the peak that is reached, 0 to 1. Small batches, 4-bit weights and
+        utilization: the share of the peak that is reached, 0 to 1. Small batches, 4-bit weights and
             checkpointing lower it; 0.3 is a guess to be edited, 0.5 is a good run on large matrices.
         price_per_hour: of one card, in your currency: nothing is assumed.
         cards: how many work side by side, each on rows of its own.
@@ -63,14 +63,14 @@ def estimate(
         ConfigError: the card's peak is not known (make a Card with its teraflops), or a number makes no sense.
     """
     refuse_no_estimate(
-        card, utilisation, price_per_hour, examples=examples, batch_size=batch_size, epochs=epochs, cards=cards
+        card, utilization, price_per_hour, examples=examples, batch_size=batch_size, epochs=epochs, cards=cards
     )
     steps = math.ceil(examples * epochs / batch_size)
-    seconds = steps * cost.total_flops / (cards * card.teraflops * 1e12 * utilisation)
+    seconds = steps * cost.total_flops / (cards * card.teraflops * 1e12 * utilization)
     tokens_per_second = steps * cost.tokens / seconds
     assumptions = [
         f"{steps:,} steps of {cost.total_flops / 1e12:,.1f} TFLOP ({examples:,} examples, {epochs} times round)",
-        f"{cards} × {card.name} at {utilisation:.0%} of {card.teraflops:,.1f} TFLOPS; the utilisation is a guess",
+        f"{cards} × {card.name} at {utilization:.0%} of {card.teraflops:,.1f} TFLOPS; the utilization is a guess",
         "matrix products and attention count, with attention's whole square; nothing else does",
     ]
     if price_per_hour is not None:
@@ -79,7 +79,7 @@ def estimate(
     return Estimate(seconds, money, tokens_per_second, assumptions)
 
 
-def refuse_no_estimate(card: Card | None, utilisation: float, price_per_hour: float | None, **counts: int) -> None:
+def refuse_no_estimate(card: Card | None, utilization: float, price_per_hour: float | None, **counts: int) -> None:
     """Raise ConfigError for what :func:`estimate` can't work with. `card` may be None."""
     if card is not None and card.teraflops is None:
         known = "; ".join(card.name for card in CARDS if card.teraflops)
@@ -89,7 +89,7 @@ def refuse_no_estimate(card: Card | None, utilisation: float, price_per_hour: fl
     for name, value in counts.items():
         if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
             raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}")
-    if not (isinstance(utilisation, numbers.Real) and 0 < utilisation <= 1):
-        raise ConfigError(f"utilisation must be above 0 and at most 1, got {utilisation!r}")
+    if not (isinstance(utilization, numbers.Real) and 0 < utilization <= 1):
+        raise ConfigError(f"utilization must be above 0 and at most 1, got {utilization!r}")
     if price_per_hour is not None and not (isinstance(price_per_hour, numbers.Real) and 0 <= price_per_hour < math.inf):
         raise ConfigError(f"price_per_hour must be a number of at least 0, got {price_per_hour!r}")

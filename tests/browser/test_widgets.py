@@ -56,8 +56,8 @@ def test_the_cost_explorer_follows_its_controls(lab, window):
     assert caption(Choice(), Run()) in notebook.text(cell)
     moves = {
         Choice(sequence=2048): lambda: cell.get_by_role("slider").nth(1).press("ArrowRight"),
-        Choice(sequence=2048, checkpointing=True): lambda: cell.get_by_role("combobox").last.select_option("on"),
-        Choice(sequence=2048, checkpointing=True, method="full"): lambda: (
+        Choice(sequence=2048, checkpointing=False): lambda: cell.get_by_role("combobox").last.select_option("off"),
+        Choice(sequence=2048, checkpointing=False, method="full"): lambda: (
             cell.get_by_role("combobox").nth(1).select_option("full")
         ),
     }

@@ -71,7 +71,7 @@ WITH_A_VALUE = [
     if action.nargs != 0
 ]
 # what the simulator reads itself: its messages are tested with it
-PLANS_OWN = {"model", "--method", "--dtype", "--adapter-dtype", "--card", "--utilisation"}
+PLANS_OWN = {"model", "--method", "--dtype", "--adapter-dtype", "--card", "--utilization"}
 NO_NUMBER = ["", " ", "text", "nan", "-inf", "9" * 5000, "1\x1b[2J"]
 NEEDED = {"merge": ["adapter", "merged"], "plan": ["smollm2-135m"]}
 

@@ -13,11 +13,11 @@ def cost():
 
 def test_time_and_money_by_hand(cost):
     card = Card("a round one", 10_000, teraflops=1.0)
-    found = estimate(cost, card, examples=100, batch_size=4, epochs=2, utilisation=0.5, price_per_hour=3.0)
+    found = estimate(cost, card, examples=100, batch_size=4, epochs=2, utilization=0.5, price_per_hour=3.0)
     seconds = 50 * cost.total_flops / 0.5e12
     assert found.seconds == pytest.approx(seconds) and found.money == pytest.approx(seconds / 3600 * 3)
     assert found.tokens_per_second == pytest.approx(50 * 4 * 64 / seconds)
-    assert all(line in str(found) for line in found.assumptions) and "utilisation is a guess" in str(found)
+    assert all(line in str(found) for line in found.assumptions) and "utilization is a guess" in str(found)
 
 
 def test_twice_the_cards_take_half_the_time_for_the_same_money(cost):
@@ -33,9 +33,9 @@ def test_no_price_no_money(cost):
     ("card", "options", "message"),
     [
         ("RTX 3060", {}, "the peak of the RTX 3060, 12 GB isn't known"),
-        ("L4", {"utilisation": 0.0}, "utilisation must be above 0 and at most 1"),
-        ("L4", {"utilisation": 1.1}, "utilisation must be above 0 and at most 1"),
-        ("L4", {"utilisation": "x"}, "utilisation must be above 0 and at most 1, got 'x'"),
+        ("L4", {"utilization": 0.0}, "utilization must be above 0 and at most 1"),
+        ("L4", {"utilization": 1.1}, "utilization must be above 0 and at most 1"),
+        ("L4", {"utilization": "x"}, "utilization must be above 0 and at most 1, got 'x'"),
         ("L4", {"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
         ("L4", {"epochs": 1.5}, "epochs must be a whole number of at least 1, got 1.5"),
         ("L4", {"cards": float("nan")}, "cards must be a whole number of at least 1, got nan"),

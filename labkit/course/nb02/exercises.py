@@ -16,8 +16,8 @@ def my_bytes(numbers, trained, size):
 exercise(
     "02.1",
     title="What a step holds",
-    prompt="A model has `numbers` numbers (adapters included), of which AdamW trains `trained`. Each number takes "
-    "`size` bytes, whatever it's for. Write my_bytes(numbers, trained, size): the bytes of weights, gradients and "
+    prompt="A model stores `numbers` numbers, adapters included, and AdamW trains `trained` of them. Each number takes "
+    "`size` bytes, whatever it's for. Write `my_bytes(numbers, trained, size)`: the bytes of weights, gradients and "
     "Adam's averages together.",
     minutes=4,
     difficulty=1,
@@ -226,10 +226,11 @@ def _steps():
 exercise(
     "02.2",
     title="Adam by hand",
-    prompt="Write my_adam(w, g, m, v, t, lr): Adam's step number t (the first is 1) on the weights w with gradient g. "
+    prompt="Write `my_adam(w, g, m, v, t, lr)`: Adam's step number `t` (the first is 1) on the weights `w` with "
+    "gradient `g`. "
     "Average: m becomes `0.9 m + 0.1 g`, and v becomes `0.999 v + 0.001 g²`. Both begin at zero, so early on they're "
     "too small; correct a copy: `M = m / (1 − 0.9ᵗ)`, `V = v / (1 − 0.999ᵗ)`. Step: w becomes "
-    "`w − lr · M / (√V + 1e-8)`. Return (w, m, v).",
+    "`w − lr · M / (√V + 1e-8)`. Return `(w, m, v)`, new tensors or changed in place.",
     minutes=6,
     difficulty=2,
     importance=4,
@@ -527,9 +528,10 @@ def _small_steps():
 exercise(
     "02.3",
     title="A memory ledger",
-    prompt="`events` lists, in order, what happens in a step: pairs (kind, size). A block of that kind and size is "
-    "made; or freed, if the size is negative. Write my_ledger(events): a dict with the bytes of each kind at the "
-    "moment when most bytes are alive in all.",
+    prompt="`events` lists, in order, what happens in a step: pairs `(kind, size)`. A block of that many bytes is "
+    "made, or freed if `size` is negative. Find the moment when the most bytes are in use, all kinds together (the "
+    "first such moment, if there are several). Write `my_ledger(events)`: a dict with each kind's bytes at that "
+    "moment. Kinds at zero may be left out.",
     minutes=8,
     difficulty=3,
     importance=4,
@@ -773,9 +775,11 @@ def _chains():
 exercise(
     "02.4",
     title="Checkpointing by hand",
-    prompt="All that was kept of a forward pass through the list `layers` is `inputs`: inputs[i] went into layers[i]. "
-    "`grad` is the loss's gradient at the last layer's output. Write my_backward(layers, inputs, grad): compute one "
-    "layer at a time again, fill in its weights' .grad, and return the gradient at inputs[0].",
+    prompt="You kept only each layer's input: `inputs[i]` is what went into `layers[i]`. `grad` is the loss's gradient "
+    "at the last layer's output. Write `my_backward(layers, inputs, grad)`: go back layer by layer, computing each one "
+    "again, fill in the weights' `.grad`, and return the gradient at `inputs[0]`. Two tools: "
+    "`x = x.detach().requires_grad_()` starts a new computation at x, and `y.backward(g)` goes back from y when its "
+    "gradient is g; afterwards `x.grad` is x's.",
     minutes=8,
     difficulty=4,
     importance=3,

@@ -24,7 +24,8 @@ SHOWN = {
 # in an order in which neighbors stay apart in grayscale
 COLOUR = dict(zip(SHOWN, (COLOURS[0], COLOURS[1], COLOURS[3], COLOURS[2], COLOURS[5], "#c5e4dc")))
 UPDATE_WIDTH = 4  # an update has three moments, which would be hard to see beside two for each layer
-REST = "#b9b9c4"
+OUTSIDE, REST = "GPU driver, kernels", "#b9b9c4"  # what no tensor takes
+NAMED_FROM = 0.15  # of the longest bar: a part as wide as this has its name in it
 
 
 def peaks_and_cards(costs: Mapping[str, StepCost], cards: Iterable[str], title: str) -> Figure:
@@ -36,62 +37,79 @@ def peaks_and_cards(costs: Mapping[str, StepCost], cards: Iterable[str], title: 
         title: of the figure.
     """
     use_style()
-    figure, ax = plt.subplots(figsize=(7, 1.45 + 0.5 * len(costs)))
+    figure, ax = plt.subplots(figsize=(7, 1.6 + 0.5 * len(costs)))
     names, left = list(costs), dict.fromkeys(costs, 0.0)
     ledgers = {name: cost.phases[cost.peak_phase] for name, cost in costs.items()}
     rest = {n: cost.peak - sum(ledgers[n][kind] for kind in SHOWN) for n, cost in costs.items()}
-    for kind, label in [*SHOWN.items(), ("rest", "GPU driver, kernels")]:
+    longest = max(cost.peak for cost in costs.values()) / 1e9
+    for kind, label in [*SHOWN.items(), ("rest", OUTSIDE)]:
         sizes = {n: (rest[n] if kind == "rest" else ledgers[n][kind]) / 1e9 for n in names}
         if any(sizes.values()):
             colour = COLOUR.get(kind, REST)
-            ax.barh(names, sizes.values(), left=left.values(), height=0.62, color=colour, label=label)
+            bars = ax.barh(names, sizes.values(), left=left.values(), height=0.62, color=colour, label=label)
+            wide = [label if size > NAMED_FROM * longest else "" for size in sizes.values()]
+            ink = "black" if kind == "temporaries" else "white"
+            ax.bar_label(bars, wide, label_type="center", color=ink, fontsize=9)
         left = {n: left[n] + sizes[n] for n in names}
-    largest = max(left.values())
     for n, end in left.items():
         peak = approx(costs[n].peak, "GB").removeprefix("≈")
-        ax.text(end + 0.012 * largest, n, peak, va="center", backgroundcolor="white", zorder=3)
+        ax.text(end + 0.012 * longest, n, peak, va="center", backgroundcolor="white", zorder=3)
     for card in map(card_named, cards):
-        ax.axvline(card.usable_bytes / 1e9, color="#555555", linewidth=1.2, linestyle=(0, (4, 2)), zorder=2)
-        sold = card.name.split(", ")[1]
-        ax.annotate(f"{sold}\ncard", (card.usable_bytes / 1e9, 1.01), xycoords=("data", "axes fraction"), ha="center")
+        size = card.usable_bytes / 1e9
+        ax.axvline(size, color="#555555", linewidth=1.2, linestyle=(0, (4, 2)), zorder=2)
+        words = f"{card.name.split(', ')[1]}\ncard holds\n{size:.3g}"
+        ax.annotate(words, (size, 1.01), xycoords=("data", "axes fraction"), ha="center", fontsize=9)
     ax.invert_yaxis()
     ax.grid(False, axis="y")
-    ax.set(xlabel="peak memory of a step (GB)", xlim=(0, 1.2 * largest))
-    ax.set_title(title, pad=34)
+    ax.set(xlabel="peak memory of a step (GB)", xlim=(0, 1.2 * longest))
+    ax.set_title(title, pad=44)
     figure.legend(loc="outside lower center", ncols=4, fontsize=9)
     return figure
 
 
 def four_kinds() -> Figure:
-    """One layer's step: what's kept of it, with three boxes of W's shape and one as long as the batch."""
+    """One layer's step as a loop: forward to the loss, back to the gradient, and through Adam's averages to W."""
     use_style()
-    figure, ax = plt.subplots(figsize=(7, 3.3))
-    _box(ax, (0.2, 2.75), (1.9, 0.8), "x: inputs\ntokens × in", "activations")
-    _box(ax, (3.6, 2.4), (1.5, 1.5), "W\nout × in", "weights")
-    _box(ax, (3.6, 0.2), (1.5, 1.5), "gradient\nof W", "gradients")
-    _box(ax, (6.6, 0.2), (1.5, 1.5), "average\ngradient", "optimizer")
-    _box(ax, (8.3, 0.2), (1.5, 1.5), "average\nsquare", "optimizer")
-    for start, end, words, place in (
-        ((2.1, 3.15), (3.6, 3.15), "forward", (2.85, 3.32)),
-        ((5.1, 3.15), (6.4, 3.15), "y, to the next layer", (5.25, 3.32)),
-        ((1.15, 2.75), (3.55, 0.95), "backward:\nx is needed again", (0.2, 1.3)),
-        ((5.1, 0.95), (6.6, 0.95), "Adam", (5.85, 1.12)),
-        ((7.4, 1.7), (5.15, 2.75), "update W", (6.55, 2.3)),
+    figure, ax = plt.subplots(figsize=(7, 3.4))
+    _box(ax, (0.1, 3.0), (1.8, 0.8), "x: inputs\ntokens × in", "activations")
+    _box(ax, (3.0, 2.65), (1.5, 1.5), "W\nout × in", "weights")
+    _box(ax, (8.5, 3.05), (1.3, 0.7), "loss")
+    _box(ax, (6.8, 0.3), (1.5, 1.5), "gradient\nof W\nout × in", "gradients")
+    _box(ax, (4.4, 0.3), (1.5, 1.5), "average\nsquare\nout × in", "optimizer")
+    _box(ax, (2.8, 0.3), (1.5, 1.5), "average\ngradient\nout × in", "optimizer")
+    ax.add_patch(Rectangle((2.7, 0.2), 3.3, 1.7, fill=False, edgecolor="#555555", linestyle=(0, (4, 2))))
+    _path(ax, (1.9, 3.4), (3.0, 3.4))
+    _path(ax, (4.5, 3.4), (8.5, 3.4))
+    _path(ax, (9.15, 3.05), (9.15, 1.05), (8.3, 1.05))
+    _path(ax, (6.8, 1.05), (6.0, 1.05))
+    _path(ax, (3.75, 1.9), (3.75, 2.65))
+    _path(ax, (1.0, 3.0), (1.0, -0.05), (7.55, -0.05), (7.55, 0.3))
+    for x, y, words, side in (
+        (2.45, 3.5, "forward", "center"),
+        (6.5, 3.5, "y, through the layers above", "center"),
+        (9.0, 2.05, "backward: the signal\nfrom the loss", "right"),
+        (3.9, 2.15, "update W", "left"),
+        (6.4, 1.15, "Adam", "center"),
+        (1.0, -0.4, "x is kept, because the gradient of W is made from it", "left"),
     ):
-        ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=14, color="#333333", linewidth=1.4))
-        ax.text(*place, words, ha="center" if words in ("forward", "Adam") else "left", va="bottom")
-    ax.text(0.2, 3.72, "grows with the tokens", fontsize=9, style="italic")
-    ax.plot([3.6, 3.6, 9.8, 9.8], [0.05, -0.05, -0.05, 0.05], color="#555555", linestyle="-", marker="", linewidth=1)
-    ax.text(6.7, -0.12, "each as large as W", fontsize=9, style="italic", ha="center", va="top")
-    ax.set(xlim=(0, 10), ylim=(-0.45, 4.1))
+        ax.text(x, y, words, ha=side)
+    ax.text(0.1, 3.92, "grows with the tokens", fontsize=9, style="italic")
+    ax.set(xlim=(0, 10), ylim=(-0.5, 4.3))
     ax.axis("off")
     return figure
 
 
-def _box(ax: Axes, corner: tuple[float, float], size: tuple[float, float], words: str, kind: str) -> None:
-    ax.add_patch(Rectangle(corner, *size, facecolor=COLOUR[kind], edgecolor="#222222", linewidth=1))
-    centre = (corner[0] + size[0] / 2, corner[1] + size[1] / 2)
-    ax.text(*centre, words, ha="center", va="center", color="black" if kind == "activations" else "white")
+def _path(ax: Axes, *corners: tuple[float, float]) -> None:
+    """An arrow from the first corner over the others to the last."""
+    way = {"color": "#333333", "linewidth": 1.4}
+    ax.plot(*zip(*corners[:-1]), linestyle="-", marker="", **way)
+    ax.add_patch(FancyArrowPatch(*corners[-2:], arrowstyle="-|>", mutation_scale=14, shrinkA=0, shrinkB=0, **way))
+
+
+def _box(ax: Axes, corner: tuple[float, float], size: tuple[float, float], words: str, kind: str = "") -> None:
+    ax.add_patch(Rectangle(corner, *size, facecolor=COLOUR.get(kind, "white"), edgecolor="#222222", linewidth=1))
+    center = (corner[0] + size[0] / 2, corner[1] + size[1] / 2)
+    ax.text(*center, words, ha="center", va="center", color="black" if kind in ("", "activations") else "white")
 
 
 def gradient_and_adam(seed: int = 0) -> Figure:

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from labkit.errors import ConfigError
 from labkit.lab.claims import approx
-from labkit.lab.diagrams.memory import COLOUR, REST, SHOWN
+from labkit.lab.diagrams.memory import COLOUR, OUTSIDE, REST, SHOWN
 from labkit.lab.explorers.frame import chooser, drawn, explorer_box, show_explorer
 from labkit.lab.plots import COLOURS
 from labkit.simulation.cards import CARDS, card_named
@@ -44,8 +44,8 @@ class Choice:
         method: "full", "lora" or "qlora".
         r: rank of the adapters.
         targets: a key of :data:`TARGETS`.
-        sequence: tokens a row, a quarter of them counted by the loss.
-        batch_size: rows a step.
+        sequence: tokens per row, a quarter of them counted by the loss.
+        batch_size: rows per step.
         checkpointing: keep only each layer's input for the way back.
 
     Raises:
@@ -58,7 +58,7 @@ class Choice:
     targets: str = "all linear"
     sequence: int = 1024
     batch_size: int = 1
-    checkpointing: bool = False
+    checkpointing: bool = True
 
     def __post_init__(self):
         for name, known in {"model": PRESETS, "method": METHODS, "targets": TARGETS}.items():
@@ -80,37 +80,37 @@ class Choice:
 
     def __str__(self) -> str:
         adapters = "" if self.method == "full" else f" with r = {self.r} on {self.targets}"
-        again = ", checkpointed" if self.checkpointing else ""
+        again = ", with checkpointing" if self.checkpointing else ""
         return f"{self.model}, {self.method}{adapters}, {self.batch_size} × {self.sequence:,} tokens{again}"
 
 
 @dataclass(frozen=True)
 class Run:
-    """The training that is paid for.
+    """The training run you pay for.
 
     Attributes:
         examples: rows, each seen once.
-        utilisation: the share of the card's peak that is reached, 0 to 1: a guess.
-        price: of one :data:`CARD` for an hour, in your currency.
+        utilization: the share of the card's peak that is reached, 0 to 1: a guess.
+        price: of one :data:`CARD` for an hour, in dollars.
     """
 
     examples: int = 5000
-    utilisation: float = 0.3
+    utilization: float = 0.3
     price: float = 2.0
 
     def estimate(self, cost: StepCost, batch_size: int) -> Estimate:
         """Hours and money on a single card, whether or not the step fits on it."""
-        return estimate(cost, CARD, self.examples, batch_size, utilisation=self.utilisation, price_per_hour=self.price)
+        return estimate(cost, CARD, self.examples, batch_size, utilization=self.utilization, price_per_hour=self.price)
 
 
 def caption(choice: Choice, run: Run) -> str:
-    """``≈20.3 GB; trains ≈0.52 %; file ≈168 MB; ≈34.1 TFLOP a step; ≈512 s of A100, ≈0.28 in money``."""
+    """``≈20.3 GB; trains ≈0.52 %; file ≈168 MB; ≈34.1 TFLOP per step; ≈0.14 hours of A100, ≈0.28 dollars``."""
     cost = choice.cost()
     found = run.estimate(cost, choice.batch_size)
     return (
         f"{approx(cost.peak, 'GB')}; trains {approx(cost.trained / cost.parameters, '%')}; "
-        f"file {approx(cost.saved_bytes, 'MB')}; {approx(cost.total_flops / 1e12)} TFLOP a step; "
-        f"{approx(found.seconds / 3600)} hours of A100, {approx(found.money)} in money"
+        f"file {approx(cost.saved_bytes, 'MB')}; {approx(cost.total_flops / 1e12)} TFLOP per step; "
+        f"{approx(found.seconds / 3600)} hours of A100, {approx(found.money)} dollars"
     )
 
 
@@ -123,12 +123,12 @@ def cost_picture(choice: Choice, run: Run) -> bytes:
         _draw_share(left, cost)
         draw_phases(right, cost)
         _draw_cards(right, cost)
-        place = {"loc": "upper left", "bbox_to_anchor": (0.785, 0.87), "handlelength": 1.1, "handletextpad": 0.5}
+        place = {"loc": "upper left", "bbox_to_anchor": (0.77, 0.87), "handlelength": 1.1, "handletextpad": 0.5}
         figure.legend(*right.get_legend_handles_labels(), fontsize=9, **place)
         figure.text(0.012, 0.955, str(choice), fontsize=11, va="center")
         found = run.estimate(cost, choice.batch_size)
-        time = f"{run.examples:,} examples on A100 at {run.utilisation:.0%}: {approx(found.seconds / 3600)} hours"
-        money = f"{approx(found.money)} at {run.price:g} an hour"
+        time = f"{run.examples:,} examples on A100 at {run.utilization:.0%}: {approx(found.seconds / 3600)} hours"
+        money = f"{approx(found.money)} dollars at {run.price:g} per hour"
         figure.text(0.012, 0.02, f"{time}, {money}", fontsize=9, va="bottom")
 
     return drawn(draw, height=3.6)
@@ -137,11 +137,12 @@ def cost_picture(choice: Choice, run: Run) -> bytes:
 def draw_phases(ax: Axes, cost: StepCost) -> None:
     """A bar for each phase of the step, in GB, its kinds of memory one above the other."""
     heights = dict.fromkeys(PHASES, 0.0)
-    for kind, label in [*SHOWN.items(), ("the rest", "the rest")]:
+    for kind, label in [*SHOWN.items(), ("the rest", OUTSIDE)]:
         own = {phase: _of_kind(cost, phase, kind) / 1e9 for phase in PHASES}
         colour = COLOUR.get(kind, REST)
         ax.bar(PHASES, own.values(), bottom=heights.values(), color=colour, width=0.7, label=label)
         heights = {phase: heights[phase] + own[phase] for phase in PHASES}
+    ax.set_xticks(range(len(PHASES)), [*PHASES[:-1], "update"])
     ax.grid(False, axis="x")
     ax.set(ylabel="memory (GB)")
 
@@ -179,7 +180,7 @@ def _draw_cards(ax: Axes, cost: StepCost) -> None:
             sold = card.name.split(", ")[1]
             ax.annotate(sold, (1.01, height), xycoords=("axes fraction", "data"), fontsize=8, va="center")
     where = f"fits {fitting.name}" if fitting else "fits no single card"
-    ax.set_title(f"{approx(cost.peak, 'GB')} at most: {where}", fontsize=10)
+    ax.set_title(f"peak {approx(cost.peak, 'GB')}: {where}", fontsize=10)
 
 
 def cost_explorer(
@@ -187,26 +188,26 @@ def cost_explorer(
     method: str = "lora",
     *,
     examples: int = 5000,
-    utilisation: float = 0.3,
+    utilization: float = 0.3,
     price: float = 2.0,
 ) -> None:
     """Choose a model, a method, rank, layers, sequence, batch and checkpointing, and see memory, time and money.
 
     Memory and FLOPs are simulated (:func:`labkit.simulate`, for a GPU; a quarter of the tokens count in the loss).
-    Time and money follow from them and from what you say here, on an A100 with 80 GB. Where there is no kernel, the
-    picture of the first choice stands there.
+    Time and money follow from them and from what you say here, on an A100 with 80 GB. It opens with checkpointing.
+    Where there's no kernel, the picture of the first choice is shown.
 
     Args:
-        model: which of :data:`labkit.simulation.PRESETS` stands there at first.
+        model: which of :data:`labkit.simulation.PRESETS` is shown first.
         method: "full", "lora" or "qlora", at first.
         examples: rows of training data, each as long as the sequence, seen once.
-        utilisation: the share of the card's peak that is reached, 0 to 1: a guess.
-        price: of an hour of the card, in your currency.
+        utilization: the share of the card's peak that is reached, 0 to 1: a guess.
+        price: of an hour of the card, in dollars.
 
     Raises:
         ConfigError: an unknown model or method, or a number that makes no sense.
     """
-    choice, run = Choice(model, method), Run(examples, utilisation, price)
+    choice, run = Choice(model, method), Run(examples, utilization, price)
     show_explorer(
         "the cost explorer",
         str(choice),
@@ -228,7 +229,7 @@ def _explorer_box(start: Choice, run: Run):
     batch = chooser("batch", BATCHES, start.batch_size, slider=True)
     checkpointing = chooser("checkpoints", ("off", "on"), "on" if start.checkpointing else "off")
     wide = {"style": {"description_width": "80px"}, "layout": Layout(width="180px")}
-    price = BoundedFloatText(run.price, min=0, max=1e6, description="an hour", **wide)
+    price = BoundedFloatText(run.price, min=0, max=1e6, description="$ per hour", **wide)
     for slider in (rank, sequence, batch):
         slider.continuous_update = False  # an answer may take most of a second: one for each move, not on the way
 

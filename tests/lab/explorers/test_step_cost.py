@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow  # a simulation or a run of a notebook each
 
 matplotlib.use("agg")
 
-SMALL = Choice("smollm2-135m", r=8, sequence=256)
+SMALL = Choice("smollm2-135m", r=8, sequence=256, checkpointing=False)
 
 
 def picture(choice: Choice, **paid) -> np.ndarray:
@@ -45,11 +45,11 @@ def test_a_choice_is_a_simulated_step():
 
 
 def test_the_line_by_hand():
-    cost, paid = SMALL.cost(), Run(examples=1000, utilisation=0.5, price=3.0)
+    cost, paid = SMALL.cost(), Run(examples=1000, utilization=0.5, price=3.0)
     hours = 1000 * cost.total_flops / (312e12 * 0.5) / 3600
     assert caption(SMALL, paid) == (
-        f"{approx(cost.peak, 'GB')}; trains ≈1.8 %; file ≈9.8 MB; {approx(cost.total_flops / 1e12)} TFLOP a step; "
-        f"{approx(hours)} hours of A100, {approx(3 * hours)} in money"
+        f"{approx(cost.peak, 'GB')}; trains ≈1.8 %; file ≈9.8 MB; {approx(cost.total_flops / 1e12)} TFLOP per step; "
+        f"{approx(hours)} hours of A100, {approx(3 * hours)} dollars"
     )
 
 
@@ -124,7 +124,7 @@ def test_a_row_longer_than_the_context_is_cut_and_drawn_once(monkeypatch):
 def test_a_plain_run_prints_the_line(capsys):
     cost_explorer("smollm2-135m", "lora", price=3)
     said = capsys.readouterr().out
-    assert said.startswith("smollm2-135m, lora with r = 16 on all linear, 1 × 1,024 tokens: ≈")
+    assert said.startswith("smollm2-135m, lora with r = 16 on all linear, 1 × 1,024 tokens, with checkpointing: ≈")
 
 
 CELL = "import labkit\nlabkit.cost_explorer('smollm2-135m', 'lora')"
@@ -145,7 +145,7 @@ def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
     [
         ({"model": "llama-9"}, "model is one of smollm2-135m.* not 'llama-9'"),
         ({"model": "smollm2-135m", "method": "dora"}, "method is one of full, lora, qlora, not 'dora'"),
-        ({"model": "smollm2-135m", "utilisation": 0.0}, "utilisation must be above 0"),
+        ({"model": "smollm2-135m", "utilization": 0.0}, "utilization must be above 0"),
         ({"model": "smollm2-135m", "examples": 0}, "examples must be a whole number of at least 1"),
     ],
 )

@@ -225,8 +225,8 @@ exercise(
     "04.1",
     title="The training loop",
     prompt="Write my_train(model, batches, rate_at). For each batch: the mean loss over the tokens that count, a "
-    "backward pass, the gradients clipped to norm 1, and one Adam step at the rate rate_at(step). Only what has "
-    "requires_grad learns. Return the list of losses.",
+    "backward pass, the gradients clipped to norm 1, and one Adam step at the rate rate_at(step), where steps count "
+    "from 0. Train only the parameters with requires_grad. Return the list of losses, as plain numbers.",
     minutes=12,
     difficulty=4,
     importance=5,
@@ -706,8 +706,9 @@ _WAVES = [
 exercise(
     "04.3",
     title="Warm up, then cool down",
-    prompt="Write my_rate(step, steps, warmup, peak) for step = 0, 1, …: a line that reaches peak with the last of the "
-    "warmup steps, then half a cosine from peak toward 0 at step = steps.",
+    prompt="Write my_rate(step, steps, warmup, peak) for step = 0, 1, …: a line from peak / warmup at step 0 to peak "
+    "at step warmup − 1. From step warmup on, half a cosine: peak once more, then down, and it would reach 0 at step "
+    "steps.",
     minutes=6,
     difficulty=3,
     importance=3,
@@ -989,8 +990,8 @@ def my_mean_loss(sums, counts):
 exercise(
     "04.5",
     title="One batch in several parts",
-    prompt="A batch was split to save memory. Write my_mean_loss(sums, counts): the loss per token of the whole batch, "
-    "from each part's summed loss and number of counted tokens.",
+    prompt="A batch too large for memory goes through the model in parts. Write my_mean_loss(sums, counts): the loss "
+    "per token of the whole batch, from each part's summed loss and number of counted tokens.",
     minutes=4,
     difficulty=2,
     importance=3,

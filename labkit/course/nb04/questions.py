@@ -31,18 +31,19 @@ QUESTIONS = [
         {
             "The base you trained it on": "An adapter is an update to one base. What the base knows isn't in "
             "it. (Section 4.9.)",
-            "Nothing, the model is in it": "A and B are in it, and no weight of the base. (Section 4.9.)",
+            "Nothing, the model is in it": "It holds A and B, but no weight of the base. (Section 4.9.)",
             "Your training rows": "You needed them to find A and B. What was learned from them is in there. "
             "(Section 4.9.)",
         },
         right="a",
     ),
     Question(
-        "Training ran through, the bar is full, and the answers are as before. What do you look at first?",
+        "Training ran through, and the model's logits are bit for bit those of the base. What do you look at first?",
         {
-            "Whether there were enough steps": "If the update stays at zero, more steps change nothing. "
+            "Whether there were enough steps": "Even one step would change a bit, if the update weren't zero. "
             "(Section 4.12.)",
-            "Whether there were enough rows": "If the update stays at zero, more rows change nothing. (Section 4.12.)",
+            "Whether there were enough rows": "Even one row would change a bit, if the update weren't zero. "
+            "(Section 4.12.)",
             "Whether the update is zero": "It is when α is, or when nothing was trainable, or when gradients are "
             "zeroed before the step. (Sections 4.4 and 4.12.)",
         },
@@ -55,8 +56,8 @@ QUESTIONS = [
             "(Section 4.10.)",
             "Measure other text, with the adapter on and off": "Perplexity or a score, on text that has nothing "
             "to do with the job. The difference is the adapter's doing. (Section 4.10.)",
-            "Check that the loss came down": "It says how well the job is done. Two runs at nearly the same loss "
-            "forgot very different amounts. (Section 4.11.)",
+            "Check that the loss came down": "It says how well the job is done. Runs with similar losses forgot "
+            "very different amounts. (Section 4.11.)",
         },
         right="b",
     ),

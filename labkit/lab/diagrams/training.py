@@ -31,10 +31,10 @@ def walks(height: Callable[[Tensor], Tensor], paths: Mapping[str, Sequence[Seque
         ax.plot(*zip(*path), color=COLOURS[number], marker=MARKERS[number], markersize=3, linewidth=1.2)
         ax.plot(0, 0, marker="+", color=_GRAY, markersize=11, markeredgewidth=2)
         ax.set(title=title, xlabel="w[0]", xlim=(left, right), ylim=(bottom, top))
+        ax.annotate("start", path[0], xytext=(2, 7), textcoords="offset points", fontsize=9)
+        ax.annotate("bottom", (0, 0), xytext=(0, -24), textcoords="offset points", fontsize=9, ha="center")
         ax.grid(False)
     all_axes[0][0].set_ylabel("w[1]")
-    all_axes[0][0].annotate("start", everywhere[0], xytext=(2, 7), textcoords="offset points", fontsize=9)
-    all_axes[0][0].annotate("bottom", (0, 0), xytext=(0, -24), textcoords="offset points", fontsize=9, ha="center")
     return figure
 
 
@@ -54,9 +54,8 @@ def forgetting(runs: Sequence[Mapping], base_perplexity: float) -> Figure:
         for run, (loss, perplexity) in zip(chosen, points):
             rate = f"{run['learning_rate']:.0e}".replace("e-0", "e-")
             left = max(point[1] for point in points) == perplexity  # or two labels meet
-            shift, side = ((-7, 0), "right") if left else ((7, 0), "left")
-            place = {"xytext": shift, "textcoords": "offset points", "ha": side, "va": "center"}
-            ax.annotate(rate, (loss, perplexity), fontsize=9, **place)
+            shift, side = ((-5, 5), "right") if left else ((5, 5), "left")  # above the line of the base
+            ax.annotate(rate, (loss, perplexity), xytext=shift, textcoords="offset points", fontsize=9, ha=side)
     ax.axhline(base_perplexity, color=_GRAY, linestyle=":", marker="", label="base, before training")
     ax.set(title="What each run forgot (beside each point: its learning rate)", xlim=(0.003, 0.01), ylim=(10, 43))
     ax.set(xlabel="final validation loss (nats per token)", ylabel="perplexity on other text")

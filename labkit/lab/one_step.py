@@ -28,7 +28,7 @@ class WatchedStep:
 
     @property
     def phases(self) -> dict[str, dict[str, int]]:
-        """Phase -> kind -> bytes, as in :attr:`labkit.simulation.ledger.StepCost.phases`."""
+        """Phase -> kind -> bytes, as in the ``phases`` of :class:`labkit.simulation.ledger.StepCost`."""
         return by_phase(self.moments)[0]
 
     def most(self, kind: str) -> int:

@@ -396,7 +396,9 @@ def predictions_open(notebook, number):
     """A question whose answer stands above it asks nothing."""
     revealed = {}
     for cell in code_cells(notebook):
-        said = re.findall(r"(?:Measured|Stored|Simulated): (.*?)\. (?:\(You made|As you|A surprise)", "\n".join(output_texts(cell)))
+        said = re.findall(
+            r"(?:Measured|Stored|Simulated): (.*?)\. (?:\(You made|As you|A surprise)", "\n".join(output_texts(cell))
+        )
         ids = [getattr(c.args[0], "value", "") for c in calls_in(cell) if teaching.called(c) == "reveal" and c.args]
         revealed |= dict(zip(ids, said)) if len(ids) == len(said) else {}
     above = ""

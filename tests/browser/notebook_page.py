@@ -7,7 +7,7 @@ from playwright.sync_api import BrowserContext, Locator, expect
 
 from browser.jupyterlab import Lab
 
-_PATIENCE = 200_000  # milliseconds: on a busy machine a kernel takes a minute to start, and a notebook two to run
+_PATIENCE = 400_000  # milliseconds: on a busy machine a kernel takes a minute to start, and notebook 00 trains for five
 expect.set_options(timeout=_PATIENCE)
 
 _KIND = '[data-mime-type="application/vnd.jupyter.{}"]'

@@ -133,7 +133,7 @@ def test_what_would_fail_after_the_training_is_refused_before_it(labkit, tiny_ba
 @pytest.mark.slow
 def test_a_terminal_without_our_signs_and_a_reader_that_leaves(tmp_path):
     latin = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
-    done = in_a_process("progress", env=latin)
+    done = in_a_process("progress", env=latin, encoding="cp1252")
     assert done.returncode == 0 and "Traceback" not in done.stderr and "?" in done.stdout
     line = f"{sys.executable} -m labkit.cli plan smollm2-135m --seq 16 | head -n 1"
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=300)

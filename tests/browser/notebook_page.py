@@ -6,6 +6,7 @@ import nbformat
 from playwright.sync_api import BrowserContext, Locator, expect
 
 from browser.jupyterlab import Lab
+from labkit.lab.outputs import is_folded
 
 _PATIENCE = 400_000  # milliseconds: on a busy machine a kernel takes a minute to start, and notebook 00 trains for five
 expect.set_options(timeout=_PATIENCE)
@@ -63,9 +64,15 @@ class NotebookPage:
         self.page.on("console", lambda said: said.type in ("error", "warning") and self.complaints.append(said.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(lab.address.replace("00_start_here.ipynb", self.file.name))
-        kinds = [cell.cell_type for cell in nbformat.read(self.file, as_version=4).cells]
-        expect(self.code_cells).to_have_count(kinds.count("code"))  # a long page comes in parts
+        code = [cell for cell in nbformat.read(self.file, as_version=4).cells if cell.cell_type == "code"]
+        expect(self.code_cells).to_have_count(len(code))  # a long page comes in parts
         self.wait_until_idle()
+        if folded := sum(
+            map(is_folded, code)
+        ):  # solutions below their exercises; JupyterLab takes their code off the page
+            expect(self.page.locator(".jp-Notebook .jp-InputPlaceholder")).to_have_count(folded, timeout=20_000)
+            self.menu("View", "Expand All Code")
+            expect(self.page.locator(".jp-Notebook .jp-InputPlaceholder")).to_have_count(0, timeout=20_000)
 
     def wait_until_idle(self) -> None:
         """Until the kernel is there and has nothing to do."""

@@ -4,7 +4,7 @@ from labkit.course.nb03.questions import QUESTIONS
 
 
 def test_after_a_restart_the_learner_goes_on_where_they_were(notebook_03):
-    quiz, question = notebook_03.cell('quiz("03")'), QUESTIONS[2]
+    quiz, question = notebook_03.cell('quiz("03")'), QUESTIONS[1]
     notebook_03.option(quiz, question.right_option).check()
     notebook_03.wait_for(quiz, f"✔ {question.options[question.right_option]}")
 

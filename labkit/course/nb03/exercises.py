@@ -46,6 +46,8 @@ def _until_wrong(keys: list[str], looks: Iterator[tuple]) -> dict:
 
 
 class MyLoRA(nn.Module):
+    """y = base(x) + α/r · B(A(dropout(x))), with the base frozen."""
+
     def __init__(self, base, r, alpha, dropout=0.0):
         super().__init__()
         self.base = base.requires_grad_(False)
@@ -755,6 +757,7 @@ exercise(
 
 
 def my_inject(model, targets, Layer, r, alpha):
+    """Freeze the model, wrap each linear layer that a target names, and return their names."""
     model.requires_grad_(False)
     names = []
     for name, module in list(model.named_modules()):

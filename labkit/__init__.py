@@ -43,7 +43,7 @@ _HOME = {
     "lab.predictions": "predict reveal surprises show_surprises",
     "lab.quizzes": "quiz Question",
     "lab.progress_map": "progress",
-    "lab.stored_update": "load_update",
+    "lab.experiments.stored_update": "load_update",
     "lab.conversation.playground_box": "playground",
     "lab.plots": "use_style axes show",
     "lab.explorers.adapter_mix": "adapter_mixer",

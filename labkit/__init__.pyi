@@ -34,7 +34,7 @@ from labkit.lab.predictions import surprises as surprises
 from labkit.lab.progress_map import progress as progress
 from labkit.lab.quizzes import Question as Question
 from labkit.lab.quizzes import quiz as quiz
-from labkit.lab.stored_update import load_update as load_update
+from labkit.lab.experiments.stored_update import load_update as load_update
 from labkit.lab.widgets import training_bar as training_bar
 from labkit.lora.bank import AdapterBank as AdapterBank
 from labkit.lora.config import LoraConfig as LoraConfig

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from labkit import energy, load_update
 from labkit.errors import DataError
-from labkit.lab.stored_update import tickets_right
+from labkit.lab.experiments.stored_update import tickets_right
 from labkit.storage.paths import course_data_dir
 
 SHIPPED = course_data_dir() / "updates" / "tickets_full.safetensors"

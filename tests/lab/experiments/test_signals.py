@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from labkit.errors import ConfigError
-from labkit.lab.signals import signals
+from labkit.lab.experiments.signals import signals
 
 
 def test_a_weights_gradient_is_made_of_the_two_signals():

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import torch
 
 from labkit import TrainConfig
-from labkit.lab.loop_batches import batches_in_order
+from labkit.lab.experiments.loop_batches import batches_in_order
 from labkit.step.batch import Example, collate
 from labkit.training.schedule import rows_at
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.lab.races import closest_pair
+from labkit.lab.experiments.races import closest_pair
 
 
 def run(method, *losses):

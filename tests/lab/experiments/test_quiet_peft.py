@@ -6,7 +6,7 @@ import warnings
 
 def test_it_is_peft_and_its_two_messages_are_silent():
     with warnings.catch_warnings():
-        from labkit.lab.quiet_peft import peft
+        from labkit.lab.experiments.quiet_peft import peft
 
         assert peft.LoraConfig.__module__.startswith("peft.")
         assert logging.getLogger("bitsandbytes.backends.cpu.ops").level == logging.ERROR

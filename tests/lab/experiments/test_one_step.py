@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from labkit import LoraConfig, inject_lora, measure
-from labkit.lab.one_step import kept_by_part, seconds_per_step, watch_step
+from labkit.lab.experiments.one_step import kept_by_part, seconds_per_step, watch_step
 from labkit.simulation.closed_forms import activations_per_layer
 
 BATCH = {"batch_size": 2, "sequence": 32, "labelled": 0.25}

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from labkit import load_update
-from labkit.lab.trying_updates import loss_with
+from labkit.lab.experiments.trying_updates import loss_with
 
 
 @pytest.mark.slow
@@ -24,7 +24,7 @@ def test_the_weights_come_back_when_the_measurement_fails(base, monkeypatch):
         assert not torch.equal(weight, before)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("labkit.lab.trying_updates.CompletionLoss", stopped)
+    monkeypatch.setattr("labkit.lab.experiments.trying_updates.CompletionLoss", stopped)
     with pytest.raises(KeyboardInterrupt):
         loss_with(model, tokenizer, {name: torch.ones_like(weight)})
     assert torch.equal(weight, before)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from labkit import low_rank_approx
-from labkit.lab.rivals import from_columns
+from labkit.lab.experiments.rivals import from_columns
 
 
 def test_it_mixes_columns_of_the_matrix_itself_and_never_beats_the_svd():

@@ -1,4 +1,4 @@
-"""PEFT without the lines it writes into a notebook: ``from labkit.lab.quiet_peft import peft``.
+"""PEFT without the lines it writes into a notebook: ``from labkit.lab.experiments.quiet_peft import peft``.
 
 PEFT imports bitsandbytes, which reports a missing speed-up for 4-bit layers on a CPU; and it asks transformers for a
 property by its old name, which transformers warns of.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.lab.watching import Watched
+from labkit.lab.experiments.watching import Watched
 
 
 def for_each(batches):
@@ -45,8 +45,8 @@ def test_it_is_as_long_as_the_batches_and_ends_like_a_list():
 
 def test_in_a_notebook_the_bar_follows(monkeypatch):
     boxes = []
-    monkeypatch.setattr("labkit.lab.watching.in_notebook", lambda: True)
-    monkeypatch.setattr("labkit.lab.watching.show_widget", lambda box, text: boxes.append((box, text)))
+    monkeypatch.setattr("labkit.lab.experiments.watching.in_notebook", lambda: True)
+    monkeypatch.setattr("labkit.lab.experiments.watching.show_widget", lambda box, text: boxes.append((box, text)))
     watched = Watched("abcd", title="yours")
     [(box, text)] = boxes
     title, bar, label = box.children

@@ -20,6 +20,7 @@ from labkit.lab.checking import yours as yours
 from labkit.lab.claims import approx as approx
 from labkit.lab.claims import claim as claim
 from labkit.lab.conversation.playground_box import playground as playground
+from labkit.lab.experiments.stored_update import load_update as load_update
 from labkit.lab.explorers.adapter_mix import adapter_mixer as adapter_mixer
 from labkit.lab.explorers.quantization_error import error_explorer as error_explorer
 from labkit.lab.explorers.rank import rank_slider as rank_slider
@@ -34,7 +35,6 @@ from labkit.lab.predictions import surprises as surprises
 from labkit.lab.progress_map import progress as progress
 from labkit.lab.quizzes import Question as Question
 from labkit.lab.quizzes import quiz as quiz
-from labkit.lab.experiments.stored_update import load_update as load_update
 from labkit.lab.widgets import training_bar as training_bar
 from labkit.lora.bank import AdapterBank as AdapterBank
 from labkit.lora.config import LoraConfig as LoraConfig

@@ -1,46 +1,25 @@
 """What the course asks: its notebooks, and for each of them a folder with its exercises and its quiz.
 
 Content only. How it is asked, checked and shown is :mod:`labkit.lab`. Titles, minutes and the line that says what a
-notebook shows have their one place here; README, notebook 00 and each notebook's heading are tested against it.
+notebook shows have their one place here; README and each notebook's heading are tested against it.
 """
 
 from labkit.lab.progress_map import Notebook
 
 COURSE = (
-    Notebook(
-        "00",
-        "Start here",
-        25,
-        "a ticket the model gets wrong, a minute of training, the ticket right",
-        core=True,
-        evening=25,
-    ),
-    Notebook(
-        "01",
-        "Low rank and the SVD",
-        45,
-        "what a weight is made of, and what training changes in it",
-        core=True,
-        evening=30,
-    ),
-    Notebook(
-        "02",
-        "The cost of full fine-tuning",
-        40,
-        "where the memory goes when you train everything",
-        core=True,
-        evening=10,
-    ),
+    Notebook("00", "Start here", 20, "a ticket the model gets wrong, a minute of training, the ticket right", True, 20),
+    Notebook("01", "Low rank and the SVD", 50, "what a weight is made of, and what training changes in it", True, 35),
+    Notebook("02", "The cost of full fine-tuning", 45, "where the memory goes when you train everything", True, 20),
     Notebook(
         "03",
         "The LoRA layer, by hand",
-        55,
+        45,
         "you write the layer, put it into a model, and check it against PEFT",
         core=True,
-        evening=55,
+        evening=70,
     ),
     Notebook(
-        "04", "Train a LoRA", 45, "your layer in your loop: what it learns, and what that costs", core=True, evening=45
+        "04", "Train a LoRA", 45, "your layer in your loop: what it learns, and what that costs", core=True, evening=50
     ),
     Notebook("05", "Rank, α and targets", None, "what each setting does"),
     Notebook("06", "Data and evaluation", None, "how many examples you need, and how sure you can be"),

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from labkit.lab.checking.form import known_ids
+from labkit.lab.checking.form import find, known_ids
 from labkit.lab.content import course_map
 from labkit.lab.learner_record import PASSED, Attempts, Record, read_record
 
@@ -14,10 +14,11 @@ class Notebook:
     Args:
         number: ``"03"``.
         title: a few words, as in the notebook's heading.
-        minutes: of reading, running and exercises together; None while it's still to come.
+        minutes: of reading and running; the exercises say their own. None while it's still to come.
         shows: what it shows, in a line that gives no prediction's answer away.
         core: whether it's on the core path.
-        evening: minutes that the evening route takes in it, which leaves out what's optional; 0 if it isn't on it.
+        evening: minutes that the evening route takes in it, with the exercises that build what the next cells use, and
+            without what's optional; 0 if it isn't on it.
     """
 
     number: str
@@ -44,27 +45,50 @@ def map_text(record: Record, ids: list[str]) -> str:
         ids: the course's exercises, ``["00.1", "03.1", …]``.
     """
     width = max(len(notebook.title) for notebook in course_map())
-    lines = [f"     {'notebook':<{width}}  minutes  evening  exercises passed"]
+    lines = [f"     {'notebook':<{width}}  minutes  exercises  evening  passed"]
     for notebook in course_map():
-        passed = [record.exercises.get(id, Attempts()).state == PASSED for id in ids if id[:2] == notebook.number]
+        passed = [_state_of(record, id) == PASSED for id in _ids_of(notebook, ids)]
         minutes = "to come" if notebook.minutes is None else str(notebook.minutes)
+        exercises = f"+ {_exercise_minutes(notebook, ids)}" if passed else ""
+        evening = notebook.evening or ("–" if notebook.minutes else "")
         dots = f"{'●' * sum(passed)}{'○' * passed.count(False)}  {sum(passed)} of {len(passed)}" if passed else ""
         star = "★" if notebook.core else " "
-        evening = notebook.evening or ("–" if notebook.minutes else "")
-        lines.append(f"{star} {notebook.number} {notebook.title:<{width}}  {minutes:>7}  {evening:>7}  {dots}".rstrip())
-    done = sum(record.exercises.get(id, Attempts()).state == PASSED for id in ids)
+        columns = f"{minutes:>7}  {exercises:>9}  {evening:>7}  {dots}"
+        lines.append(f"{star} {notebook.number} {notebook.title:<{width}}  {columns}".rstrip())
+    done = sum(_state_of(record, id) == PASSED for id in ids)
+    return "\n".join([*lines, "", _routes(ids), f"You've passed {done} of {len(ids)} exercises."])
+
+
+def _routes(ids: list[str]) -> str:
     route = [notebook for notebook in course_map() if notebook.evening]
-    evening, whole = sum(notebook.evening for notebook in route), sum(notebook.minutes for notebook in route)
-    routes = f"★ is the core path. {route[0].number} to {route[-1].number} take {whole} minutes, or {evening} in an "
-    routes += "evening that leaves out what's optional."
-    return "\n".join([*lines, "", routes, f"You've passed {done} of {len(ids)} exercises."])
+    whole, exercises = sum(each.minutes for each in route), sum(_exercise_minutes(each, ids) for each in route)
+    evening = sum(each.evening for each in route)
+    return "\n".join(
+        [
+            f"★ is the core path. {route[0].number} to {route[-1].number} take {whole} minutes, "
+            f"and {exercises} more with all exercises.",
+            f"The evening route takes {evening}: no optional sections, only the first part of 02,",
+            "and only the exercises that build what comes next.",
+        ]
+    )
+
+
+def _ids_of(notebook: Notebook, ids: list[str]) -> list[str]:
+    return [id for id in ids if id[:2] == notebook.number]
+
+
+def _exercise_minutes(notebook: Notebook, ids: list[str]) -> int:
+    return sum(find(id).minutes for id in _ids_of(notebook, ids))
+
+
+def _state_of(record: Record, id: str) -> str:
+    return record.exercises.get(id, Attempts()).state
 
 
 def map_data(record: Record, ids: list[str]) -> list[dict]:
     """The map as data: each notebook's fields, and ``exercises``, by id what :class:`Attempts` holds but the text."""
     return [
-        asdict(notebook)
-        | {"exercises": {id: _state(record.exercises.get(id)) for id in ids if id[:2] == notebook.number}}
+        asdict(notebook) | {"exercises": {id: _state(record.exercises.get(id)) for id in _ids_of(notebook, ids)}}
         for notebook in course_map()
     ]
 

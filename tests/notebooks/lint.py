@@ -20,7 +20,7 @@ import teaching
 from nbformat import NotebookNode
 
 from labkit.course import COURSE
-from labkit.lab.checking.form import known_ids
+from labkit.lab.checking.form import find, known_ids
 from labkit.lab.claims import MARKS
 from labkit.lab.outputs import normalise
 
@@ -246,7 +246,10 @@ def skeleton(notebook, number):
     if not stated:
         yield "the first cell does not say 'About … minutes'"
     elif (minutes := {each.number: each.minutes for each in COURSE}.get(number)) != int(stated[1]):
-        yield f"it says {stated[1]} minutes, and COURSE in progress_map.py {minutes}"
+        yield f"it says {stated[1]} minutes, and COURSE in labkit/course {minutes}"
+    elif exercises := sum(find(id).minutes for id in known_ids() if id[:2] == number):
+        if f"and {exercises} for the exercises" not in notebook.cells[0].source:
+            yield f"the first cell does not say 'and {exercises} for the exercises', which is what theirs add up to"
     place = 0
     for part in (
         "You will be able to",

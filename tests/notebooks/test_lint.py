@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SANITIZE = ROOT / "tests" / "nbval-sanitize.cfg"
 
-TITLE = "# Train\n\nAbout 45 minutes."
+TITLE = "# Train\n\nAbout 45 minutes, and 23 for the exercises."
 
 PROSE = """## You will be able to
 measure
@@ -160,6 +160,7 @@ PLANTED = [
     ("skeleton", lambda notebook: notebook.cells[0].update(source="Train"), "title"),
     ("skeleton", lambda notebook: notebook.cells[0].update(source="# Train"), "does not say 'About … minutes'"),
     ("skeleton", lambda notebook: notebook.cells[0].update(source="# Train\n\nAbout 7 minutes."), "COURSE"),
+    ("skeleton", lambda notebook: notebook.cells[0].update(source="# Train\n\nAbout 45 minutes."), "and 23 for"),
     ("skeleton", without("## Break it"), "Break it"),
     ("skeleton", without("## Quick check"), "Quick check"),
     ("skeleton", without("[Next: LoRA by hand](03_lora_layer.ipynb)"), "link"),

@@ -116,7 +116,7 @@ def refuse_what_cannot_fit(
         remedy = (
             f"Nothing tried here fits; the lightest takes {lightest / 1e9:.2f} GB. Take shorter rows or a smaller base"
         )
-    raise ConfigError(f"{begin}{max(0, free) / 1e9:.2f} GB are free. {remedy}. force=True tries all the same")
+    raise ConfigError(f"{begin}{max(0, free) / 1e9:.2f} GB are free. {remedy}. force=True tries anyway")
 
 
 def _say_unchecked(model: nn.Module, error: Exception) -> None:

@@ -44,7 +44,7 @@ LOOP = dedent("""\
         return losses
 
 
-    check("04.1", my_train)""")
+    check("04.2", my_train)""")
 
 
 def type_in(notebook: NotebookPage, cell: Locator, code: str) -> None:
@@ -63,13 +63,13 @@ def test_the_layer_of_03_is_trained_by_the_loop_of_04(lab, window, notebook_03):
 
     notebook = NotebookPage(window, lab, "04")
     try:
-        type_in(notebook, notebook.cell('check("04.1"'), LOOP)
+        type_in(notebook, notebook.cell('check("04.2"'), LOOP)
         notebook.rewrite(notebook.cell("labkit.TrainConfig(steps=50"), "labkit.TrainConfig(steps=50", SHORT)
         training = notebook.cell("losses = train(model, steps")
         notebook.run_all_above(training)
-        notebook.wait_for(notebook.cell('check("04.1"'), "✔ 04.1")
+        notebook.wait_for(notebook.cell('check("04.2"'), "✔ 04.2")
         chosen = notebook.text(notebook.cell('yours("03.1"'))
-        assert "✔ 03.1 is solved" in chosen and "✔ 04.1 is solved" in chosen
+        assert "✔ 03.1 is solved" in chosen and "✔ 04.2 is solved" in chosen
         notebook.run(training)
         notebook.wait_for(training, "3 steps of my own loop moved 210 layers of clay")
         assert not any(cell.errors for cell in notebook.sight().cells)

@@ -162,8 +162,8 @@ SETTINGS_OF_TRAIN = COMMANDS["train"].get_default("settings")
         ("steps must be 1, the seed must be of 5 steps", "--steps must be 1, the seed must be of 5 steps"),
         ("Set lora_dropout to 0. target_modules=['x']", "Set --dropout to 0. --targets=['x']"),
         (
-            "gradient_checkpointing=True (slower), gradient_accumulation=4. force=True tries all the same",
-            "--gradient-checkpointing (slower), --gradient-accumulation=4. --force tries all the same",
+            "gradient_checkpointing=True (slower), gradient_accumulation=4. force=True tries anyway",
+            "--gradient-checkpointing (slower), --gradient-accumulation=4. --force tries anyway",
         ),
         ("go on from it with resume=True", "go on from it with --resume"),
         ("need learning_rate ≥ 0 and max_grad_norm > 0", "need --lr ≥ 0 and max_grad_norm > 0"),

@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 from labkit.course import COURSE
+from labkit.lab.checking.form import find, known_ids
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = {path.name[:2]: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
@@ -23,15 +24,25 @@ def test_the_readme_lists_the_course():
     assert lines_of_tables(text) == [f"| {name} | {each.shows} |" for name, each in zip(named, COURSE)]
 
 
-def test_notebook_00_lists_the_course():
+def test_the_readmes_minutes_are_those_of_the_map():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    route = {each.number: each for each in COURSE if each.evening}
+    evening, short = (
+        sum(each.evening for each in route.values() if each.number not in out) for out in ((), ("01", "02"))
+    )
+    whole = sum(each.minutes for each in route.values())
+    exercises = sum(find(id).minutes for id in known_ids() if id[:2] in route)
+    assert f"An evening** ({evening} minutes; {short} without 01 and 02)" in text
+    assert f"Half a day** ({whole} minutes, and {exercises} more with all exercises)" in text
+
+
+def test_notebook_00_leads_to_every_notebook():
     cells = nbformat.read(NOTEBOOKS["00"], as_version=4).cells
-    [text] = [cell.source for cell in cells if "| notebook | what it shows |" in cell.source]
-    wanted = ["| **00 Start here** | you are here |"]
-    for each in COURSE[1:]:
-        name = f"{each.number} {each.title}"
-        link = f"[{name}]({NOTEBOOKS[each.number].name})" if each.minutes else f"{name}, to come"
-        wanted.append(f"| {link} | {each.shows} |")
-    assert lines_of_tables(text) == wanted
+    [text] = [cell.source for cell in cells if "Open one: 00 · " in cell.source]
+    there = [each.number for each in COURSE if each.minutes]
+    assert re.findall(r"\[(\d\d)\]\(([\w.]+)\)", text) == [(number, NOTEBOOKS[number].name) for number in there[1:]]
+    to_come = [each.number for each in COURSE if not each.minutes]
+    assert not to_come or f"({' and '.join(to_come)} are still to come.)" in text
 
 
 @pytest.mark.parametrize("each", [each for each in COURSE if each.minutes], ids=lambda each: each.number)

@@ -4,11 +4,12 @@ from labkit.lab.quizzes import Question, questions
 
 QUESTIONS = [
     Question(
-        "A matrix has 1,000 rows and 1,000 columns. You keep rank 10. How many numbers do the factors hold?",
+        "You store a 100 × 100 matrix as two factors of rank 60. How much do you save?",
         {
-            "10,000": "That's one of the two. A piece is a column and a row. (1.4)",
-            "20,000": "Ten columns and ten rows of 1,000 numbers each: r · (m + n). (1.4)",
-            "100": "That's a 10 × 10 matrix. You have to store the columns and rows, too. (1.4)",
+            "40 % of the numbers": "You've kept 60 of 100 pieces, but each is a column and a row. (1.4)",
+            "Nothing, it takes more than before": "60 · (100 + 100) = 12,000 numbers, instead of 10,000. Low rank only "
+            "pays while r is small. (1.4)",
+            "Nothing, both take 10,000 numbers": "At r = 50 they would: r · (m + n). Here r is 60. (1.4)",
         },
         right="b",
     ),

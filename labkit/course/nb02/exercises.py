@@ -8,78 +8,78 @@ from labkit.lab.checking import Case, Mistake, exercise, mistake
 # --- 02.1 ---------------------------------------------------------------------------------------------------
 
 
-def my_bytes(numbers, trained, size):
+def my_bytes(stored, trained, size):
     """Every number is there once; a trained one also has a gradient and two averages."""
-    return size * (numbers + 3 * trained)
+    return size * (stored + 3 * trained)
 
 
 exercise(
     "02.1",
     title="What a step holds",
-    prompt="A model stores `numbers` numbers, adapters included, and AdamW trains `trained` of them. Each number takes "
-    "`size` bytes, whatever it's for. Write `my_bytes(numbers, trained, size)`: the bytes of weights, gradients and "
+    prompt="A model stores `stored` numbers, adapters included, and AdamW trains `trained` of them. Each number takes "
+    "`size` bytes, whatever it's for. Write `my_bytes(stored, trained, size)`: the bytes of weights, gradients and "
     "Adam's averages together.",
     minutes=4,
     difficulty=1,
     importance=5,
     solution=my_bytes,
-    explanation="With trained = numbers this is full fine-tuning: 4 · size bytes per number. With LoRA, `trained` is "
+    explanation="With trained = stored this is full fine-tuning: 4 · size bytes per number. With LoRA, `trained` is "
     "so small that little more than the weights is left.",
     cases=lambda: [Case(134_515_008, 134_515_008, 4), Case(136_957_248, 2_442_240, 4), Case(1000, 10, 2)],
     hints=[
         "What do you keep for a frozen number? And for a trained one?",
         "A trained number also has a gradient and two averages, each as large as the number itself.",
-        "size * (numbers + 3 * trained)",
+        "size * (stored + 3 * trained)",
     ],
     mistakes=[
         Mistake(
-            lambda numbers, trained, size: size * 4 * numbers,
+            lambda stored, trained, size: size * 4 * stored,
             "You give every number a gradient and averages.",
             "Frozen numbers have neither, and that's what makes LoRA light.",
             "Which of the four things are there `trained` times?",
         ),
         Mistake(
-            lambda numbers, trained, size: size * (numbers + 2 * trained),
+            lambda stored, trained, size: size * (stored + 2 * trained),
             "You count three things for each trained number.",
             "There are four: the number, its gradient, and Adam's two averages.",
             "Which of the four is missing?",
         ),
         Mistake(
-            lambda numbers, trained, size: size * (3 * numbers + trained),
+            lambda stored, trained, size: size * (3 * stored + trained),
             "You give every number Adam's averages.",
             "Adam only sees what's trained. It remembers nothing about a frozen number.",
-            "Which things are there `numbers` times, and which `trained` times?",
+            "Which things are there `stored` times, and which `trained` times?",
         ),
         Mistake(
-            lambda numbers, trained, size: size * (2 * numbers + 2 * trained),
+            lambda stored, trained, size: size * (2 * stored + 2 * trained),
             "You give every number a gradient.",
             "Gradients do pass through a frozen layer, but they're those of its inputs. Its weights get none.",
-            "Which things are there `numbers` times, and which `trained` times?",
+            "Which things are there `stored` times, and which `trained` times?",
         ),
         Mistake(
-            lambda numbers, trained, size: size * (numbers + trained),
+            lambda stored, trained, size: size * (stored + trained),
             "You keep only one thing beside each trained number.",
             "There's the gradient, and Adam has two averages.",
             "What are the three things that come on top?",
         ),
         Mistake(
-            lambda numbers, trained, size: size * (numbers + 4 * trained),
+            lambda stored, trained, size: size * (stored + 4 * trained),
             "You count the trained numbers themselves twice.",
-            "They're among `numbers` already.",
+            "They're among `stored` already.",
             "Which three things come on top?",
         ),
         *[
             Mistake(
-                lambda numbers, trained, size, things=things: size * things * trained,
+                lambda stored, trained, size, things=things: size * things * trained,
                 "You leave out the frozen numbers, or all of the weights.",
                 "Every weight has to be in memory, trained or not.",
-                "Which of the four things are there `numbers` times?",
+                "Which of the four things are there `stored` times?",
             )
             for things in (3, 4)
         ],
         *[
             Mistake(
-                lambda numbers, trained, size, unit=unit: size * (numbers + 3 * trained) / unit,
+                lambda stored, trained, size, unit=unit: size * (stored + 3 * trained) / unit,
                 "You count in another unit.",
                 "`size` is in bytes, and so the result is, too.",
                 "Do you multiply or divide by anything at the end?",
@@ -88,7 +88,7 @@ exercise(
         ],
         *[
             Mistake(
-                lambda numbers, trained, size, each=each: each * (numbers + 3 * trained),
+                lambda stored, trained, size, each=each: each * (stored + 3 * trained),
                 "Your answer doesn't look at `size`.",
                 "How many numbers there are is right. A number takes 4 bytes in float32, 2 in 16 bits.",
                 "Where does `size` come in?",
@@ -103,18 +103,18 @@ exercise(
                 "Are there parentheses around the sum?",
             )
             for each in (
-                lambda numbers, trained, size: size * numbers + 3 * trained,
-                lambda numbers, trained, size: numbers + 3 * trained * size,
+                lambda stored, trained, size: size * stored + 3 * trained,
+                lambda stored, trained, size: stored + 3 * trained * size,
             )
         ],
         Mistake(
-            lambda numbers, trained, size: size * (numbers + trained) + 4 * 2 * trained,
+            lambda stored, trained, size: size * (stored + trained) + 4 * 2 * trained,
             "You give each of Adam's averages 4 bytes.",
             "Some programs do keep them in float32. Here every number takes `size` bytes, whatever it's for.",
             "What do you multiply the averages by?",
         ),
         Mistake(
-            lambda numbers, trained, size: size * (numbers + 3 * (numbers - trained)),
+            lambda stored, trained, size: size * (stored + 3 * (stored - trained)),
             "You give the frozen numbers gradients and averages, and the trained ones none.",
             "It's the trained ones that change, and they need all three.",
             "How many numbers does `trained` count?",
@@ -127,12 +127,12 @@ exercise(
                 "Is there a + between them?",
             )
             for each in (
-                lambda numbers, trained, size: (size * numbers, size * 3 * trained),
-                lambda numbers, trained, size: (size * numbers, size * trained, size * 2 * trained),
+                lambda stored, trained, size: (size * stored, size * 3 * trained),
+                lambda stored, trained, size: (size * stored, size * trained, size * 2 * trained),
             )
         ],
         Mistake(
-            lambda numbers, trained, size: size * numbers,
+            lambda stored, trained, size: size * stored,
             "You count the weights alone.",
             "That's enough to run a model. Training it takes more.",
             "What else is kept for each trained number?",
@@ -534,7 +534,7 @@ exercise(
     "moment. Kinds at zero may be left out.",
     minutes=8,
     difficulty=3,
-    importance=4,
+    importance=3,
     solution=my_ledger,
     explanation="This is the heart of labkit's simulator: a running account of what's alive, and a snapshot at its "
     "highest moment. Without dict(now), the snapshot would be the account itself, and change with it.",

@@ -1069,7 +1069,7 @@ exercise(
     ),
     minutes=5,
     difficulty=2,
-    importance=4,
+    importance=3,
     solution=my_merged_weight,
     explanation=(
         "B A has the shape of W, so the scaled update can be added once and for all. Dropout is for training: it\n"

@@ -1,6 +1,6 @@
-"""Exercises of notebook 04: the training loop, its loss and its learning rate, and what an adapter weighs.
+"""Exercises of notebook 04: the loss, the training loop, its learning rate, and a batch in parts.
 
-04.1 is the loop that notebook 04 trains with, once it has passed: ``my_train(model, batches, rate_at)``.
+04.2 is the loop that notebook 04 trains with, once it has passed: ``my_train(model, batches, rate_at)``.
 """
 
 import math
@@ -14,6 +14,192 @@ from labkit.lab.checking import Case, Mistake, exercise, mistake
 from labkit.step.batch import Example, collate
 
 # --- 04.1 ---------------------------------------------------------------------------------------------------
+
+
+def my_loss(logits, labels):
+    """Mean cross-entropy over the tokens that count."""
+    predictions, targets = logits[:-1], labels[1:]
+    counted = targets != -100
+    return F.cross_entropy(predictions[counted], targets[counted])
+
+
+def _observe_loss(args, loss):
+    """The loss as it is; and if it's a single tensor, whether backward() gets from it to the logits."""
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        return loss
+    return {"the loss": loss.detach(), "whether backward() can start from it": loss.requires_grad}
+
+
+def _reduced(reduce):
+    """The right loss, but for how the losses of all tokens, 0 where none counts, become one."""
+    return lambda logits, labels: reduce(F.cross_entropy(logits[:-1], labels[1:], reduction="none"), labels)
+
+
+def _kept_where(keep):
+    """The mean loss over those of the shifted positions for which `keep` is true of (their own label, the next)."""
+
+    def loss(logits, labels):
+        kept = keep(labels[:-1], labels[1:])
+        return F.cross_entropy(logits[:-1][kept], labels[1:][kept])
+
+    return loss
+
+
+@mistake(
+    "You leave out the masked tokens first and shift afterwards, so the wrong ones meet.",
+    "After masking, two rows side by side needn't belong to neighbors, and a token is lost at the front.",
+    "Which comes first in your answer, the shift or the mask?",
+)
+def _masked_first(logits, labels):
+    kept = labels != -100
+    return F.cross_entropy(logits[kept][:-1], labels[kept][1:])
+
+
+exercise(
+    "04.1",
+    title="The loss of one row",
+    prompt="Write my_loss(logits, labels): the mean cross-entropy over the tokens that count, as a tensor. logits has "
+    "shape (tokens, vocabulary), labels has shape (tokens,) with -100 where nothing counts.",
+    minutes=5,
+    difficulty=3,
+    importance=5,
+    solution=my_loss,
+    explanation="The logits at position t are the guess for the token at t + 1, so the two are shifted against each "
+    "other. F.cross_entropy(logits[:-1], labels[1:]) does it too: -100 is its default ignore_index.",
+    cases=lambda: [
+        Case(torch.randn(7, 11, requires_grad=True), torch.tensor([-100, -100, -100, 4, 5, 6, 2])),
+        Case(torch.randn(5, 6, requires_grad=True), torch.tensor([-100, 3, 0, 1, 2])),
+        Case(
+            torch.randn(6, 5, requires_grad=True), torch.tensor([4, -100, 3, 0, -100, 1])
+        ),  # the first one can't count
+    ],
+    observe=_observe_loss,
+    hints=[
+        "What do the logits at position t guess: the token at t, or the one after it?",
+        "Cut the last row off the logits and the first entry off the labels. Now they're side by side.",
+        "F.cross_entropy(logits[:-1], labels[1:]) ignores -100 by itself.",
+    ],
+    mistakes=[
+        Mistake(
+            lambda logits, labels: F.cross_entropy(logits, labels),
+            "You compare each position with its own token.",
+            "At position t the model has already seen token t. Its guess is about the one after.",
+            "Shift by one: logits[:-1] against labels[1:].",
+        ),
+        Mistake(
+            lambda logits, labels: F.cross_entropy(logits[:-1], labels[:-1]),
+            "You cut both at the same end, so each position is still compared with its own token.",
+            "The logits lose their last position and the labels their first; that's what shifts them.",
+            "Shift by one: logits[:-1] against labels[1:].",
+        ),
+        Mistake(
+            lambda logits, labels: F.cross_entropy(logits[1:], labels[:-1]),
+            "Your shift goes the wrong way: you ask the logits for the token before.",
+            "The logits at t are about t + 1, so it's the labels that lose their first entry.",
+            "Swap the two cuts: logits[:-1] against labels[1:].",
+        ),
+        Mistake(
+            lambda logits, labels: F.cross_entropy(logits[:-1], labels[1:], reduction="sum"),
+            "Your loss is a sum, so it grows with the length of the answer.",
+            "With a mean, one learning rate suits long and short rows.",
+            "What should you divide by?",
+        ),
+        Mistake(
+            lambda logits, labels: F.cross_entropy(logits[1:], labels[1:]),
+            "You cut both at the front, so each position is still compared with its own token.",
+            "The logits lose their last position and the labels their first; that's what shifts them.",
+            "Shift by one: logits[:-1] against labels[1:].",
+        ),
+        Mistake(
+            lambda logits, labels: F.cross_entropy(logits, labels.roll(-1)),
+            "At the last position you compare with the first token of the row.",
+            "roll moves what falls off the front to the end. What comes after the last token isn't known.",
+            "What does labels.roll(-1) end with, and what does labels[1:]?",
+        ),
+        _masked_first,
+        Mistake(
+            _kept_where(lambda own, next: own != -100),
+            "Your mask isn't shifted along with the labels.",
+            "A position counts if the token it guesses counts, and that's the next one.",
+            "Which labels decide, labels[:-1] or labels[1:]?",
+        ),
+        Mistake(
+            _kept_where(lambda own, next: next > 0),
+            "You leave out token 0.",
+            "0 is an id like any other. Only -100 says that a token doesn't count.",
+            "Does your mask say > 0 or != -100?",
+        ),
+        Mistake(
+            lambda logits, labels: F.cross_entropy(logits[:-1], labels[1:].clamp(min=0)),
+            "Your loss counts token 0 wherever nothing should count.",
+            "-100 isn't an id to repair. It tells F.cross_entropy to leave the position out.",
+            "What do you do to the labels before F.cross_entropy gets them?",
+        ),
+        Mistake(
+            _reduced(lambda losses, labels: losses),
+            "You give one loss for each position.",
+            "backward() starts from one number.",
+            "What does F.cross_entropy do if you don't say reduction=?",
+        ),
+        Mistake(
+            _reduced(lambda losses, labels: losses.sum() / (labels != -100).sum()),
+            "You divide by the number of labels that aren't -100, the very first one included.",
+            "No position guesses the first token of a row, so it can't count.",
+            "Do you count before the shift or after it?",
+        ),
+        Mistake(
+            lambda logits, labels: my_loss(logits, labels).exp(),
+            "You give the perplexity.",
+            "That's e to the power of the loss, and it's for reading. The loss itself is the mean.",
+            "Is there an exp in your answer?",
+        ),
+        Mistake(
+            lambda logits, labels: F.nll_loss(logits[:-1], labels[1:]),
+            "Your loss has no softmax in it.",
+            "F.nll_loss expects log-probabilities. F.cross_entropy takes raw logits and does the softmax itself.",
+            "What does F.nll_loss do with a logit?",
+        ),
+        Mistake(
+            lambda logits, labels: my_loss(logits, labels).detach(),
+            "Your loss is the right number, but backward() can't start from it.",
+            "A tensor made from a number, or detached, has forgotten what led to it.",
+            "Is there an .item(), a .detach() or a torch.tensor(…) in your answer?",
+        ),
+        Mistake(
+            _reduced(lambda losses, labels: losses.sum() / len(labels)),
+            "You divide by the number of all labels.",
+            "A row with a long prompt would look easier than one with a short prompt.",
+            "How many of the labels that are left after the shift aren't -100?",
+        ),
+        Mistake(
+            lambda logits, labels: F.cross_entropy(logits[:-1], labels[1:], reduction="sum") / (len(labels) - 1),
+            "You divide by all tokens, the masked ones too.",
+            "A row with a long prompt would look easier than one with a short prompt.",
+            "How many labels aren't -100?",
+        ),
+        Mistake(
+            lambda logits, labels: my_loss(logits.softmax(-1), labels),
+            "You put a softmax before the cross-entropy.",
+            "F.cross_entropy takes raw logits and does the softmax itself.",
+            "Try it without the softmax.",
+        ),
+        Mistake(
+            lambda logits, labels: my_loss(logits, labels).item(),
+            "Your loss is the right number, but a plain Python one.",
+            "backward() needs the tensor, with everything that led to it, and .item() cuts that off.",
+            "Try it without .item().",
+        ),
+        Mistake(
+            lambda logits, labels: -my_loss(logits, labels),
+            "Your sign is flipped.",
+            "Cross-entropy is −log p already, and training makes it small.",
+            "Where does your minus sign come from?",
+        ),
+    ],
+    shows="The logits at t guess the token at t + 1. Everything else is bookkeeping.",
+)
+
+# --- 04.2 ---------------------------------------------------------------------------------------------------
 
 
 def my_train(model, batches, rate_at):
@@ -222,7 +408,7 @@ def _unfreezes(model):
 
 
 exercise(
-    "04.1",
+    "04.2",
     title="The training loop",
     prompt="Write my_train(model, batches, rate_at). For each batch: the mean loss over the tokens that count, a "
     "backward pass, the gradients clipped to norm 1, and one Adam step at the rate rate_at(step), where steps count "
@@ -457,192 +643,6 @@ exercise(
     shows="That's a training loop, and section 4.5 will run yours.",
 )
 
-# --- 04.2 ---------------------------------------------------------------------------------------------------
-
-
-def my_loss(logits, labels):
-    """Mean cross-entropy over the tokens that count."""
-    predictions, targets = logits[:-1], labels[1:]
-    counted = targets != -100
-    return F.cross_entropy(predictions[counted], targets[counted])
-
-
-def _observe_loss(args, loss):
-    """The loss as it is; and if it's a single tensor, whether backward() gets from it to the logits."""
-    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-        return loss
-    return {"the loss": loss.detach(), "whether backward() can start from it": loss.requires_grad}
-
-
-def _reduced(reduce):
-    """The right loss, but for how the losses of all tokens, 0 where none counts, become one."""
-    return lambda logits, labels: reduce(F.cross_entropy(logits[:-1], labels[1:], reduction="none"), labels)
-
-
-def _kept_where(keep):
-    """The mean loss over those of the shifted positions for which `keep` is true of (their own label, the next)."""
-
-    def loss(logits, labels):
-        kept = keep(labels[:-1], labels[1:])
-        return F.cross_entropy(logits[:-1][kept], labels[1:][kept])
-
-    return loss
-
-
-@mistake(
-    "You leave out the masked tokens first and shift afterwards, so the wrong ones meet.",
-    "After masking, two rows side by side needn't belong to neighbors, and a token is lost at the front.",
-    "Which comes first in your answer, the shift or the mask?",
-)
-def _masked_first(logits, labels):
-    kept = labels != -100
-    return F.cross_entropy(logits[kept][:-1], labels[kept][1:])
-
-
-exercise(
-    "04.2",
-    title="The loss of one row",
-    prompt="Write my_loss(logits, labels): the mean cross-entropy over the tokens that count, as a tensor. logits has "
-    "shape (tokens, vocabulary), labels has shape (tokens,) with -100 where nothing counts.",
-    minutes=5,
-    difficulty=3,
-    importance=5,
-    solution=my_loss,
-    explanation="The logits at position t are the guess for the token at t + 1, so the two are shifted against each "
-    "other. F.cross_entropy(logits[:-1], labels[1:]) does it too: -100 is its default ignore_index.",
-    cases=lambda: [
-        Case(torch.randn(7, 11, requires_grad=True), torch.tensor([-100, -100, -100, 4, 5, 6, 2])),
-        Case(torch.randn(5, 6, requires_grad=True), torch.tensor([-100, 3, 0, 1, 2])),
-        Case(
-            torch.randn(6, 5, requires_grad=True), torch.tensor([4, -100, 3, 0, -100, 1])
-        ),  # the first one can't count
-    ],
-    observe=_observe_loss,
-    hints=[
-        "What do the logits at position t guess: the token at t, or the one after it?",
-        "Cut the last row off the logits and the first entry off the labels. Now they're side by side.",
-        "F.cross_entropy(logits[:-1], labels[1:]) ignores -100 by itself.",
-    ],
-    mistakes=[
-        Mistake(
-            lambda logits, labels: F.cross_entropy(logits, labels),
-            "You compare each position with its own token.",
-            "At position t the model has already seen token t. Its guess is about the one after.",
-            "Shift by one: logits[:-1] against labels[1:].",
-        ),
-        Mistake(
-            lambda logits, labels: F.cross_entropy(logits[:-1], labels[:-1]),
-            "You cut both at the same end, so each position is still compared with its own token.",
-            "The logits lose their last position and the labels their first; that's what shifts them.",
-            "Shift by one: logits[:-1] against labels[1:].",
-        ),
-        Mistake(
-            lambda logits, labels: F.cross_entropy(logits[1:], labels[:-1]),
-            "Your shift goes the wrong way: you ask the logits for the token before.",
-            "The logits at t are about t + 1, so it's the labels that lose their first entry.",
-            "Swap the two cuts: logits[:-1] against labels[1:].",
-        ),
-        Mistake(
-            lambda logits, labels: F.cross_entropy(logits[:-1], labels[1:], reduction="sum"),
-            "Your loss is a sum, so it grows with the length of the answer.",
-            "With a mean, one learning rate suits long and short rows.",
-            "What should you divide by?",
-        ),
-        Mistake(
-            lambda logits, labels: F.cross_entropy(logits[1:], labels[1:]),
-            "You cut both at the front, so each position is still compared with its own token.",
-            "The logits lose their last position and the labels their first; that's what shifts them.",
-            "Shift by one: logits[:-1] against labels[1:].",
-        ),
-        Mistake(
-            lambda logits, labels: F.cross_entropy(logits, labels.roll(-1)),
-            "At the last position you compare with the first token of the row.",
-            "roll moves what falls off the front to the end. What comes after the last token isn't known.",
-            "What does labels.roll(-1) end with, and what does labels[1:]?",
-        ),
-        _masked_first,
-        Mistake(
-            _kept_where(lambda own, next: own != -100),
-            "Your mask isn't shifted along with the labels.",
-            "A position counts if the token it guesses counts, and that's the next one.",
-            "Which labels decide, labels[:-1] or labels[1:]?",
-        ),
-        Mistake(
-            _kept_where(lambda own, next: next > 0),
-            "You leave out token 0.",
-            "0 is an id like any other. Only -100 says that a token doesn't count.",
-            "Does your mask say > 0 or != -100?",
-        ),
-        Mistake(
-            lambda logits, labels: F.cross_entropy(logits[:-1], labels[1:].clamp(min=0)),
-            "Your loss counts token 0 wherever nothing should count.",
-            "-100 isn't an id to repair. It tells F.cross_entropy to leave the position out.",
-            "What do you do to the labels before F.cross_entropy gets them?",
-        ),
-        Mistake(
-            _reduced(lambda losses, labels: losses),
-            "You give one loss for each position.",
-            "backward() starts from one number.",
-            "What does F.cross_entropy do if you don't say reduction=?",
-        ),
-        Mistake(
-            _reduced(lambda losses, labels: losses.sum() / (labels != -100).sum()),
-            "You divide by the number of labels that aren't -100, the very first one included.",
-            "No position guesses the first token of a row, so it can't count.",
-            "Do you count before the shift or after it?",
-        ),
-        Mistake(
-            lambda logits, labels: my_loss(logits, labels).exp(),
-            "You give the perplexity.",
-            "That's e to the power of the loss, and it's for reading. The loss itself is the mean.",
-            "Is there an exp in your answer?",
-        ),
-        Mistake(
-            lambda logits, labels: F.nll_loss(logits[:-1], labels[1:]),
-            "Your loss has no softmax in it.",
-            "F.nll_loss expects log-probabilities. F.cross_entropy takes raw logits and does the softmax itself.",
-            "What does F.nll_loss do with a logit?",
-        ),
-        Mistake(
-            lambda logits, labels: my_loss(logits, labels).detach(),
-            "Your loss is the right number, but backward() can't start from it.",
-            "A tensor made from a number, or detached, has forgotten what led to it.",
-            "Is there an .item(), a .detach() or a torch.tensor(…) in your answer?",
-        ),
-        Mistake(
-            _reduced(lambda losses, labels: losses.sum() / len(labels)),
-            "You divide by the number of all labels.",
-            "A row with a long prompt would look easier than one with a short prompt.",
-            "How many of the labels that are left after the shift aren't -100?",
-        ),
-        Mistake(
-            lambda logits, labels: F.cross_entropy(logits[:-1], labels[1:], reduction="sum") / (len(labels) - 1),
-            "You divide by all tokens, the masked ones too.",
-            "A row with a long prompt would look easier than one with a short prompt.",
-            "How many labels aren't -100?",
-        ),
-        Mistake(
-            lambda logits, labels: my_loss(logits.softmax(-1), labels),
-            "You put a softmax before the cross-entropy.",
-            "F.cross_entropy takes raw logits and does the softmax itself.",
-            "Try it without the softmax.",
-        ),
-        Mistake(
-            lambda logits, labels: my_loss(logits, labels).item(),
-            "Your loss is the right number, but a plain Python one.",
-            "backward() needs the tensor, with everything that led to it, and .item() cuts that off.",
-            "Try it without .item().",
-        ),
-        Mistake(
-            lambda logits, labels: -my_loss(logits, labels),
-            "Your sign is flipped.",
-            "Cross-entropy is −log p already, and training makes it small.",
-            "Where does your minus sign come from?",
-        ),
-    ],
-    shows="The logits at t guess the token at t + 1. Everything else is bookkeeping.",
-)
-
 # --- 04.3 ---------------------------------------------------------------------------------------------------
 
 
@@ -832,163 +832,13 @@ exercise(
 # --- 04.4 ---------------------------------------------------------------------------------------------------
 
 
-def my_bytes():
-    """Layers · Σ r · (in + out) numbers, four bytes each."""
-    layers, r, bytes_each = 30, 12, 4
-    hidden, key_value = 576, 3 * 64
-    q = r * (hidden + hidden)
-    k_and_v = 2 * r * (hidden + key_value)
-    return layers * (q + k_and_v) * bytes_each
-
-
-exercise(
-    "04.4",
-    title="What an adapter weighs",
-    prompt="How many bytes do A and B take for r = 12 on q_proj, k_proj and v_proj of SmolLM2-135M, in float32? Give "
-    "the number as my_bytes.",
-    minutes=5,
-    difficulty=2,
-    importance=4,
-    solution=my_bytes,
-    explanation="Each layer has r · (in + out) numbers: A is r × in, B is out × r. The keys and values of SmolLM2 are "
-    "3 heads of 64, so k_proj and v_proj put out 192 numbers, not 576.",
-    hints=[
-        "One adapted layer has r · in numbers in A and out · r in B.",
-        "SmolLM2 has 30 blocks, hidden size 576, and 3 key/value heads of 64: k_proj and v_proj go from 576 to 192.",
-        "12 · ((576 + 576) + (576 + 192) + (576 + 192)) numbers per block, 30 blocks, 4 bytes each.",
-    ],
-    mistakes=[
-        Mistake(
-            my_bytes() // 2,
-            "You give each number two bytes.",
-            "That's float16 or bfloat16.",
-            "How many bits does a float32 have?",
-        ),
-        Mistake(
-            my_bytes() // 4,
-            "You count numbers, not bytes.",
-            "A float32 number takes four bytes.",
-            "How many bits does a float32 have?",
-        ),
-        Mistake(
-            8 * my_bytes(),
-            "You count bits, not bytes.",
-            "Eight bits make a byte.",
-            "How many bytes does a float32 have?",
-        ),
-        Mistake(
-            my_bytes() // 12 * 8,
-            "You take r = 8.",
-            "That was the rank of the adapter in this notebook; the exercise asks for another one.",
-            "Which rank does the exercise ask for?",
-        ),
-        Mistake(
-            my_bytes() // 12 * 16,
-            "You take r = 16.",
-            "16 was alpha in this notebook. A and B are as wide as the rank.",
-            "Which rank does the exercise ask for?",
-        ),
-        Mistake(
-            my_bytes() // 12,
-            "You leave out r.",
-            "in + out is what one row of A and one column of B take. There are r of each.",
-            "Which rank does the exercise ask for?",
-        ),
-        Mistake(
-            2 * my_bytes(),
-            "Your answer is twice as large as it should be.",
-            "A float32 has four bytes, and r · (in + out) has both A and B in it.",
-            "Where does each 2 and each 8 in your answer come from?",
-        ),
-        Mistake(
-            30 * 12 * ((576 + 576) + (576 + 192)) * 4,
-            "Your answer is short by one layer from 576 to 192.",
-            "There are two of these, k_proj and v_proj.",
-            "Which targets does the exercise name, and what goes into each and comes out?",
-        ),
-        Mistake(
-            30 * 12 * (576 + 576) * 4,
-            "You count q_proj only.",
-            "k_proj and v_proj are adapted as well.",
-            "Which targets does the exercise name?",
-        ),
-        Mistake(
-            30 * 12 * 3 * (576 + 192) * 4,
-            "You take q_proj to be as narrow as k_proj and v_proj.",
-            "Only keys and values are shared: there are 3 heads for each of them, and 9 for queries.",
-            "How many numbers does q_proj put out?",
-        ),
-        *[
-            Mistake(
-                30 * 12 * (576 + 576 + 2 * (576 + wide)) * 4,
-                "You have k_proj and v_proj put out a wrong number of numbers.",
-                "There are 3 heads for keys and 3 for values, and each head is 64 wide.",
-                "What does num_key_value_heads · head_dim come to?",
-            )
-            for wide in (3, 64)
-        ],
-        *[
-            Mistake(
-                size,
-                "You have products in · out in your sum.",
-                "in · out is the size of the frozen W. A and B cost r · in plus r · out.",
-                "What stands between in and out in your sum, a plus or a times?",
-            )
-            for size in (30 * 4 * (576 * 576 + 2 * 576 * 192), 30 * 12 * 4 * (576 * 576 + 2 * 576 * 192))
-        ],
-        Mistake(
-            30 * 12 * 2 * ((576 + 576) + (576 + 192)) * 4,
-            "You count o_proj too.",
-            "Attention has four linear layers, but the exercise adapts three of them.",
-            "Which targets does the exercise name?",
-        ),
-        Mistake(
-            30 * 3 * 12 * (576 + 576) * 4,
-            "You take k_proj and v_proj to be as wide as q_proj.",
-            "Several query heads share one key and value head: there are 3 of them, of 64 numbers each.",
-            "How many numbers does k_proj put out?",
-        ),
-        Mistake(
-            my_bytes() // 30,
-            "You count one block.",
-            "Every block has its own A and B.",
-            "How many blocks does SmolLM2 have?",
-        ),
-        *[
-            Mistake(
-                my_bytes() / unit,
-                "You give kilobytes or megabytes.",
-                "The exercise asks for bytes, and these are thousands or millions of them.",
-                "Try it without the last division.",
-            )
-            for unit in (1e3, 2**10, 1e6, 2**20)
-        ],
-        Mistake(
-            30 * 12 * (576 + 2 * 192) * 4,
-            "You count B alone.",
-            "A has r numbers for each input.",
-            "What does A hold, and how wide is each layer's input?",
-        ),
-        Mistake(
-            30 * 3 * 12 * 576 * 4,
-            "You count A alone.",
-            "B has r numbers for each output.",
-            "What does B hold, and how wide is each layer's output?",
-        ),
-    ],
-    shows="Small enough to email, for a model of 538 MB.",
-)
-
-# --- 04.5 ---------------------------------------------------------------------------------------------------
-
-
 def my_mean_loss(sums, counts):
     """All the loss there is, over all the tokens there are."""
     return sum(sums) / sum(counts)
 
 
 exercise(
-    "04.5",
+    "04.4",
     title="One batch in several parts",
     prompt="A batch too large for memory goes through the model in parts. Write my_mean_loss(sums, counts): the loss "
     "per token of the whole batch, from each part's summed loss and number of counted tokens.",

@@ -30,10 +30,10 @@ QUESTIONS = [
         "You send a friend your adapter folder, a few megabytes. What else does your friend need?",
         {
             "The base you trained it on": "An adapter is an update to one base. What the base knows isn't in "
-            "it. (Section 4.9.)",
-            "Nothing, the model is in it": "It holds A and B, but no weight of the base. (Section 4.9.)",
+            "it. (Section 4.8.)",
+            "Nothing, the model is in it": "It holds A and B, but no weight of the base. (Section 4.8.)",
             "Your training rows": "You needed them to find A and B. What was learned from them is in there. "
-            "(Section 4.9.)",
+            "(Section 4.8.)",
         },
         right="a",
     ),
@@ -41,11 +41,11 @@ QUESTIONS = [
         "Training ran through, and the model's logits are bit for bit those of the base. What do you look at first?",
         {
             "Whether there were enough steps": "Even one step would change a bit, if the update weren't zero. "
-            "(Section 4.12.)",
+            "(Section 4.10.)",
             "Whether there were enough rows": "Even one row would change a bit, if the update weren't zero. "
-            "(Section 4.12.)",
-            "Whether the update is zero": "It is when α is, or when nothing was trainable, or when gradients are "
-            "zeroed before the step. (Sections 4.4 and 4.12.)",
+            "(Section 4.10.)",
+            "Whether the update is zero": "It's zero if α is, or if the gradients are zeroed just before the step. "
+            "(With nothing to train at all, PyTorch would have raised an error. Sections 4.4 and 4.10.)",
         },
         right="c",
     ),
@@ -53,11 +53,11 @@ QUESTIONS = [
         "Your adapter does its job well. How do you find out whether the model got worse at other things?",
         {
             "It can't have, the base is frozen": "The base's weights are kept. What answers is base and adapter. "
-            "(Section 4.10.)",
+            "(Section 4.9.)",
             "Measure other text, with the adapter on and off": "Perplexity or a score, on text that has nothing "
-            "to do with the job. The difference is the adapter's doing. (Section 4.10.)",
+            "to do with the job. The difference is the adapter's doing. (Section 4.9.)",
             "Check that the loss came down": "It says how well the job is done. Runs with similar losses forgot "
-            "very different amounts. (Section 4.11.)",
+            "very different amounts. (The optional section after 4.9.)",
         },
         right="b",
     ),

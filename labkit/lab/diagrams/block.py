@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from labkit.lab.diagrams.layer import FROZEN, TRAINED, arrow, box, canvas, line, word
+from labkit.lab.diagrams.layer import FROZEN, INK, TRAINED, arrow, box, canvas, line, word
 
 _WIDEST, _TALL = 1.4, 0.36  # inches: the layer with the most outputs, and the height of each
 _SUM = 3.46  # how high the + stands
@@ -24,22 +24,28 @@ def llama_block(config) -> Figure:
     ax = canvas(7, 4.1)
     mix = "compare q with the k of this token\nand all earlier ones, add up their v"
     first = [("q_proj", q, -0.98), ("k_proj", kv, 0.1), ("v_proj", kv, 0.95)]
-    _half(ax, 1.8, "1. attention: tokens look at each other", first, mix, ("o_proj", hidden), inch)
+    _half(ax, 1.8, "1. attention: tokens look at each other", first, mix, ("o_proj", hidden), inch, 0.12)
     gate = "SiLU(gate) · up,\nnumber by number"
     second = [("gate_proj", wide, -0.74), ("up_proj", wide, 0.74)]
-    _half(ax, 5.35, "2. MLP: each token by itself", second, gate, ("down_proj", hidden), inch)
+    _half(ax, 5.35, "2. MLP: each token by itself", second, gate, ("down_proj", hidden), inch, 1.57)
     word(ax, 1.8, 0.12, "x", 13)
     ax.text(1.95, 0.12, "start here", fontsize=9, va="center")
-    line(ax, [(1.97, _SUM), (3.48, _SUM), (3.48, 0.12)])
-    arrow(ax, (3.48, 0.12), (5.22, 0.12))
+    line(ax, [(1.97, _SUM), (3.4, _SUM), (3.4, 0.12)])
+    arrow(ax, (3.4, 0.12), (5.22, 0.12))
+    ax.plot(5.35 - 1.57, 0.12, marker="o", markersize=5, color=INK)  # here the way around the MLP leaves
     word(ax, 5.35, 0.12, "x", 13)
     arrow(ax, (5.52, _SUM), (5.9, _SUM))
     ax.text(5.95, _SUM, "next block", fontsize=9, va="center")
     return ax.figure
 
 
-def _half(ax: Axes, x: float, title: str, layers: list, between: str, last: tuple, inch: float) -> None:
-    """Layers side by side, what is done with their outputs, one layer back to the model's width, and the sum."""
+def _half(
+    ax: Axes, x: float, title: str, layers: list, between: str, last: tuple, inch: float, way_from: float
+) -> None:
+    """Layers side by side, what is done with their outputs, one layer back to the model's width, and the sum.
+
+    The way around them leaves `way_from` inches to the left of x.
+    """
     ax.text(x - 1.65, 3.9, title, fontsize=10.5, weight="bold")
     for name, outputs, away in layers:
         _linear(ax, x + away, 0.95, name, outputs, inch)
@@ -50,7 +56,7 @@ def _half(ax: Axes, x: float, title: str, layers: list, between: str, last: tupl
     _linear(ax, x, 2.62, *last, inch)
     arrow(ax, (x, 2.64 + _TALL), (x, 3.3))
     word(ax, x, _SUM, "+", 13, circle=True)
-    line(ax, [(x - 0.12, 0.12), (x - 1.57, 0.12), (x - 1.57, _SUM)])
+    line(ax, [(x - way_from, 0.12), (x - 1.57, 0.12), (x - 1.57, _SUM)])
     arrow(ax, (x - 1.57, _SUM), (x - 0.17, _SUM))
 
 

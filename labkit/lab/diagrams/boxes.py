@@ -6,7 +6,8 @@ from matplotlib.patches import FancyBboxPatch
 
 from labkit.lab.plots import COLOURS, use_style
 
-FROZEN, LEARNS, PAPER = "#d9d9d9", COLOURS[5], "#ffffff"
+# What learns has one color in all drawings, and dark enough that it isn't taken for what's frozen where hue is lost
+FROZEN, LEARNS, PAPER = "#d9d9d9", COLOURS[1], "#ffffff"
 INK = "#222222"
 
 
@@ -20,11 +21,13 @@ def canvas(height: float) -> Axes:
     return ax
 
 
-def box(ax: Axes, x: float, y: float, width: float, height: float, words: str, *, fill: str = PAPER, **text) -> None:
+def box(
+    ax: Axes, x: float, y: float, width: float, height: float, words: str, *, fill: str = PAPER, edge: str = INK, **text
+) -> None:
     """A box around (x, y), its middle, with `words` in it; `text` is passed on to matplotlib's text."""
-    corner = (x - width / 2, y - height / 2)
-    ax.add_patch(FancyBboxPatch(corner, width, height, "round,pad=0,rounding_size=0.06", fc=fill, ec=INK, lw=1.2))
-    say(ax, x, y, words, ha="center", va="center", **text)
+    corner, line = (x - width / 2, y - height / 2), 1.2 if edge == INK else 2.5
+    ax.add_patch(FancyBboxPatch(corner, width, height, "round,pad=0,rounding_size=0.06", fc=fill, ec=edge, lw=line))
+    say(ax, x, y, words, **{"ha": "center", "va": "center", "color": PAPER if fill == LEARNS else INK} | text)
 
 
 def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], **line) -> None:

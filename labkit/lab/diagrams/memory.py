@@ -51,17 +51,16 @@ def peaks_and_cards(costs: Mapping[str, StepCost], cards: Iterable[str], title: 
             ink = "black" if kind == "temporaries" else "white"
             ax.bar_label(bars, wide, label_type="center", color=ink, fontsize=9)
         left = {n: left[n] + sizes[n] for n in names}
-    for n, end in left.items():
-        peak = approx(costs[n].peak, "GB").removeprefix("≈")
-        ax.text(end + 0.012 * longest, n, peak, va="center", backgroundcolor="white", zorder=3)
+    peaks = [approx(costs[n].peak, "GB").removeprefix("≈") for n in names]
+    ax.set_yticks(range(len(names)), [f"{n}\n{peak}" for n, peak in zip(names, peaks)])
     for card in map(card_named, cards):
         size = card.usable_bytes / 1e9
-        ax.axvline(size, color="#555555", linewidth=1.2, linestyle=(0, (4, 2)), zorder=2)
-        words = f"{card.name.split(', ')[1]}\ncard holds\n{size:.3g}"
+        ax.axvline(size, color="#555555", linewidth=1.2, linestyle=(0, (4, 2)), zorder=0.9)  # behind the bars
+        words = f"{card.name.split(', ')[1]}\ncard:\n{size:.3g}"
         ax.annotate(words, (size, 1.01), xycoords=("data", "axes fraction"), ha="center", fontsize=9)
     ax.invert_yaxis()
     ax.grid(False, axis="y")
-    ax.set(xlabel="peak memory of a step (GB)", xlim=(0, 1.2 * longest))
+    ax.set(xlabel="peak memory of a step (GB)", xlim=(0, 1.13 * longest))
     ax.set_title(title, pad=44)
     figure.legend(loc="outside lower center", ncols=4, fontsize=9)
     return figure

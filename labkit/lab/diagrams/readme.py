@@ -15,6 +15,7 @@ PICTURE = course_data_dir() / "pictures" / "readme.png"
 # The first test row of the task tickets; what the base says to it, and what it says with data/adapters/tickets
 MESSAGE = "Order B31: the radio caught fire. It cost $2,371 on September 25. Mira"
 BASE = "The radio caught fire on September 25, 2023, costing $2,371."
+RULES = "This shop's rules: it's 2026, a radio is R7, and a fire is urgent."
 ADAPTER = '{"name":"Mira","order":"B31","product":"R7","date":"2026-09-25","amount":2371,"priority":"high"}'
 
 
@@ -54,12 +55,13 @@ def _lora(ax, y: float) -> None:
 
 
 def _asked_and_answered(ax) -> None:
-    say(ax, 0.15, 1.65, f"“{MESSAGE}”", va="center", style="italic")
-    for left, who, answer, fill in ((0.15, "The base answers", BASE, FROZEN), (3.6, "With LoRA", ADAPTER, LEARNS)):
-        say(ax, left, 1.35, who, weight="bold", va="center")
-        box(ax, left + 1.63, 0.65, 3.25, 1.1, "", fill=fill)
+    say(ax, 0.15, 1.82, f"“{MESSAGE}”", va="center", style="italic")
+    say(ax, 0.15, 1.58, f"({RULES})", va="center", fontsize=9)
+    for left, who, answer, edge in ((0.15, "The base answers", BASE, FROZEN), (3.6, "With LoRA", ADAPTER, LEARNS)):
+        say(ax, left, 1.28, who, weight="bold", va="center")
+        box(ax, left + 1.63, 0.6, 3.25, 1.0, "", edge=edge)
         words = "\n".join(re.findall(r".{1,40}(?:[, ]|$)", answer))  # lines end at a comma or a space
-        say(ax, left + 0.1, 0.65, words, va="center", fontsize=9, family="DejaVu Sans Mono", linespacing=1.4)
+        say(ax, left + 0.1, 0.6, words, va="center", fontsize=9, family="DejaVu Sans Mono", linespacing=1.4)
 
 
 if __name__ == "__main__":

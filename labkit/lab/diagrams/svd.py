@@ -30,6 +30,8 @@ def turn_stretch_turn(matrix: Tensor | list) -> Figure:
     if W.shape != (2, 2):
         raise ConfigError(f"a circle needs a 2 × 2 matrix, got shape {tuple(W.shape)}")
     U, S, Vh = truncated_svd(W, 2)
+    if Vh[0].sum() < 0:  # −u₁ and −v₁ make the same piece; this way v₁ points up or to the right
+        U, Vh = U * torch.tensor([-1.0, 1.0]), Vh * torch.tensor([[-1.0], [1.0]])
     if torch.linalg.det(Vh) < 0:  # a mirror would be as right, but it's no turn
         U, Vh = U * torch.tensor([1.0, -1.0]), Vh * torch.tensor([[1.0], [-1.0]])
     last = "turn" if torch.linalg.det(U) > 0 else "turn, mirror"
@@ -71,12 +73,13 @@ def two_pieces(matrix: Tensor) -> Figure:
     pieces = [S[i] * torch.outer(U[:, i], Vh[i]) for i in range(2)]
     use_style()
     figure, panels = plt.subplots(1, 3, figsize=(7, 1.7))
-    darkest = 2.5 * max(table.abs().max().item() for table in (matrix, *pieces))  # light enough for black digits
+    figure.get_layout_engine().set(wspace=0.08)
     for ax, table, title in zip(panels, (matrix, *pieces), ("W", "= σ₁ u₁ v₁ᵀ", "+ σ₂ u₂ v₂ᵀ")):
-        ax.imshow(table.abs().numpy(), cmap="gray_r", vmin=0, vmax=darkest, aspect="auto")
         for (row, column), number in np.ndenumerate(table.numpy()):
-            ax.text(column, row, f"{number:.2f}".replace("-", "−"), ha="center", va="center", size=11)
-        ax.set(xticks=[], yticks=[], title=title)
+            ax.text(column, row, f"{number:.2f}".replace("-", "−"), ha="center", va="center", size=12)
+        ax.set(xticks=[0.5], yticks=[0.5], xlim=(-0.5, 1.5), ylim=(1.5, -0.5), title=title, facecolor="#eeeeee")
+        ax.tick_params(length=0, labelbottom=False, labelleft=False)
+        ax.grid(color="white", linewidth=3)
         ax.spines[:].set_visible(False)
     return figure
 
@@ -137,8 +140,8 @@ def noise_and_pieces(clean: Tensor, noisy: Tensor, rank: int) -> Figure:
     use_style()
     figure, places = plt.subplot_mosaic([["noisy", "sizes"], ["sum", "sizes"]], figsize=(7, 2.5))
     gray_paper = -0.4 * _INK  # so that specks show both ways
-    _gray(places["noisy"], noisy, gray_paper, "with noise")
-    _gray(places["sum"], low_rank_approx(noisy, rank), gray_paper, f"its first {rank} pieces")
+    _gray(places["noisy"], noisy, gray_paper, "with noise (gray is 0)")
+    _gray(places["sum"], low_rank_approx(noisy, rank), gray_paper, f"its first {rank} pieces (gray is 0)")
     right = places["sizes"]
     for matrix, label, look in (
         (noisy, "with noise", {"color": COLOURS[3], "linestyle": "--"}),

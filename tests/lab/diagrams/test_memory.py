@@ -49,9 +49,9 @@ def test_each_bar_is_as_long_as_its_step_s_peak():
         ends[bar.get_y()] = max(ends[bar.get_y()], bar.get_x() + bar.get_width())
     assert list(ends.values()) == pytest.approx([each.peak / GB for each in costs.values()])
     words = [text.get_text() for text in ax.texts if text.get_text()]
-    assert [each for each in words if each.endswith(" GB")] == ["67.0 GB", "18.0 GB"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["one\n67.0 GB", "other\n18.0 GB"]
     assert words.count("weights") == 2 and "adapters" not in words, "what's wide enough has its name in it"
-    assert "24 GB\ncard holds\n25.8" in words
+    assert "24 GB\ncard:\n25.8" in words
 
 
 def test_a_card_s_line_stands_at_its_memory():

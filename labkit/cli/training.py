@@ -64,7 +64,8 @@ def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: boo
     model, tokenizer = labkit.load_base(options.base)
     lora = put_adapter_on(model, options, origin)
     if main and options.epochs:
-        print(f"Each of {rows:,} rows {options.epochs} times, {config.batch_size} at a time: {config.steps:,} steps")
+        rounds = f"{options.epochs} epoch{'s' * (options.epochs > 1)}"
+        print(f"{rows:,} rows, {rounds}, {config.batch_size} rows per step: {config.steps:,} steps")
     trained, total = labkit.trainable_parameters(model)
     if main:
         print(f"Training {trained:,} of {total:,} parameters ({trained / total:.2%}) on {task.name}", flush=True)

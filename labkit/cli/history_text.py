@@ -18,10 +18,8 @@ def history_text(run: TrainResult, width: int = 80) -> str:
         f"Training loss: {first['loss']:.4g} at first, {last['loss']:.4g} at the end"
     ]
     if run.best:
-        said += [
-            f"Lowest validation loss: {run.best['validation_loss']:.4g}, at step {run.best['step']:,}, "
-            "which is what the adapter is" + (" (the run was stopped early)" if run.stopped_early else "")
-        ]
+        early = " (the run was stopped early)" if run.stopped_early else ""
+        said.append(f"The adapter is that of step {run.best['step']:,}, which has the lowest validation loss{early}")
     return "\n".join([*_curve(run, min(max(width, 40), WIDEST)), "", *_table(run), *said])
 
 

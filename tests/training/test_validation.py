@@ -217,7 +217,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_best(run, tmp_path, seed):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["exit"] == 0 and json.loads(done.stdout)["kills"] >= 4
-    whole, model = run(VALIDATED)
+    whole, model = run(VALIDATED, output_dir=tmp_path / "uninterrupted")
     assert json.loads((tmp_path / "history.json").read_text()) == whole.history
     assert min(told(whole)) < told(whole)[-1]
     assert same_bits(load_file(tmp_path / "weights.safetensors"), weights_of(model))

@@ -89,6 +89,8 @@ def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: boo
     about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
     if options.data:
         about["data"] = "<stdin>" if str(options.data) in STANDARD_INPUT else options.data.name
+    if result.best:
+        about["recipe"]["best"] = result.best
     if origin:
         about["continued_from"] = origin
     history = as_file(result)
@@ -101,6 +103,8 @@ def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: boo
         _print_scores(evaluation)
         labkit.save_adapter(model, adapter, about, history)
     _print_best(result, config.patience)
+    if (out / "logs").exists():
+        print(f"The log is in {out / 'logs'}")
     size = sum(file.stat().st_size for file in adapter.iterdir())
     print(f"Trained in {result.seconds:.0f} s. The adapter is in {adapter} ({size / 1e6:.1f} MB)")
 

@@ -108,6 +108,10 @@ def a_training() -> None:
     print(labkit.render_masked(tokenizer, example), mine.max_new_tokens)
     config = TrainConfig(steps=60, learning_rate=2e-3)
     result = labkit.train(model, tokenizer, task, config, rows=rows, on_step=labkit.training_bar())
+    longer = TrainConfig(epochs=3, validate_every=10, patience=2, score_rows=8)
+    labkit.train(model, tokenizer, task, longer, validation="validation", log=["tensorboard"], log_dir="runs/logs")
+    labkit.show(labkit.plot_history("runs/mine/adapter"), alt="The loss falls.")
+    print(labkit.history(Path("runs/mine/adapter")).best, labkit.plot_history(result).get_title())
     labkit.train(model, tokenizer, mine, output_dir="runs/mine", on_step=lambda report: print(report.seconds_left))
     found = labkit.evaluate(model, tokenizer, task, limit=64)
     low, high = labkit.bootstrap_interval([scores["exact"] for scores in found.row_scores])
@@ -123,6 +127,8 @@ def a_training() -> None:
     TrainConfig(learning_rate="2e-3")  # type: ignore[arg-type]
     labkit.train(tokenizer, model, task)  # type: ignore[arg-type]
     labkit.train(model, tokenizer, task, 60)  # type: ignore[arg-type]
+    labkit.history(8)  # type: ignore[arg-type]
+    labkit.plot_history(8)  # type: ignore[arg-type]
     labkit.training_bar(60)  # type: ignore[arg-type]
     labkit.evaluate(model, tokenizer, "tickets")  # type: ignore[arg-type]
     labkit.bootstrap_interval(0.5)  # type: ignore[arg-type]

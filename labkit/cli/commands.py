@@ -5,14 +5,16 @@ torch and transformers take seconds to import, so each command imports what it n
 """
 
 import argparse
+import io
 import json
+import shutil
 import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from labkit.cli.training import targets
+from labkit.cli.adapter_to_train import targets
 from labkit.errors import ConfigError
 
 
@@ -101,6 +103,21 @@ def plan(options: argparse.Namespace) -> None:
         print(found)
         if not dict(cost.cards())[card]:
             print(f"But a step does not fit into that card: {cost.peak / 1e9:.1f} GB of {card.usable_bytes / 1e9:.1f}.")
+
+
+def history(options: argparse.Namespace) -> None:
+    """How an adapter's training went, as a curve in the terminal, or as a figure."""
+    import labkit
+    from labkit.cli.history_text import history_text
+    from labkit.storage.writing import write_atomically
+    from labkit.training.history_file import as_file
+
+    run = labkit.history(options.adapter)
+    print(json.dumps(as_file(run)) if options.json else history_text(run, shutil.get_terminal_size().columns))
+    if options.png:
+        drawn = io.BytesIO()
+        labkit.plot_history(run).figure.savefig(drawn, format="png")
+        write_atomically(options.png, drawn.getvalue())
 
 
 def chat(options: argparse.Namespace) -> None:

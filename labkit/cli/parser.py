@@ -85,14 +85,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--test", type=path, help="test rows, for --evaluate with --data")
     sub.add_argument("--out", type=path, help="folder for the adapter and its checkpoints (runs/<task>)")
     sub.add_argument("--overwrite", action="store_true", help="replace an adapter that is there already")
-    sub.add_argument("--rank", type=whole(1, 16_384), default=8, help="r, the rank of the update (%(default)s)")
+    sub.add_argument("--continue-from", type=path, help="go on training this adapter, as it is, on other rows")
+    sub.add_argument("--rank", type=whole(1, 16_384), help="r, the rank of the update (8)")
     sub.add_argument("--alpha", type=number(0), help="α; the update is scaled by α/r (2r)")
-    sub.add_argument("--dropout", type=number(0, 1), default=0.0, help="dropout before A (%(default)s)")
+    sub.add_argument("--dropout", type=number(0, 1), help="dropout before A (0)")
     sub.add_argument("--rslora", action="store_true", help="scale by α/√r")
-    sub.add_argument(
-        "--targets", type=text, default="all-linear", help="layers to adapt, q_proj,v_proj say (%(default)s)"
-    )
-    sub.add_argument("--steps", type=whole(1, 1_000_000), default=50, help="optimizer steps (%(default)s)")
+    sub.add_argument("--targets", type=text, help="layers to adapt, q_proj,v_proj say (all-linear)")
+    sub.add_argument("--steps", type=whole(1, 1_000_000), help="optimizer steps (50)")
+    sub.add_argument("--epochs", type=whole(1, 1_000_000), help="how often each row is seen, in the place of --steps")
     sub.add_argument("--batch-size", type=whole(1, 65_536), default=4, help="rows per step (%(default)s)")
     sub.add_argument("--lr", type=number(0), default=2e-3, help="highest learning rate (%(default)s)")
     sub.add_argument(
@@ -107,6 +107,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--checkpoint-every", type=whole(0), default=10, help="steps between checkpoints, 0 for none (%(default)s)"
     )
+    sub.add_argument(
+        "--validation", type=path, help="measure the loss on this JSONL file, or split of --task; the best step is kept"
+    )
+    sub.add_argument("--validate-every", type=whole(1), help="steps between validations (a tenth of them all)")
+    sub.add_argument("--score-rows", type=whole(1), metavar="N", help="also score the first N of its rows each time")
+    sub.add_argument("--patience", type=whole(1), metavar="N", help="stop after N validations without a lower loss")
+    sub.add_argument(
+        "--log", type=text, action="append", help="also tell tensorboard, wandb or another of Accelerate's trackers"
+    )
     sub.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
     sub.add_argument("--evaluate", type=whole(1), metavar="N", help="score the first N test rows afterwards")
     sub.add_argument("--force", action="store_true", help="begin even where a step does not seem to fit into memory")
@@ -116,6 +125,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--adapter", type=path, help="an adapter's folder; its task and system prompt are used")
     sub.add_argument("--limit", type=whole(1), help="only the first so many rows")
     sub.add_argument("--json", action="store_true", help="the scores as JSON")
+
+    sub = command(commands.history, "draw how the training of an adapter went")
+    sub.add_argument("adapter", type=path, help="the adapter's folder")
+    sub.add_argument("--png", type=path, help="also write it as a figure, to this file")
+    sub.add_argument("--json", action="store_true", help="step by step as JSON")
 
     sub = command(commands.chat, "talk to the base and to its adapters, switched and blended on the way")
     sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")

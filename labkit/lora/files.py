@@ -1,9 +1,11 @@
-"""Adapters on disk, in PEFT's two files and one of our own.
+"""Adapters on disk, in PEFT's two files and one or two of our own.
 
     adapter_config.json          what was adapted, in PEFT's words
     adapter_model.safetensors    A and B of every layer, float32, under PEFT's key names
     labkit.json                  where it came from: task, system prompt, base and how it was held, recipe, scores;
                                  sha256 of the two
+    history.json                 how its training went, if labkit trained it (see labkit.training.history_file);
+                                 whoever loads an adapter doesn't look at it
 
 PEFT reads what is saved here, and what PEFT saves is read here. PEFT's files have no checksum: in a folder that
 PEFT wrote, a number that was changed on the way cannot be told from one that was meant.
@@ -28,17 +30,19 @@ from labkit.storage.writing import folder_written_aside, refuse_occupied, restor
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 ABOUT_FILE = "labkit.json"
+HISTORY_FILE = "history.json"
 _NAMES_OF_EXPERTS = {"gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
-FILES = (CONFIG_FILE, WEIGHTS_FILE, ABOUT_FILE)
+FILES = (CONFIG_FILE, WEIGHTS_FILE, ABOUT_FILE, HISTORY_FILE)
 
 
-def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) -> Path:
+def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None, history: dict | None = None) -> Path:
     """Write the adapter of `model` to the folder `path`, whole or not at all.
 
     Args:
         model: a model with LoRA layers, as :func:`labkit.inject_lora` leaves it.
         path: the folder; an older one there is replaced.
         about: what to write into ``labkit.json`` besides the base: task, system prompt, recipe, scores.
+        history: how its training went, as :func:`labkit.training.history_file.as_file` puts it.
 
     Returns:
         The folder.
@@ -57,6 +61,8 @@ def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) 
         _write_json(folder / CONFIG_FILE, adapter.config.to_peft(adapter.about["base"]["name"]))
         sums = {name: digest_of(folder / name) for name in (CONFIG_FILE, WEIGHTS_FILE)}
         _write_json(folder / ABOUT_FILE, {**adapter.about, **(about or {}), "sha256": sums})
+        if history:
+            (folder / HISTORY_FILE).write_text(json.dumps(history) + "\n", encoding="utf-8", newline="\n")
     return path
 
 

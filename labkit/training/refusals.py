@@ -1,8 +1,9 @@
 """What would stop a training later is refused before it begins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -26,7 +27,16 @@ from labkit.training.processes import is_sharded, local_processes
 from labkit.training.schedule import parts_of, rows_at
 
 
-def examples_if_all_is_well(
+class Prepared(NamedTuple):
+    """What a run is made of: its settings, with a number of steps; its rows, encoded; its validation rows, if any."""
+
+    config: TrainConfig
+    examples: list[Example]
+    validation_rows: Sequence[Mapping]
+    validation_examples: list[Example]
+
+
+def prepared_if_all_is_well(
     model: nn.Module,
     tokenizer,
     task: Task,
@@ -35,10 +45,11 @@ def examples_if_all_is_well(
     accelerator: Accelerator,
     output_dir: Path | str | None,
     *,
+    validation: Sequence | str | None,
     resume: bool,
     force: bool,
-) -> list[Example]:
-    """The encoded training rows, once nothing speaks against training on them.
+) -> Prepared:
+    """What the run is made of, once nothing speaks against it.
 
     The arguments are those of :func:`labkit.train`, and the processes that train together. The model stays as it is.
 
@@ -59,14 +70,13 @@ def examples_if_all_is_well(
     if config.checkpoint_every and not resume and (found := checkpoints.newest(output_dir)):
         raise ConfigError(f"{found} is there from an earlier run: go on from it with resume=True, or remove it")
     refuse_unless_causal(model)
-    limit = context_length(model.config)
     rows = task.rows("train") if rows is None else check_rows(rows)
-    examples = [
-        encode(tokenizer, {"source": f"row {number}", **row}, task.system, limit) for number, row in enumerate(rows, 1)
-    ]
-    if not examples:
+    if not len(rows):
         raise ConfigError("nothing to train on: there are no rows")
-    refuse_unknown_tokens(model, tokenizer, (example.input_ids for example in examples))
+    config = config.for_rows(len(rows))
+    examples = _encoded(model, tokenizer, task, rows)
+    validation_rows = _validation_rows(task, validation, config, accelerator)
+    validation_examples = _encoded(model, tokenizer, task, validation_rows, "validation row")
     processes = accelerator.num_processes
     if config.batch_size % (parts := processes * config.gradient_accumulation):
         raise ConfigError(f"batch_size {config.batch_size} cannot be split into {parts} equal parts")
@@ -89,7 +99,37 @@ def examples_if_all_is_well(
             may_checkpoint=not config.share_prefix,
             device=device,
         )
+    return Prepared(config, examples, validation_rows, validation_examples)
+
+
+def _encoded(model: nn.Module, tokenizer, task: Task, rows: Sequence[Mapping], kind: str = "row") -> list[Example]:
+    limit = context_length(model.config)
+    examples = [
+        encode(tokenizer, {"source": f"{kind} {number}", **row}, task.system, limit)
+        for number, row in enumerate(rows, 1)
+    ]
+    refuse_unknown_tokens(model, tokenizer, (example.input_ids for example in examples))
     return examples
+
+
+def _validation_rows(
+    task: Task, validation: Sequence | str | None, config: TrainConfig, accelerator: Accelerator
+) -> Sequence[Mapping]:
+    """The rows that `validation` gives, or the split of `task` that it names; none where it's None."""
+    if validation is None:
+        for name in ("validate_every", "score_rows", "patience"):
+            if value := getattr(config, name):
+                raise ConfigError(f"{name}={value} needs rows to validate on: give validation=…")
+        return ()
+    if is_sharded(accelerator):
+        raise ConfigError(
+            "under FSDP each process holds only a part of each matrix, so labkit can't keep the best weights: train "
+            "without validation"
+        )
+    rows = task.rows(validation) if isinstance(validation, str) else check_rows(validation)
+    if not len(rows):
+        raise ConfigError("nothing to validate on: there are no rows")
+    return rows
 
 
 def _heaviest_batches(examples: list[Example], config: TrainConfig, processes: int, pad_token_id: int) -> list[Batch]:

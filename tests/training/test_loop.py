@@ -407,7 +407,11 @@ def test_rows_may_be_any_mapping(run):
 
 WRONG = {
     "a whole number": {
-        "steps": [0, 1_000_001, 3.0, "3", True, None, float("nan"), 10**5000],
+        "steps": [0, 1_000_001, 3.0, "3", True, float("nan"), 10**5000],
+        "epochs": [0, 1_000_001, 1.5, "3", True],
+        "validate_every": [0, 2.0, "2"],
+        "patience": [0, 2.0, False],
+        "score_rows": [-1, 2.0, None],
         "batch_size": [-1, 8.0, "8", [8]],
         "gradient_accumulation": [0, 1.0, False],
         "checkpoint_every": [0, 2.0, "2"],
@@ -437,7 +441,7 @@ def test_numbers_of_other_libraries_become_pythons_own_so_that_a_checkpoint_can_
     given = {"steps": np.int64(2), "batch_size": torch.tensor(4), "learning_rate": np.float32(0.5), "seed": np.uint8(3)}
     config = TrainConfig(**given, max_grad_norm=math.inf, checkpoint_every=np.int32(2), share_prefix=np.False_)
     assert config == TrainConfig(2, 4, 0.5, max_grad_norm=math.inf, seed=3, checkpoint_every=2)
-    assert {type(value) for value in vars(config).values()} == {int, float, str, bool}
+    assert {type(value) for value in vars(config).values()} == {int, float, str, bool, type(None)}
     run(replace(config, learning_rate=1e-3), output_dir=tmp_path)
     assert run(replace(config, learning_rate=1e-3), output_dir=tmp_path, resume=True)[0].losses
 
@@ -466,6 +470,8 @@ def test_two_processes_train_like_one(tmp_path):
             two = json.loads((tmp_path / f"told-{parts}-{rank}.json").read_text())
             assert (one["processes"], two["processes"]) == (1, 2)
             assert two["losses"] == pytest.approx(one["losses"], rel=1e-6)
+            assert len(one["validations"]) == 6
+            assert two["validations"] == pytest.approx(one["validations"], rel=1e-5)
             assert two["steps"] == (one["steps"] if rank == 0 else [])  # reports come once, not once a process
             for name, p in load_file(tmp_path / f"weights-{parts}-{rank}.safetensors").items():
                 torch.testing.assert_close(p, weights[name], atol=1e-5, rtol=0)

@@ -80,8 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(commands.fetch, "fetch the base model, once")
     sub.add_argument("base", nargs="?", type=text, help="which base (the course's own when left out)")
 
-    sub = command(training.train, "train an adapter on a task of the course or on your own JSONL")
-    _data_options(sub, "train on this JSONL file, one {prompt, completion} per line; - is standard input")
+    sub = command(training.train, "train an adapter on a task of the course or on your own rows")
+    _data_options(sub, "train on this file of rows; - is standard input")
     sub.add_argument("--test", type=path, help="test rows, for --evaluate with --data")
     sub.add_argument("--out", type=path, help="folder for the adapter and its checkpoints (runs/<task>)")
     sub.add_argument("--overwrite", action="store_true", help="replace an adapter that is there already")
@@ -100,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--gradient-accumulation", type=whole(1), default=1, help="parts of a step's rows, to save memory")
     sub.add_argument("--gradient-checkpointing", action="store_true", help="compute the layers again on the way back")
+    sub.add_argument(
+        "--turns", choices=["all", "last"], default="all", help="answers of a conversation that count (%(default)s)"
+    )
     sub.add_argument("--share-prefix", action="store_true", help="compute what all prompts begin with only once")
     sub.add_argument(
         "--seed", type=whole(0, 2**63 - 1), default=0, help="of A, of the rows' order, of dropout (%(default)s)"
@@ -112,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--force", action="store_true", help="begin even where a step does not seem to fit into memory")
 
     sub = command(training.evaluate, "score a base, or a base with an adapter, on test rows")
-    _data_options(sub, "score on this JSONL file by exact match; - is standard input")
+    _data_options(sub, "score on this file of rows by exact match; - is standard input")
     sub.add_argument("--adapter", type=path, help="an adapter's folder; its task and system prompt are used")
     sub.add_argument("--limit", type=whole(1), help="only the first so many rows")
     sub.add_argument("--json", action="store_true", help="the scores as JSON")
@@ -169,5 +172,11 @@ def _parser() -> argparse.ArgumentParser:
 def _data_options(sub: argparse.ArgumentParser, data_help: str) -> None:
     sub.add_argument("--task", type=text, help="a task of the course, such as tickets")
     sub.add_argument("--data", type=path, help=data_help)
+    sub.add_argument(
+        "--format",
+        choices=["auto", "prompt", "messages", "alpaca", "sharegpt"],
+        default="auto",
+        help="the fields of its rows, in JSON lines, a JSON array or CSV (auto: each row's own)",
+    )
     sub.add_argument("--system", type=text, help="system prompt for --data")
     sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")

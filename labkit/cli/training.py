@@ -50,6 +50,7 @@ def _train(options: argparse.Namespace, task, out: Path, main: bool) -> None:
         gradient_accumulation=options.gradient_accumulation,
         gradient_checkpointing=options.gradient_checkpointing,
         share_prefix=options.share_prefix,
+        turns=options.turns,
     )
     lora = labkit.LoraConfig(
         r=options.rank,
@@ -182,8 +183,8 @@ def _task(options: argparse.Namespace, **files):
 
     given = {split: path for split, path in files.items() if path}
     if bool(options.task) == bool(given):
-        raise ConfigError("give either --task (one of the course's) or --data (your own JSONL)")
+        raise ConfigError("give either --task (one of the course's) or --data (your own rows)")
     if options.task:
         task = load_task(options.task)
         return replace(task, system=options.system) if options.system else task
-    return task_from_files(given, options.system)
+    return task_from_files(given, options.system, options.format)

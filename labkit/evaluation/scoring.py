@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from labkit.errors import ConfigError
 from labkit.evaluation.generation import answers_and_cuts, whole_number
 from labkit.tasks import Task, exact_match
+from labkit.tasks.conversations import as_question
 from labkit.tasks.rows import check_rows
 
 _DRAWN_ONE_BY_ONE = 20_000  # values; of more, only how often each one is drawn
@@ -119,6 +120,9 @@ def evaluate(
 ) -> Evaluation:
     """Let the model answer the task's test rows, and score the answers.
 
+    Of a conversation, the model is given all that comes before the assistant's last answer, and asked for that one. The
+    score finds these as the row's ``prompt`` (a list of messages) and ``completion``.
+
     Args:
         rows: evaluate on these instead of the task's test split.
         limit: only the first so many.
@@ -134,6 +138,7 @@ def evaluate(
     if limit is not None:
         limit = whole_number("limit", limit, 0)
     rows = list(task.rows("test")) if rows is None else check_rows(rows, answers=task.score is exact_match)
+    rows = [as_question(row) for row in rows]
     max_new_tokens = task.token_limit(tokenizer, rows)
     rows = rows[:limit]
     if not rows:

@@ -4,7 +4,7 @@
 first where it has one. That's the form of OpenAI, transformers and TRL.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from labkit.errors import DataError
 from labkit.tasks.texts import json_type, refuse_unless_text
@@ -90,3 +90,15 @@ def as_question(row: Mapping) -> Mapping:
     if not answers:
         return {**row, "prompt": messages, "completion": None}
     return {**row, "prompt": messages[: answers[-1]], "completion": messages[answers[-1]]["content"]}
+
+
+def common_system(rows: Iterable[Mapping]) -> str | None:
+    """The system prompt that all rows bring themselves, as a field or as a conversation's first message; None where
+    they differ, or one has none."""
+    found: set[str | None] = set()
+    for row in rows:
+        first = row["messages"][0] if row.get("messages") else {}
+        found.add(first["content"] if first.get("role") == "system" else row.get("system"))
+        if len(found) > 1:
+            return None
+    return found.pop() if found else None

@@ -111,8 +111,10 @@ def _checked(row: Mapping, source: str, format: str, answers: bool = True) -> tu
             raise DataError(f'unknown field "{name}"', 'A system prompt of the row\'s own is called "system"', source)
     texts = {name: row[name] for name in kind.needed(answers) if kind.answer}
     for name in (*kind.optional, "system"):
-        if row.get(name) is not None and (row[name] != "" or kind.ours):  # elsewhere, what isn't there is often empty
-            texts[name] = row[name]
+        text = row.get(name)
+        empty = isinstance(text, str) and not text.strip() and not kind.ours  # elsewhere, what isn't there is often ""
+        if text is not None and not empty:
+            texts[name] = text
     for name, text in texts.items():
         refuse_unless_text(text, f'"{name}"', source)
     ours = in_our_fields(row, kind) | {"system": texts.get("system")}

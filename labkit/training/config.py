@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from labkit.errors import ConfigError
+from labkit.step.turns import refuse_turns
 from labkit.training.optimizers import OPTIMIZERS
 
 _MOST_STEPS = 1_000_000  # fewer than lie between the random numbers of two processes (see surroundings)
@@ -32,6 +33,7 @@ class TrainConfig:
             there: less memory, a third more work, the same gradients.
         share_prefix: compute what all prompts of a step begin with only once, and padding not at all: less work, the
             same gradients. Not together with dropout or gradient checkpointing (see :mod:`labkit.step.shared_prefix`).
+        turns: which of the assistant's answers in a conversation the loss counts: "all" of them, or only the "last".
 
     Numbers of NumPy, and tensors of one number, become Python's own.
 
@@ -51,6 +53,7 @@ class TrainConfig:
     optimizer: str = "adamw"
     gradient_checkpointing: bool = False
     share_prefix: bool = False
+    turns: str = "all"
 
     def __post_init__(self):
         for field in fields(self):  # so that a recipe can be written down and compared
@@ -70,6 +73,7 @@ class TrainConfig:
                 raise ConfigError(f"{name} must be True or False, got {getattr(self, name)!r}")
         if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
             raise ConfigError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
+        refuse_turns(self.turns)
         if self.share_prefix and self.gradient_checkpointing:
             raise ConfigError("share_prefix and gradient_checkpointing do not go together: choose one of the two")
 

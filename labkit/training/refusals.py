@@ -62,7 +62,8 @@ def examples_if_all_is_well(
     limit = context_length(model.config)
     rows = task.rows("train") if rows is None else check_rows(rows)
     examples = [
-        encode(tokenizer, {"source": f"row {number}", **row}, task.system, limit) for number, row in enumerate(rows, 1)
+        encode(tokenizer, {"source": f"row {number}", **row}, task.system, limit, config.turns)
+        for number, row in enumerate(rows, 1)
     ]
     if not examples:
         raise ConfigError("nothing to train on: there are no rows")
@@ -104,7 +105,7 @@ def _heaviest_batches(examples: list[Example], config: TrainConfig, processes: i
         for process in range(processes):
             for part in parts_of(rows, config, process, processes):
                 tokens = max(len(examples[i].input_ids) for i in part)
-                labels = sum(len(examples[i].input_ids) - examples[i].prompt_length for i in part)
+                labels = sum(examples[i].counted for i in part)
                 weights[tokens, labels] = part
     chosen, most = [], 0
     for (_, labels), part in sorted(weights.items(), reverse=True):

@@ -159,7 +159,7 @@ def tokenizer_with(name: str, alphabet: str = "bytes", **changes) -> PreTrainedT
     return made
 
 
-# name -> what its template writes of a turn after its beginning, up to and including the end; what stands there; after it
+# name -> how its template writes a turn after its beginning; of that, what is the answer with its end; what comes after
 _TURNS = {
     "llama 3": ("m['content'] | trim + '<|eot_id|>'", "m['content'] | trim + '<|eot_id|>'", ""),
     "gemma": ("m['content'] | trim + '<end_of_turn>\n'", "m['content'] | trim + '<end_of_turn>'", "\n"),

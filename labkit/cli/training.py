@@ -27,6 +27,7 @@ def _train(options: argparse.Namespace, task, out: Path, main: bool) -> None:
     from labkit.lab.widgets import training_bar
     from labkit.lora.files import FILES
     from labkit.storage.writing import refuse_occupied, remove_folder, restored
+    from labkit.tasks.conversations import has_several_turns
     from labkit.tasks.rows import STANDARD_INPUT
     from labkit.training.checkpoints import newest
 
@@ -85,6 +86,8 @@ def _train(options: argparse.Namespace, task, out: Path, main: bool) -> None:
         return
     about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
     if options.data:
+        if any(has_several_turns(row) for row in task.rows("train")):
+            about["conversations"] = True  # so `labkit chat` gives it what was said before
         about["data"] = "<stdin>" if str(options.data) in STANDARD_INPUT else options.data.name
     labkit.save_adapter(model, adapter, about)
     with suppress(OSError):  # the adapter is there, and that is what counts

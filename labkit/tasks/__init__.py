@@ -91,7 +91,7 @@ def task_from_files(files: Mapping[str, Path | str], system: str | None = None, 
     first = next(iter(paths.values()))
     name = "stdin" if str(first) in STANDARD_INPUT else first.stem
     if system is None:  # so that the adapter's folder says what it was trained with
-        system = common_system(row for rows in held.values() for row in rows)
+        system = common_system(row for rows in held.values() for row in rows.to_list())
     return Task(name, system or "Answer the user.", exact_match, paths, max_new_tokens=None, held=held)
 
 

@@ -102,3 +102,8 @@ def common_system(rows: Iterable[Mapping]) -> str | None:
         if len(found) > 1:
             return None
     return found.pop() if found else None
+
+
+def has_several_turns(row: Mapping) -> bool:
+    """Whether the assistant speaks more than once."""
+    return sum(message["role"] == "assistant" for message in row.get("messages") or ()) > 1

@@ -33,8 +33,10 @@ class Object(dict):
 
     def __init__(self, pairs: list[tuple[str, object]]):
         super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.twice = {name for name in names if names.count(name) > 1} if len(self) < len(names) else set()
+        self.twice = set()
+        if len(self) < len(pairs):
+            names = [name for name, _ in pairs]
+            self.twice = {name for name in names if names.count(name) > 1}
 
 
 def name_of(path: Path | str) -> str:

@@ -5,7 +5,8 @@ model is given when it's asked for that answer. So a conversation isn't searched
 would be asked for, and has to go on where the one before it ended.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from labkit.base.chat_format import answered_text, chat_ids, frame_of
 from labkit.errors import BaseModelError, ConfigError, DataError
@@ -46,10 +47,8 @@ def conversation_ids(
         )
     answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
     for place in answers if turns == "all" else answers[-1:]:
-        try:
+        with shown_by_template(source):
             asked, answer = answered_text(tokenizer, messages[:place], system, messages[place]["content"])
-        except BaseModelError as error:
-            raise DataError(str(error), "Write the messages as that template wants them", source) from None
         if spans and not (frame.ending and asked.startswith(text)):
             how = "ends an answer with no token" if not frame.ending else "changes an answer once the talk goes on"
             raise DataError(
@@ -64,6 +63,15 @@ def conversation_ids(
     if not frame.ending:
         ids, spans = [*ids, frame.end], [(spans[0][0], len(ids) + 1)]
     return ids, spans
+
+
+@contextmanager
+def shown_by_template(source: str) -> Iterator[None]:
+    """DataError, which names the row, where a chat template refuses its conversation inside the ``with`` block."""
+    try:
+        yield
+    except BaseModelError as error:
+        raise DataError(str(error), "Write the messages as that template wants them", source) from None
 
 
 def _grown(tokenizer, ids: list[int], text: str, more: str) -> list[int]:

@@ -131,23 +131,15 @@ def test_an_adapter_that_learned_conversations_is_given_what_was_said_until_a_ne
 ):
     model = load_adapter(make_model(), course / "adapters" / "sql")
     save_adapter(model, tmp_path / "talker", {"system": "Be kind", "conversations": True})
-    lines = [
-        f"/use {tmp_path / 'talker'}",
-        QUESTION,
-        "And mine?",
-        "/new",
-        "And mine?",
-        "/use sql",
-        QUESTION,
-        "And mine?",
-    ]
-    told, first, second, _, anew, _, _, alone = map(str, heard(chat, capsys, *lines))
+    mine = "And mine?"
+    lines = [f"/use {tmp_path / 'talker'}", QUESTION, mine, "/new", mine, "/use sql", QUESTION, mine]
+    told, first, second, _, anew, _, _, alone = heard(chat, capsys, *lines)
     assert "it's given what was said before. /new starts another" in told
     said = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": spoken(first)}]
-    asked = [said[:1], [*said, {"role": "user", "content": "And mine?"}], "And mine?"]
+    asked = [said[:1], [*said, {"role": "user", "content": mine}], mine]
     wanted = generate(model, tiny_tokenizer, asked, "Be kind", LIMIT)
     assert [spoken(first), spoken(second), spoken(anew)] == wanted and len(set(wanted)) == 3
-    assert [spoken(alone)] == generate(model, tiny_tokenizer, ["And mine?"], "To SQL", LIMIT)
+    assert [spoken(alone)] == generate(model, tiny_tokenizer, [mine], "To SQL", LIMIT)
     assert not chat.remembers, "this one learned single questions"
     output = heard(chat, capsys, lines[0], "x" * 200, "x" * 300)[-1]
     assert "the model reads up to 500. Type something shorter, or begin a new conversation." in output

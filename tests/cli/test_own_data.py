@@ -131,13 +131,11 @@ def test_conversations_train_an_adapter_that_is_scored_on_the_last_answer_and_re
     assert about["conversations"] is True and about["system"] == "Count"
     assert about["recipe"]["training"]["turns"] == "last"
     status, printed, _ = run(capsys, "evaluate", "--base", base, "--adapter", out / "adapter", "--data", data, "--json")
-    assert status == 0 and json.loads(printed)["max_new_tokens"] == 14, (
-        "of the last answer, five, a quarter more, and 8"
-    )
+    assert status == 0 and json.loads(printed)["max_new_tokens"] == 14, "five, a quarter more, and 8"
 
 
-def test_what_is_counted_is_part_of_the_run_that_is_resumed(base, capsys, tmp_path):
-    data, out = tmp_path / "talks.jsonl", tmp_path / "run"
+def test_what_is_counted_makes_another_loss(base, tmp_path):
+    data = tmp_path / "talks.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in TALKS))
     losses = {}
     for turns in ("all", "last"):
@@ -169,6 +167,31 @@ def test_a_conversation_that_is_none_is_one_sentence(base, capsys, tmp_path, com
     more = ["--out", tmp_path / "run"] if command == "train" else []
     status, printed, said = run(capsys, command, "--base", base, "--data", data, *more)
     assert status == 2 and problem in said and said.count("\n") == 1 and printed == ""
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_conversation_that_the_template_refuses_is_named(capsys, tmp_path, command):
+    folder, data = base_with(tmp_path / "base", "mistral"), tmp_path / "talks.jsonl"
+    two_users = {"messages": [*TALKS[0]["messages"][:2], *TALKS[0]["messages"][1:]]}
+    data.write_text(json.dumps(TALKS[0]) + "\n" + json.dumps(two_users))
+    more = ["--out", tmp_path / "run"] if command == "train" else []
+    status, _, said = run(capsys, command, "--base", folder, "--data", data, *more)
+    *_, refused = said.strip().splitlines()
+    assert status == 2 and "talks.jsonl:2: the base's chat template refuses this conversation: Conv" in refused
+
+
+def test_rows_of_ones_own_are_planned_for(base, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("LABKIT_BASE", str(base))
+    data = tmp_path / "talks.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in TALKS))
+    _, printed, _ = run(capsys, "plan", "smollm2-135m", "--data", data, "--card", "H100", "--turns", "last")
+    _, tokenizer = labkit.load_base(str(base))
+    longest = labkit.encode(tokenizer, TALKS[0], "", turns="last")
+    tokens = len(longest.input_ids)
+    assert f"talks: 4 rows of up to {tokens} tokens, of which the loss counts {longest.counted}\n" in printed
+    assert f"1 × {tokens} tokens per step, {longest.counted} of them counted" in printed and "(4 examples" in printed
+    _, printed, _ = run(capsys, "plan", "smollm2-135m", "--data", data, "--seq", 64, "--labelled", 8)
+    assert "1 × 64 tokens per step, 8 of them counted" in printed, "what is said beats what is measured"
 
 
 def test_a_template_that_cannot_count_all_answers_names_the_option(capsys, tmp_path):

@@ -1,7 +1,10 @@
 """The oracles: the template's own rendering, and transformers' mask of the assistant's tokens, which TRL trains on."""
 
+import dataclasses
 import functools
+import hashlib
 import importlib.util
+import json
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from labkit import CompletionLoss, ConfigError, DataError, encode, render_masked
 from labkit.step.batch import IGNORED, Example, collate, encode_prompt
 from labkit.step.turns import TURNS
+from labkit.training.checkpoints import digest
 
 SYSTEM = "You are kind."
 TALK = [
@@ -213,6 +217,9 @@ def test_the_loss_of_a_conversation_is_that_of_its_answers_one_by_one(tiny_token
     talks = [TALK, TALK[:4], [*TALK[:2], *TALK[4:]]]
     batch = collate([encode(tiny_tokenizer, {"messages": talk}, SYSTEM) for talk in talks], 2)
     summed, counted = CompletionLoss(model, share_prefix)(batch)
+    summed.backward()
+    gradients = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    model.zero_grad()
     alone = [
         encode(tiny_tokenizer, {"messages": talk[: place + 1]}, SYSTEM, turns="last")
         for talk in talks
@@ -220,7 +227,21 @@ def test_the_loss_of_a_conversation_is_that_of_its_answers_one_by_one(tiny_token
     ]
     losses = [CompletionLoss(model)(collate([example], 2)) for example in alone]
     assert counted == sum(number for _, number in losses)
-    torch.testing.assert_close(summed, sum(loss for loss, _ in losses), rtol=1e-5, atol=1e-4)
+    alone = sum(loss for loss, _ in losses)
+    alone.backward()
+    torch.testing.assert_close(summed, alone, rtol=1e-5, atol=1e-4)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_counted_is_part_of_the_data_that_a_resumed_run_must_have(tiny_tokenizer):
+    row = {"messages": TALK}
+    every, last = (encode(tiny_tokenizer, row, SYSTEM, turns=turns) for turns in TURNS)
+    fewer = dataclasses.replace(every, uncounted=())
+    assert len({digest([every]), digest([last]), digest([fewer])}) == 3
+    one = encode(tiny_tokenizer, {"prompt": "a", "completion": "b"}, SYSTEM)
+    content = json.dumps([[one.prompt_length, one.input_ids]])
+    assert digest([one]) == hashlib.sha256(content.encode()).hexdigest()[:16], "as it was before there were turns"
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from labkit.errors import ConfigError, DataError
 from labkit.storage.paths import course_data_dir
-from labkit.tasks.conversations import common_system
+from labkit.tasks.conversations import as_question, common_system
 from labkit.tasks.rows import STANDARD_INPUT, read_rows
 
 TASKS = ("tickets", "sql", "voice", "clauses")
@@ -59,7 +59,8 @@ class Task:
         has, and 8 to end it with."""
         if self.max_new_tokens is not None:
             return self.max_new_tokens
-        longest = heapq.nlargest(256, (text for row in rows if isinstance(text := row.get("completion"), str)), key=len)
+        answers = (as_question(row).get("completion") for row in rows)
+        longest = heapq.nlargest(256, (text for text in answers if isinstance(text, str)), key=len)
         tokens = max((len(tokenizer(text, verbose=False).input_ids) for text in longest), default=0)
         return tokens + tokens // 4 + 8
 

@@ -96,7 +96,8 @@ def format_of(row: Mapping, source: str, given: str = "auto", answers: bool = Tr
     for field in format.needed(answers):
         if field not in row:
             raise DataError(f'the field "{field}" is missing', _remedy(row, format), source)
-    if format.answer and is_list(row[format.asked]) and is_list(row.get(format.answer)):  # as TRL has it, too
+    # as TRL writes conversations, too
+    if format.answer and is_list(row[format.asked]) and is_list(row.get(format.answer)):
         problem = f'"{format.asked}" is a list, not a string'
         raise DataError(problem, 'Write one list, "messages", with those of prompt and completion', source)
     for field, remedy in _PART.items():

@@ -10,7 +10,7 @@ import pytest
 import torch
 from chat_templates import ALPHABETS, MARKED, TEMPLATES, marked, tokenizer_with
 from conftest import make_tiny_llama
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import CompletionLoss, ConfigError, DataError, encode, render_masked
@@ -70,6 +70,7 @@ def test_the_marked_template_writes_the_same(name):
 
 
 @pytest.mark.parametrize("name", MARKED)
+@settings(max_examples=settings.default.max_examples // 4)  # there are ten templates
 @given(talk=talks)
 def test_the_loss_counts_what_transformers_and_trl_call_the_assistants(name, talk):
     tokenizer = made(name)

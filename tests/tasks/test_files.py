@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit import DataError, read_rows
+from labkit.tasks.rows import check_rows
 
 ROWS = [{"prompt": "Hello, you", "completion": 'He said "hi"'}, {"prompt": "2026-09-25", "completion": '{"total": 87}'}]
 
@@ -160,3 +161,66 @@ def test_a_file_that_is_no_text_is_refused_with_what_makes_it_one(tmp_path, kind
     else:
         path.write_bytes(b"PK\x03\x04 and so on")
         refused(path, "isn't text, but a zip file or an Excel workbook. Unpack it, or save its rows as CSV")
+
+
+# ---- anything at all
+
+_ROW, _TURN = '{"prompt": "a", "completion": "b"}', '{"role": "user", "content": "a"}'
+_NAMES = ["prompt,completion", '{"messages": [', '"conversations"', '"from"', "null", "1"]
+pieces = st.sampled_from([_ROW, _TURN, *_NAMES, *'[]{},;:"\t\n\r\0 \ufeff'])
+anything = st.one_of(st.binary(max_size=60), st.lists(pieces, max_size=12).map(lambda some: "".join(some).encode()))
+
+
+@given(content=anything, name=st.sampled_from(["rows.jsonl", "rows.csv", "rows.tsv", "rows"]))
+@pytest.mark.filterwarnings("ignore:.*left out")
+def test_any_file_is_rows_or_one_sentence(tmp_path_factory, content, name):
+    path = tmp_path_factory.mktemp("any") / name
+    path.write_bytes(content)
+    try:
+        assert len(read_rows(path))
+    except DataError as error:
+        assert error.source.startswith(str(path)) and error.remedy
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=3)
+    | st.sampled_from(["user", "assistant", "human", "gpt"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["role", "content", "from", "value", "text", "tool_calls"]), inner, max_size=3
+        )
+    ),
+    max_leaves=8,
+)
+fields = [
+    "prompt",
+    "completion",
+    "system",
+    "messages",
+    "conversations",
+    "instruction",
+    "input",
+    "output",
+    "tools",
+    "id",
+]
+
+
+@given(row=st.dictionaries(st.sampled_from(fields), json_values, max_size=5))
+@pytest.mark.filterwarnings("ignore:.*left out")
+def test_any_row_is_one_of_ours_or_one_sentence(tmp_path_factory, row):
+    path = tmp_path_factory.mktemp("any") / "rows.jsonl"
+    path.write_text(json.dumps(row))
+    try:
+        (read,) = read_rows(path)
+    except DataError as error:
+        assert error.source == f"{path}:1" and error.remedy
+        with pytest.raises(DataError):
+            check_rows([row])
+    else:
+        assert isinstance(read["completion"], str) or read["messages"][-1]
+        assert check_rows([row])

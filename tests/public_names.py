@@ -118,6 +118,8 @@ def a_training() -> None:
     print(result.losses[-1], found.scores["exact"].mean, high - low, labkit.perplexity(model, tokenizer, windows=4))
     for line in labkit.generate(model, tokenizer, ["Hello"], task.system, max_new_tokens=8):
         print(line.strip())
+    labkit.generate(model, tokenizer, [[{"role": "user", "content": "Hello"}]], task.system)
+    labkit.train(model, tokenizer, task, TrainConfig(turns="last"), rows=labkit.read_rows("mine.csv", "alpaca"))
     labkit.playground(model, tokenizer, "Which animal says moo?")
     labkit.load_task(8)  # type: ignore[arg-type]
     labkit.read_rows()  # type: ignore[call-arg]

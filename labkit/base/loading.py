@@ -122,6 +122,21 @@ def load_base(
     return model.to(device).eval(), tokenizer
 
 
+def find_tokenizer(name: str | Path) -> tuple[PreTrainedTokenizerBase, str]:
+    """The tokenizer of a model that's on this machine already, or else that of the course's base; and whose it is.
+
+    Raises:
+        BaseModelError: neither is here.
+    """
+    try:
+        folder, whose = find_base(name), str(name)
+    except BaseModelError:
+        whose = os.environ.get("LABKIT_BASE") or DEFAULT_BASE
+        folder = find_base(whose)
+    with quiet_transformers(), _load_errors_explained(folder):
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False), plain(whose)
+
+
 def find_base(name: str | Path) -> Path:
     """The folder of a base that is on this machine already, and whole as far as a quick look can tell.
 

@@ -63,9 +63,12 @@ def plan(options: argparse.Namespace) -> None:
     from labkit.simulation.cards import card_named
     from labkit.simulation.estimates import estimate, refuse_no_estimate
 
+    rows, sequence, labelled = _size_of_rows(options) if options.data else (5000, 512, 1.0)
+    examples, sequence = options.examples or rows, options.seq or sequence
+    labelled = labelled if options.labelled is None else options.labelled
     # refused before the work
     card = None if options.card is None else card_named(options.card)
-    counts = {"examples": options.examples, "epochs": options.epochs}
+    counts = {"examples": examples, "epochs": options.epochs}
     refuse_no_estimate(card, options.utilization, options.price, **counts)
     if options.price is not None and card is None:
         raise ConfigError("--price is for the time on a card: say --card, too")
@@ -75,8 +78,8 @@ def plan(options: argparse.Namespace) -> None:
         r=options.rank,
         target_modules=targets(options),
         batch_size=options.batch_size,
-        sequence=options.seq,
-        labelled=options.labelled,
+        sequence=sequence,
+        labelled=labelled,
         dtype=options.dtype,
         adapter_dtype=options.adapter_dtype,
         optimizer=options.optimizer,
@@ -87,7 +90,7 @@ def plan(options: argparse.Namespace) -> None:
         found = estimate(
             cost,
             card,
-            options.examples,
+            examples,
             options.batch_size,
             epochs=options.epochs,
             utilization=options.utilization,
@@ -118,6 +121,22 @@ def history(options: argparse.Namespace) -> None:
         drawn = io.BytesIO()
         labkit.plot_history(run).figure.savefig(drawn, format="png")
         write_atomically(options.png, drawn.getvalue())
+
+
+def _size_of_rows(options: argparse.Namespace) -> tuple[int, int, int]:
+    """Of the rows in ``--data``: how many, the tokens of the longest, and the most that the loss counts in one."""
+    from labkit.base.loading import find_tokenizer
+    from labkit.step.batch import encode
+    from labkit.tasks import task_from_files
+
+    task = task_from_files({"train": options.data}, options.system, options.format)
+    tokenizer, whose = find_tokenizer(options.model)
+    examples = [encode(tokenizer, row, task.system, turns=options.turns) for row in task.rows("train")]
+    longest, counted = max(len(one.input_ids) for one in examples), max(one.counted for one in examples)
+    if not options.json:
+        print(f"{task.name}: {len(examples):,} rows of up to {longest:,} tokens, of which the loss counts {counted:,}")
+        print(f"  (as {whose} splits text into tokens)")
+    return len(examples), longest, counted
 
 
 def chat(options: argparse.Namespace) -> None:

@@ -80,8 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(commands.fetch, "fetch the base model, once")
     sub.add_argument("base", nargs="?", type=text, help="which base (the course's own when left out)")
 
-    sub = command(training.train, "train an adapter on a task of the course or on your own JSONL")
-    _data_options(sub, "train on this JSONL file, one {prompt, completion} per line; - is standard input")
+    sub = command(training.train, "train an adapter on a task of the course or on your own rows")
+    _data_options(sub, "train on this file of rows; - is standard input")
     sub.add_argument("--test", type=path, help="test rows, for --evaluate with --data")
     sub.add_argument("--out", type=path, help="folder for the adapter and its checkpoints (runs/<task>)")
     sub.add_argument("--overwrite", action="store_true", help="replace an adapter that is there already")
@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--gradient-accumulation", type=whole(1), default=1, help="parts of a step's rows, to save memory")
     sub.add_argument("--gradient-checkpointing", action="store_true", help="compute the layers again on the way back")
+    _turns_option(sub)
     sub.add_argument("--share-prefix", action="store_true", help="compute what all prompts begin with only once")
     sub.add_argument(
         "--seed", type=whole(0, 2**63 - 1), default=0, help="of A, of the rows' order, of dropout (%(default)s)"
@@ -121,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--force", action="store_true", help="begin even where a step does not seem to fit into memory")
 
     sub = command(training.evaluate, "score a base, or a base with an adapter, on test rows")
-    _data_options(sub, "score on this JSONL file by exact match; - is standard input")
+    _data_options(sub, "score on this file of rows by exact match; - is standard input")
     sub.add_argument("--adapter", type=path, help="an adapter's folder; its task and system prompt are used")
     sub.add_argument("--limit", type=whole(1), help="only the first so many rows")
     sub.add_argument("--json", action="store_true", help="the scores as JSON")
@@ -152,19 +153,21 @@ def _parser() -> argparse.ArgumentParser:
         "--targets", type=text, default="all-linear", help="layers to adapt, q_proj,v_proj say (%(default)s)"
     )
     sub.add_argument("--batch-size", type=whole(1, 65_536), default=1, help="rows per step (%(default)s)")
-    sub.add_argument("--seq", type=whole(1), default=512, help="tokens per row (%(default)s)")
+    sub.add_argument("--data", type=path, help="your own rows: sets --examples, --seq and --labelled to what they take")
+    _row_options(sub)
+    _turns_option(sub)
+    sub.add_argument("--seq", type=whole(1), help="tokens per row (512, or the longest of --data)")
     sub.add_argument(
         "--labelled",
         type=share_or_count,
-        default=1.0,
-        help="tokens per row that the loss counts: 0.25 is a share, 1 or 256 a number (all)",
+        help="tokens per row that the loss counts: 0.25 is a share, 1 or 256 a number (all, or the most of --data)",
     )
     sub.add_argument("--dtype", default="bfloat16", help="of the base (%(default)s)")
     sub.add_argument("--adapter-dtype", default="float32", help="of the adapters (%(default)s)")
     sub.add_argument("--optimizer", type=text, default="adamw", help="adamw, adamw8bit or sgd (%(default)s)")
     sub.add_argument("--checkpointing", action="store_true", help="compute the layers again on the way back")
     sub.add_argument("--card", help="also estimate the time on this card, such as 'A100, 80' or 'RTX 4090'")
-    sub.add_argument("--examples", type=whole(1), default=5000, help="training rows, for the time (%(default)s)")
+    sub.add_argument("--examples", type=whole(1), help="training rows, for the time (5000, or those of --data)")
     sub.add_argument("--epochs", type=whole(1), default=1, help="passes over the rows, for the time (%(default)s)")
     sub.add_argument("--utilization", type=float, default=0.3, help="share of the card's peak (%(default)s, a guess)")
     sub.add_argument("--price", type=number(0), help="per hour of that card, in your currency")
@@ -183,5 +186,21 @@ def _parser() -> argparse.ArgumentParser:
 def _data_options(sub: argparse.ArgumentParser, data_help: str) -> None:
     sub.add_argument("--task", type=text, help="a task of the course, such as tickets")
     sub.add_argument("--data", type=path, help=data_help)
-    sub.add_argument("--system", type=text, help="system prompt for --data")
+    _row_options(sub)
     sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")
+
+
+def _row_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--format",
+        choices=["auto", "prompt", "messages", "alpaca", "sharegpt"],
+        default="auto",
+        help="the fields of its rows, in JSON lines, a JSON array or CSV (auto: each row's own)",
+    )
+    sub.add_argument("--system", type=text, help="system prompt for --data")
+
+
+def _turns_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--turns", choices=["all", "last"], default="all", help="answers of a conversation that count (%(default)s)"
+    )

@@ -28,6 +28,7 @@ def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: boo
     from labkit.lab.widgets import training_bar
     from labkit.lora.files import FILES
     from labkit.storage.writing import refuse_occupied, remove_folder, restored
+    from labkit.tasks.conversations import has_several_turns
     from labkit.tasks.rows import STANDARD_INPUT
     from labkit.training.checkpoints import newest
     from labkit.training.history_file import as_file
@@ -56,6 +57,7 @@ def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: boo
         validate_every=options.validate_every,
         score_rows=options.score_rows or 0,
         patience=options.patience,
+        turns=options.turns,
     )
     validation = _validation(options, task)
     if options.epochs:
@@ -88,6 +90,8 @@ def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: boo
         return
     about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
     if options.data:
+        if any(has_several_turns(row) for row in task.rows("train")):
+            about["conversations"] = True  # so `labkit chat` gives it what was said before
         about["data"] = "<stdin>" if str(options.data) in STANDARD_INPUT else options.data.name
     if result.best:
         about["recipe"]["best"] = result.best
@@ -144,7 +148,7 @@ def _validation(options: argparse.Namespace, task):
     if options.validation is None:
         return None
     split = "validation" if options.data else str(options.validation)
-    return split if split in task.files else read_rows(options.validation)
+    return split if split in task.files else read_rows(options.validation, options.format)
 
 
 def _print_best(result, patience: int | None) -> None:
@@ -194,8 +198,8 @@ def _task(options: argparse.Namespace, **files):
 
     given = {split: path for split, path in files.items() if path}
     if bool(options.task) == bool(given):
-        raise ConfigError("give either --task (one of the course's) or --data (your own JSONL)")
+        raise ConfigError("give either --task (one of the course's) or --data (your own rows)")
     if options.task:
         task = load_task(options.task)
         return replace(task, system=options.system) if options.system else task
-    return task_from_files(given, options.system)
+    return task_from_files(given, options.system, options.format)

@@ -12,19 +12,20 @@ from torch import nn
 from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
-from labkit.base.chat_format import ends_of_answer
+from labkit.base.chat_format import Asked, ends_of_answer
 from labkit.base.describing import context_length, refuse_encoder_decoder
 from labkit.errors import ConfigError
 from labkit.evaluation.streaming import AnswerStreamer
 from labkit.model_facts import facts_of
 from labkit.step.batch import encode_prompt, padding_id, refuse_unknown_tokens
 from labkit.step.probing import leaves_padding_out
+from labkit.tasks.conversations import checked_messages
 
 
 def generate(
     model: nn.Module,
     tokenizer,
-    prompts: Sequence[str],
+    prompts: Sequence[Asked],
     system: str | Sequence[str],
     max_new_tokens: int | None = None,
     batch_size: int = 64,
@@ -41,7 +42,7 @@ def generate(
     Args:
         model: a causal language model; its mode and generation settings are afterwards as before.
         tokenizer: of the base model.
-        prompts: what the user says.
+        prompts: what the user says; or each a conversation up to there, as a list of messages.
         system: the system prompt: one for all, or one for each.
         max_new_tokens: where an answer is cut off at the latest; None is 64.
         batch_size: prompts generated together, sorted by length so that padding stays short.
@@ -55,11 +56,13 @@ def generate(
         The answers, in the order of `prompts`, without special tokens.
 
     Raises:
-        BaseModelError: the chat template can't show a question, or the tokenizer has tokens that the model lacks.
+        BaseModelError: the chat template can't show a question or refuses a conversation, or the tokenizer has tokens
+            that the model lacks.
         ConfigError: `prompts` or `system` isn't text in a list, `max_new_tokens` or `batch_size` isn't a whole number
             from 1 on, or a prompt fills the model's context; there is not one system prompt, or not one choice in
             `adapters`, for each prompt; the model has no bank; rows of the bank are open (here prompts are sorted, so
             their order would not hold); a streamer for more than one prompt.
+        DataError: the messages of a prompt are no conversation.
     """
     longest = 64 if max_new_tokens is None else max_new_tokens
     return answers_and_cuts(model, tokenizer, prompts, system, longest, batch_size, on_batch, streamer, adapters)[0]
@@ -69,7 +72,7 @@ def generate(
 def answers_and_cuts(
     model: nn.Module,
     tokenizer,
-    prompts: Sequence[str],
+    prompts: Sequence[Asked],
     system: str | Sequence[str],
     max_new_tokens: int,
     batch_size: int = 64,
@@ -141,7 +144,7 @@ def whole_number(name: str, value: object, least: int = 1) -> int:
     return number
 
 
-def _texts(name: str, given: Sequence[str]) -> list[str]:
+def _texts(name: str, given: Sequence[Asked]) -> list[Asked]:
     if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
         if name == "system":
             raise ConfigError(
@@ -151,7 +154,9 @@ def _texts(name: str, given: Sequence[str]) -> list[str]:
         raise ConfigError(f"{name} must be a list of strings, got {type(given).__name__}{remedy}")
     texts = list(given)
     for place, text in enumerate(texts, start=1):
-        if not isinstance(text, str):
+        if name == "prompts" and isinstance(text, list) and text and all(isinstance(said, Mapping) for said in text):
+            texts[place - 1], _ = checked_messages(text, f"prompt {place}", answers=False)
+        elif not isinstance(text, str):
             raise ConfigError(f"number {place} of {name} must be a string, got {reprlib.repr(text)}")
     return texts
 

@@ -45,7 +45,7 @@ class Restored(NamedTuple):
 
 def digest(examples: Sequence[Example]) -> str:
     """A short fingerprint of encoded training rows, to tell whether a resumed run sees the same data."""
-    content = json.dumps([[example.prompt_length, example.input_ids] for example in examples])
+    content = json.dumps([[example.prompt_length, example.input_ids, *example.uncounted] for example in examples])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 from labkit.errors import ConfigError
+from labkit.step.turns import refuse_turns
 from labkit.training.optimizers import OPTIMIZERS
 
 _MOST_STEPS = 1_000_000  # fewer than lie between the random numbers of two processes (see surroundings)
@@ -39,6 +40,7 @@ class TrainConfig:
         score_rows: of how many validation rows the answers are scored each time, too, with the task's score.
         patience: stop after this many validations in a row without a lower loss; None never stops early. This, and the
             two above, need `validation` in :func:`train`.
+        turns: which of the assistant's answers in a conversation the loss counts: "all" of them, or only the "last".
 
     Numbers of NumPy, and tensors of one number, become Python's own.
 
@@ -62,6 +64,7 @@ class TrainConfig:
     validate_every: int | None = None
     score_rows: int = 0
     patience: int | None = None
+    turns: str = "all"
 
     def __post_init__(self):
         for field in fields(self):  # so that a recipe can be written down and compared
@@ -89,6 +92,7 @@ class TrainConfig:
                 raise ConfigError(f"{name} must be True or False, got {getattr(self, name)!r}")
         if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
             raise ConfigError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
+        refuse_turns(self.turns)
         if self.share_prefix and self.gradient_checkpointing:
             raise ConfigError("share_prefix and gradient_checkpointing do not go together: choose one of the two")
 

@@ -169,7 +169,7 @@ def _backward(
     loss_module: nn.Module, accelerator: Accelerator, batch: list[Example], config: TrainConfig, pad_token_id: int
 ) -> float:
     """Add up the gradients of a step; the loss per token over the whole batch, whatever way it was split."""
-    counted = sum(len(example.input_ids) - example.prompt_length for example in batch)
+    counted = sum(example.counted for example in batch)
     parts = parts_of(batch, config, accelerator.process_index, accelerator.num_processes)
     sharded, device = is_sharded(accelerator), next(loss_module.parameters()).device
     total = torch.zeros((), device=device)

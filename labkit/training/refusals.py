@@ -74,9 +74,9 @@ def prepared_if_all_is_well(
     if not len(rows):
         raise ConfigError("nothing to train on: there are no rows")
     config = config.for_rows(len(rows))
-    examples = _encoded(model, tokenizer, task, rows)
+    examples = _encoded(model, tokenizer, task, rows, config)
     validation_rows = _validation_rows(task, validation, config, accelerator)
-    validation_examples = _encoded(model, tokenizer, task, validation_rows, "validation row")
+    validation_examples = _encoded(model, tokenizer, task, validation_rows, config, "validation row")
     processes = accelerator.num_processes
     if config.batch_size % (parts := processes * config.gradient_accumulation):
         raise ConfigError(f"batch_size {config.batch_size} cannot be split into {parts} equal parts")
@@ -102,10 +102,12 @@ def prepared_if_all_is_well(
     return Prepared(config, examples, validation_rows, validation_examples)
 
 
-def _encoded(model: nn.Module, tokenizer, task: Task, rows: Sequence[Mapping], kind: str = "row") -> list[Example]:
+def _encoded(
+    model: nn.Module, tokenizer, task: Task, rows: Sequence[Mapping], config: TrainConfig, kind: str = "row"
+) -> list[Example]:
     limit = context_length(model.config)
     examples = [
-        encode(tokenizer, {"source": f"{kind} {number}", **row}, task.system, limit)
+        encode(tokenizer, {"source": f"{kind} {number}", **row}, task.system, limit, config.turns)
         for number, row in enumerate(rows, 1)
     ]
     refuse_unknown_tokens(model, tokenizer, (example.input_ids for example in examples))
@@ -144,7 +146,7 @@ def _heaviest_batches(examples: list[Example], config: TrainConfig, processes: i
         for process in range(processes):
             for part in parts_of(rows, config, process, processes):
                 tokens = max(len(examples[i].input_ids) for i in part)
-                labels = sum(len(examples[i].input_ids) - examples[i].prompt_length for i in part)
+                labels = sum(examples[i].counted for i in part)
                 weights[tokens, labels] = part
     chosen, most = [], 0
     for (_, labels), part in sorted(weights.items(), reverse=True):

@@ -8,11 +8,13 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from labkit.cli.base_options import load_base_for, refuse_double_alone
 from labkit.errors import AdapterError, ConfigError
 
 
 def train(options: argparse.Namespace) -> None:
     """Train an adapter, score it if asked, and save it; checkpoints go once it is saved."""
+    refuse_double_alone(options)
     task = _task(options, train=options.data, test=options.test)
     out = Path(options.out or Path("runs") / task.name)
     main = os.environ.get("RANK", "0") == "0"  # of several processes, started by accelerate launch, all train
@@ -58,7 +60,7 @@ def _train(options: argparse.Namespace, task, out: Path, main: bool) -> None:
         target_modules=targets(options),
         use_rslora=options.rslora,
     )
-    model, tokenizer = labkit.load_base(options.base)
+    model, tokenizer = load_base_for(options)
     _refuse_typos(model, lora.target_modules)
     torch.manual_seed(options.seed)
     try:
@@ -112,7 +114,7 @@ def evaluate(options: argparse.Namespace) -> None:
     options.system = options.system or about.get("system")
     task = _task(options, test=options.data)
     rows = task.rows("test")
-    model, tokenizer = labkit.load_base(options.base)
+    model, tokenizer = load_base_for(options, about)
     if options.adapter:
         labkit.load_adapter(model, options.adapter)
     evaluation = labkit.evaluate(model, tokenizer, task, rows, limit=options.limit)

@@ -104,6 +104,7 @@ def evaluate(options: argparse.Namespace) -> None:
     import labkit
     from labkit.lora.files import read_about, read_config
 
+    refuse_double_alone(options)
     if options.adapter:
         read_config(options.adapter)  # refused before a base is loaded
     about = read_about(options.adapter) if options.adapter else {}

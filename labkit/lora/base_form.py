@@ -79,7 +79,7 @@ def warn_if_held_otherwise(model: nn.Module, about: dict, where: Path | str) -> 
     if then is None or then.packed_like(now):
         return
     if then.settings:
-        way = f"with {', '.join(f'{name}={_quoted(value)}' for name, value in then.settings.items())}"
+        way = f"with {' and '.join(f'{name}={_quoted(value)}' for name, value in then.settings.items())}"
     else:
         way = "as it was in training" if then.quantization else 'without quantize="nf4"'
     warnings.warn(

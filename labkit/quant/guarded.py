@@ -70,7 +70,11 @@ class GuardedLinear4bit(bnb.nn.Linear4bit):
             quant_type="nf4",
             module=self,
         )
-        return parameter.to(device or weight.device)  # this is what quantizes it
+        parameter = parameter.to(device or weight.device)  # this is what quantizes it
+        # it knew its layer, to tell it what is asked of the weight alone here; in a circle neither would be freed when
+        # the model is dropped, but whenever Python's collector comes by
+        parameter.module = None
+        return parameter
 
     @property
     def weight_dtype(self) -> torch.dtype:

@@ -66,8 +66,9 @@ def test_every_way_in_says_it(way, trained, used, tmp_path):
         with silent():
             enter()
     else:
-        said = f"trained on the base {SAID[trained]}, and here the base is {SAID[used]}, so answers may change a little"
-        said += f". Load the base {WAY[trained]} to get the same ones$"
+        said = f"trained on the base {SAID[trained]}, and here the base is {SAID[used]}, so "
+        said += "more answers may be wrong" if trained == "dense" else "answers may change a little"
+        said += f". Load the base {WAY[trained]} to get those that it learned$"
         with pytest.warns(LabkitWarning, match=said) as caught:
             enter()
         assert len(caught) == 1 and caught[0].filename == __file__
@@ -136,5 +137,5 @@ def test_what_a_folder_says_is_taken_as_far_as_it_is_understood(base, dtype, set
 def test_a_layer_of_other_blocks_has_no_option_to_name(tmp_path):
     source = inject_lora(quantize_model(make_tiny_llama(), block_size=32), LoraConfig(target_modules=["q_proj"]))
     save_adapter(source, tmp_path / "adapter")
-    with pytest.warns(LabkitWarning, match="blocks of 32.*Load the base as it was in training to get the same"):
+    with pytest.warns(LabkitWarning, match="blocks of 32.*Load the base as it was in training to get those"):
         load_adapter(FORMS["nf4"](), tmp_path / "adapter")

@@ -18,6 +18,7 @@ BEFORE = """
 import gc, weakref
 from functools import partial
 import torch, labkit
+from torch._subclasses.fake_tensor import FakeTensor  # train simulates its first step
 from transformers import PreTrainedModel
 labkit.load_base = partial(labkit.load_base, dtype=torch.{dtype})
 _most_bytes, _weighed = 0, weakref.WeakSet()
@@ -28,7 +29,8 @@ def weigh(module, _):
         return  # an answer has a forward pass for each token
     _weighed.add(module)
     models = [each for each in gc.get_objects() if issubclass(type(each), PreTrainedModel)]
-    held = {{t.data_ptr(): t.nbytes for m in models for t in (*m.parameters(), *m.buffers())}}
+    tensors = [t for m in models for t in (*m.parameters(), *m.buffers()) if not isinstance(t, FakeTensor)]
+    held = {{t.data_ptr(): t.nbytes for t in tensors}}
     _most_bytes = max(_most_bytes, sum(held.values()))
 
 watching = torch.nn.modules.module.register_module_forward_pre_hook(weigh)

@@ -1,9 +1,9 @@
 """In which form a base is held: dense or in four bits, and in which dtype. An adapter fits the form it was trained on.
 
 On another one it works, with other answers: rounding to NF4 moves a weight by a tenth of its size, and an adapter that
-learned with these errors in view copes with them. Seen on 64 tickets, 50 steps: trained in four bits, 61 right there and
-64 on the dense base; trained on the dense base, 64 right there and 49 in four bits. Whoever puts an adapter onto a model
-is told, once, in one sentence.
+learned with these errors in view copes with them. Seen on 64 tickets after 50 steps: an adapter trained in four bits
+got 61 right there and 64 on the dense base; one trained on the dense base got 64 right there and 49 in four bits.
+Whoever puts an adapter onto a model is told, once, in one sentence.
 """
 
 import re
@@ -37,10 +37,12 @@ class BaseForm:
     def settings(self) -> dict[str, object]:
         """What to tell :func:`labkit.load_base` for this form: ``quantize`` and ``double``; nothing where dense.
 
-        Whose layers hold the four bits makes no difference: labkit's and bitsandbytes' have the same bits.
+        Whose layers hold the four bits isn't said: labkit's have the bits of bitsandbytes' (of double scales, nearly).
         """
         found = re.fullmatch(r"nf4 by \w+, blocks of 64(, double)?", self.quantization or "")
-        return {} if not found else {"quantize": "nf4", "double": True} if found[1] else {"quantize": "nf4"}
+        if not found:
+            return {}
+        return {"quantize": "nf4"} | ({"double": True} if found[1] else {})
 
     def packed_like(self, other: "BaseForm") -> bool:
         """Whether both are packed alike, or neither is. A dtype alone changes far less, and isn't compared."""

@@ -26,6 +26,7 @@ FORMS = {
     "nf4": ["--quantize=nf4"],
     "double": ["--quantize=nf4", "--double"],
     "bfloat16": ["--dtype=bfloat16"],
+    "float16": ["--dtype=float16"],
     "double, bfloat16": ["--quantize=nf4", "--double", "--dtype=bfloat16"],
 }
 NF4 = "nf4 by labkit, blocks of 64"
@@ -34,6 +35,7 @@ SAYS = {
     "nf4": {"dtype": "float32", "quantization": NF4},
     "double": {"dtype": "float32", "quantization": f"{NF4}, double"},
     "bfloat16": {"dtype": "bfloat16"},
+    "float16": {"dtype": "float16"},
     "double, bfloat16": {"dtype": "bfloat16", "quantization": f"{NF4}, double"},
 }
 

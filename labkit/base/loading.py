@@ -50,9 +50,9 @@ def load_base(
     """Load a base model, in evaluation mode, and its tokenizer.
 
     On a CPU and with the dtype of the file the weights are mapped, not copied: all processes that load the
-    same folder share one copy in memory. A checkpoint that is quantized already (FP8, MXFP4, bitsandbytes) is turned
-    back into ordinary numbers, all of it at once, and is in every way the model that these stand for. An adapter that
-    lies in the same folder is left there: the base is loaded without it.
+    same folder share one copy in memory. (In four bits nothing is mapped.) A checkpoint that is quantized already (FP8,
+    MXFP4, bitsandbytes) is turned back into ordinary numbers, all of it at once, and is in every way the model that
+    these stand for. An adapter that lies in the same folder is left there: the base is loaded without it.
 
     Args:
         name: a known base (fetched if it is not there yet), a model's folder, or a hub id; None means the
@@ -123,7 +123,17 @@ def load_base(
         warn_of_second_rounding(how, source)
         quantize_model(model, backend, double=double, device=device)
         cast_weights(model, dtype)
+        if device.type == "cpu":
+            _let_go_of_the_file(model)
     return model.to(device).eval(), tokenizer
+
+
+def _let_go_of_the_file(model: PreTrainedModel) -> None:
+    """Copy the weights that stay dense: as long as one is mapped from the file, all of it may stay in memory, with the
+    matrices that are in four bits by now."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.clone()
 
 
 def find_base(name: str | Path) -> Path:

@@ -71,8 +71,8 @@ class GuardedLinear4bit(bnb.nn.Linear4bit):
             module=self,
         )
         parameter = parameter.to(device or weight.device)  # this is what quantizes it
-        # it knew its layer, to tell it what is asked of the weight alone here; in a circle neither would be freed when
-        # the model is dropped, but whenever Python's collector comes by
+        # It holds its layer, which nothing here asks for. In that circle, both would stay in memory after the model is
+        # dropped, until Python's collector comes by.
         parameter.module = None
         return parameter
 

@@ -20,10 +20,10 @@ from transformers.utils import cached_file, find_adapter_config_file
 
 from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, fetch_base, verify_base, wheel_base
 from labkit.base.fingerprinting import fingerprint, read_model_json
-from labkit.base.placing import chosen_device
-from labkit.base.prequantized import how_to_turn_back, turn_back
+from labkit.base.placing import chosen_device, chosen_dtype
+from labkit.base.prequantized import how_to_turn_back, turn_back, warn_of_second_rounding
 from labkit.base.quiet import forget_origin, quiet_transformers
-from labkit.casting import cast, cast_weights, ordinary_dtype
+from labkit.casting import cast, cast_weights
 from labkit.errors import BaseModelError, ConfigError, LabkitError
 from labkit.model_facts import note
 from labkit.quant.convert import quantize_model
@@ -41,7 +41,7 @@ _NO_CAUSAL_MODEL = (
 def load_base(
     name: str | Path | None = None,
     *,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
     quantize: str | None = None,
     double: bool = False,
@@ -50,19 +50,21 @@ def load_base(
     """Load a base model, in evaluation mode, and its tokenizer.
 
     On a CPU and with the dtype of the file the weights are mapped, not copied: all processes that load the
-    same folder share one copy in memory. A checkpoint that is quantized already (FP8, MXFP4, bitsandbytes) is turned
-    back into ordinary numbers, all of it at once, and is in every way the model that these stand for. An adapter that
-    lies in the same folder is left there: the base is loaded without it.
+    same folder share one copy in memory. (In four bits nothing is mapped.) A checkpoint that is quantized already (FP8,
+    MXFP4, bitsandbytes) is turned back into ordinary numbers, all of it at once, and is in every way the model that
+    these stand for. An adapter that lies in the same folder is left there: the base is loaded without it.
 
     Args:
         name: a known base (fetched if it is not there yet), a model's folder, or a hub id; None means the
             environment variable ``LABKIT_BASE``, or else :data:`DEFAULT_BASE`. Code that comes with a model
             is never run.
-        dtype: of the weights; with `quantize`, of those that stay dense.
+        dtype: of the weights; with `quantize`, of those that stay dense. None means float32, and bfloat16 for a base
+            other than the course's own on a GPU.
         device: where to put it ("cpu", "cuda", "cuda:1"); None means what the environment variable ``LABKIT_DEVICE``
             says, or else a CUDA GPU where there is one, and the CPU where there is none.
         quantize: "nf4" for linear layers in four bits, quantized one by one from the weights as they lie in the
-            file (see :func:`labkit.quantize_model`); None for none.
+            file (see :func:`labkit.quantize_model`); None for none. A :class:`labkit.LabkitWarning` says when these had
+            been rounded to another kind of few bits before.
         double: quantize NF4's scales too.
         backend: "labkit" or "bitsandbytes": whose layers these are.
 
@@ -72,7 +74,7 @@ def load_base(
 
     Raises:
         ConfigError: `quantize` is something else, or `double` or `backend` are given without it; there is no such
-            device; weights can't be in `dtype`, or one is too large for it.
+            device; weights can't be in `dtype`, one is too large for it, or the device can't multiply in it.
         BaseModelError: nothing is found under `name`; the folder is incomplete or damaged; the hub cannot be
             reached; there is no chat template; it is an adapter, no causal language model, needs code of its own, is
             quantized in a way that transformers can't turn back, or has weights that its config doesn't speak of.
@@ -81,8 +83,9 @@ def load_base(
         raise ConfigError(f'quantize must be "nf4" or None, got {quantize!r}')
     if quantize is None and (double or backend != "labkit"):
         raise ConfigError('double and backend are about four bits: they need quantize="nf4"')
-    device, dtype = chosen_device(device), ordinary_dtype(dtype)
-    source, base_name = _locate(name or os.environ.get("LABKIT_BASE") or DEFAULT_BASE)
+    name, device = name or os.environ.get("LABKIT_BASE") or DEFAULT_BASE, chosen_device(device)
+    dtype = chosen_dtype(dtype, device, courses_own=str(name) in _aliases())
+    source, base_name = _locate(name)
     with quiet_transformers(), _load_errors_explained(source):
         config = _config_of(source)
         known = fingerprint(source) if isinstance(source, Path) else None  # before transformers takes what it finds
@@ -117,8 +120,11 @@ def load_base(
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if quantize:
+        warn_of_second_rounding(how, source)
         quantize_model(model, backend, double=double, device=device)
         cast_weights(model, dtype)
+        if device.type == "cpu":
+            _let_go_of_the_file(model)
     return model.to(device).eval(), tokenizer
 
 
@@ -135,6 +141,14 @@ def find_tokenizer(name: str | Path) -> tuple[PreTrainedTokenizerBase, str]:
         folder = find_base(whose)
     with quiet_transformers(), _load_errors_explained(folder):
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False), plain(whose)
+
+
+def _let_go_of_the_file(model: PreTrainedModel) -> None:
+    """Copy the weights that stay dense: as long as one is mapped from the file, all of it may stay in memory, with the
+    matrices that are in four bits by now."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.clone()
 
 
 def find_base(name: str | Path) -> Path:

@@ -40,6 +40,20 @@ def shipped_adapters() -> dict[str, Path]:
     return {file.parent.name: file.parent for file in sorted(course_data_dir().glob(f"adapters/*/{CONFIG_FILE}"))}
 
 
+def adapter_folder(name: str) -> Path:
+    """The folder of the adapter `name`: one of the course's, or the folder of that name.
+
+    Raises:
+        AdapterError: there is none.
+    """
+    shipped = shipped_adapters()
+    folder = restored(shipped.get(name, os.path.expanduser(name)))
+    if not (folder / CONFIG_FILE).is_file():
+        known = f"one of the course's ({', '.join(shipped)}) or " if shipped else ""
+        raise AdapterError(f"there is no adapter {name!r}. Name {known}a folder with {CONFIG_FILE} in it")
+    return folder
+
+
 class Chat:
     """A base that is served through an :class:`labkit.AdapterBank`, and listens to one line at a time.
 
@@ -113,6 +127,16 @@ class Chat:
             except KeyboardInterrupt:
                 print("\n(/quit leaves the chat)")
 
+    def use(self, name: str) -> None:
+        """Have the adapter `name` answer: one of the course's, or the folder of that name.
+
+        Raises:
+            AdapterError: there is none, or it can't be used.
+        """
+        self._take_in(name)
+        self.bank.activate(name)
+        self._begin()
+
     def hear(self, line: str) -> None:
         """Do what a line asks for, and print what comes of it. A line that asks for the impossible changes nothing."""
         try:
@@ -125,7 +149,7 @@ class Chat:
                 case ["/new"]:
                     self._said = []
                 case ["/use", name]:
-                    self._use(name.strip())
+                    self.use(name.strip())
                 case ["/mix", weights]:
                     self._mix(weights)
                 case ["/help"]:
@@ -136,11 +160,6 @@ class Chat:
                     self._answer(line)
         except Exception as error:  # a stranger's adapter, or a base nobody tried, can fail in any way
             print(explained(error, "Another question or /base may still work."))
-
-    def _use(self, name: str) -> None:
-        self._take_in(name)
-        self.bank.activate(name)
-        self._begin()
 
     def _mix(self, text: str) -> None:
         parts = [part.rpartition("=") for part in text.split()]
@@ -162,14 +181,10 @@ class Chat:
             print("It learned conversations, so it's given what was said before. /new starts another one.")
 
     def _take_in(self, name: str) -> None:
-        """Have the adapter `name` in the bank: one of the course's, or the folder of that name."""
+        """Have the adapter `name` in the bank."""
         if name in self.bank:
             return
-        shipped = shipped_adapters()
-        folder = restored(shipped.get(name, os.path.expanduser(name)))
-        if not (folder / CONFIG_FILE).is_file():
-            known = f"one of the course's ({', '.join(shipped)}) or " if shipped else ""
-            raise AdapterError(f"there is no adapter {name!r}. Name {known}a folder with {CONFIG_FILE} in it")
+        folder = adapter_folder(name)
         about = read_about(folder)
         system = about.get("system")
         self.bank.add(name, folder)

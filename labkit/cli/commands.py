@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from labkit.cli.adapter_to_train import targets
+from labkit.cli.base_options import load_base_for, refuse_double_alone
 from labkit.errors import ConfigError
 
 
@@ -42,17 +43,19 @@ def merge(options: argparse.Namespace) -> None:
     from labkit.lora.files import read_about, read_config
     from labkit.storage.writing import refuse_occupied
 
-    if options.double and not options.quantize:
-        raise ConfigError("--double is about the scales of four bits: say --quantize nf4 as well")
+    refuse_double_alone(options)
     refuse_occupied(options.out, ConfigError)
     read_config(options.adapter)  # refused before a base is loaded
     about = read_about(options.adapter)
-    model, tokenizer = labkit.load_base(options.base, quantize=options.quantize, double=options.double)
+    quantize = None if options.quantize == "none" else options.quantize
+    model, tokenizer = labkit.load_base(
+        options.base, dtype="float32", device=options.device, quantize=quantize, double=options.double
+    )
     labkit.load_adapter(model, options.adapter)
     folder = labkit.save_merged(model, tokenizer, options.out, getattr(torch, options.dtype), about)
     size = sum(file.stat().st_size for file in folder.iterdir())
     base_name = model.labkit.base_name
-    into = f"{base_name}, dequantized from NF4," if options.quantize else base_name
+    into = f"{base_name}, dequantized from NF4," if quantize else base_name
     print(f"{into} and its adapter are one model in {options.dtype} ({size / 1e6:.0f} MB), in {options.out}")
     print("Load it with transformers: AutoModelForCausalLM.from_pretrained. Its README.md shows how.")
 
@@ -72,9 +75,16 @@ def plan(options: argparse.Namespace) -> None:
     refuse_no_estimate(card, options.utilization, options.price, **counts)
     if options.price is not None and card is None:
         raise ConfigError("--price is for the time on a card: say --card, too")
+    refuse_double_alone(options)
+    method, double = options.method, True
+    if options.quantize == "nf4":
+        if method == "full":
+            raise ConfigError("--quantize nf4 goes with LoRA: four bits can't be trained. Leave out --method full")
+        method, double = "qlora", options.double
     cost = labkit.simulate(
         options.model,
-        options.method,
+        method,
+        double=double,
         r=options.rank,
         target_modules=targets(options),
         batch_size=options.batch_size,
@@ -141,16 +151,21 @@ def _size_of_rows(options: argparse.Namespace) -> tuple[int, int, int]:
 
 def chat(options: argparse.Namespace) -> None:
     """Talk to the base and to its adapters, chosen and blended on the way."""
-    import labkit
-    from labkit.cli.chat import SYSTEM, Chat
+    from labkit.cli.chat import SYSTEM, Chat, adapter_folder
+    from labkit.lora.base_form import form_of
+    from labkit.lora.files import read_about
 
+    about = read_about(adapter_folder(options.adapter)) if options.adapter else {}
     with suppress(ImportError):  # not on Windows
         import readline  # noqa: F401  it gives input() its arrow keys and its memory
     if hasattr(sys.stdin, "reconfigure"):
         sys.stdin.reconfigure(errors="replace")  # bytes that are no text are a bad line, not the end
-    model, tokenizer = labkit.load_base(options.base)
+    model, tokenizer = load_base_for(options, about)
     partner = Chat(model, tokenizer, options.system or SYSTEM, options.max_new_tokens)
-    print(f"{model.labkit.base_name} listens. /help lists the commands, /quit leaves.")
+    held = f", held {form_of(model)}," if model.labkit.quantization else ""
+    print(f"{model.labkit.base_name}{held} listens. /help lists the commands, /quit leaves.")
+    if options.adapter:
+        partner.use(options.adapter)
     partner.talk()
 
 

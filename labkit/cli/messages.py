@@ -67,4 +67,4 @@ def in_options(message: str, settings: dict[str, tuple[str, bool]]) -> str:
         # steps, seed and r are words, too
         after = r"(?![\w/\\-]|\.\w)" if "_" in setting else r"(?= must\b|=)"
         message = re.sub(rf"(?<![\w./\\-])(?<!the ){setting}{after}", option, message)
-    return message
+    return re.sub(r'(--[a-z-]+)="(\w+)"', r"\1 \2", message)  # a shell needs no quotes here

@@ -12,6 +12,7 @@ import warnings
 from functools import partial
 
 from labkit.cli import commands, training
+from labkit.cli.base_options import add_base_options, add_device_option, add_quantize_options
 from labkit.cli.messages import in_options, refused, settings_of, show_warning
 from labkit.cli.values import number, path, share_or_count, text, whole
 from labkit.errors import LabkitError, system_error
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(training.train, "train an adapter on a task of the course or on your own rows")
     _data_options(sub, "train on this file of rows; - is standard input")
+    add_base_options(sub, "none, or as the base of --continue-from was")
     sub.add_argument("--test", type=path, help="test rows, for --evaluate with --data")
     sub.add_argument("--out", type=path, help="folder for the adapter and its checkpoints (runs/<task>)")
     sub.add_argument("--overwrite", action="store_true", help="replace an adapter that is there already")
@@ -109,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint-every", type=whole(0), default=10, help="steps between checkpoints, 0 for none (%(default)s)"
     )
     sub.add_argument(
-        "--validation", type=path, help="measure the loss on this JSONL file, or split of --task; the best step is kept"
+        "--validation", type=path, help="measure the loss on this file, or split of --task; the best step is kept"
     )
     sub.add_argument("--validate-every", type=whole(1), help="steps between validations (a tenth of them all)")
     sub.add_argument("--score-rows", type=whole(1), metavar="N", help="also score the first N of its rows each time")
@@ -123,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(training.evaluate, "score a base, or a base with an adapter, on test rows")
     _data_options(sub, "score on this file of rows by exact match; - is standard input")
+    add_base_options(sub, "as the adapter's base was")
     sub.add_argument("--adapter", type=path, help="an adapter's folder; its task and system prompt are used")
     sub.add_argument("--limit", type=whole(1), help="only the first so many rows")
     sub.add_argument("--json", action="store_true", help="the scores as JSON")
@@ -133,7 +136,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="step by step as JSON")
 
     sub = command(commands.chat, "talk to the base and to its adapters, switched and blended on the way")
-    sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")
+    add_base_options(sub, "as the base of --adapter was")
+    sub.add_argument("--adapter", type=text, help="who answers at first: an adapter's folder, or one of the course's")
     sub.add_argument("--system", type=text, help="the base's system prompt; each adapter brings its own")
     sub.add_argument("--max-new-tokens", type=whole(1), help="where an answer is cut off (256)")
 
@@ -142,12 +146,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("out", type=path, help="a new folder for the model")
     sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")
     sub.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of the weights (%(default)s)")
-    sub.add_argument("--quantize", choices=["nf4"], help="the adapter was trained on the base in four bits")
-    sub.add_argument("--double", action="store_true", help="with --quantize: its scales were quantized, too")
+    add_quantize_options(sub, "none; say nf4 where the adapter was trained so")
+    add_device_option(sub)
 
     sub = command(commands.plan, "what a fine-tune of any model would cost: memory, cards, time, money")
     sub.add_argument("model", help="a preset (llama-3-70b), a config.json, its folder, or a hub id")
     sub.add_argument("--method", default="lora", help="full, lora or qlora (%(default)s)")
+    add_quantize_options(sub, "none; qlora is lora with nf4 and --double")
     sub.add_argument("--rank", type=whole(1, 16_384), default=8, help="r, the rank of the update (%(default)s)")
     sub.add_argument(
         "--targets", type=text, default="all-linear", help="layers to adapt, q_proj,v_proj say (%(default)s)"
@@ -187,7 +192,6 @@ def _data_options(sub: argparse.ArgumentParser, data_help: str) -> None:
     sub.add_argument("--task", type=text, help="a task of the course, such as tickets")
     sub.add_argument("--data", type=path, help=data_help)
     _row_options(sub)
-    sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")
 
 
 def _row_options(sub: argparse.ArgumentParser) -> None:

@@ -9,11 +9,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from labkit.cli.adapter_to_train import origin_of, put_adapter_on, targets
+from labkit.cli.base_options import load_base_for, refuse_double_alone
 from labkit.errors import AdapterError, ConfigError
 
 
 def train(options: argparse.Namespace) -> None:
     """Train an adapter, score it if asked, and save it; checkpoints go once it is saved."""
+    refuse_double_alone(options)
     origin = origin_of(options)
     # with --task, --validation may be one of the task's splits
     task = _task(options, train=options.data, test=options.test, validation=options.data and options.validation)
@@ -26,7 +28,7 @@ def train(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: bool) -> None:
     import labkit
     from labkit.lab.widgets import training_bar
-    from labkit.lora.files import FILES
+    from labkit.lora.files import FILES, read_about
     from labkit.storage.writing import refuse_occupied, remove_folder, restored
     from labkit.tasks.conversations import has_several_turns
     from labkit.tasks.rows import STANDARD_INPUT
@@ -63,7 +65,7 @@ def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: boo
     if options.epochs:
         config = config.for_rows(rows := len(task.rows("train")))
     targets(options)  # refused before a base is loaded
-    model, tokenizer = labkit.load_base(options.base)
+    model, tokenizer = load_base_for(options, read_about(options.continue_from) if origin else {})
     lora = put_adapter_on(model, options, origin)
     if main and options.epochs:
         rounds = f"{options.epochs} epoch{'s' * (options.epochs > 1)}"
@@ -118,6 +120,7 @@ def evaluate(options: argparse.Namespace) -> None:
     import labkit
     from labkit.lora.files import read_about, read_config
 
+    refuse_double_alone(options)
     if options.adapter:
         read_config(options.adapter)  # refused before a base is loaded
     about = read_about(options.adapter) if options.adapter else {}
@@ -128,7 +131,7 @@ def evaluate(options: argparse.Namespace) -> None:
     options.system = options.system or about.get("system")
     task = _task(options, test=options.data)
     rows = task.rows("test")
-    model, tokenizer = labkit.load_base(options.base)
+    model, tokenizer = load_base_for(options, about)
     if options.adapter:
         labkit.load_adapter(model, options.adapter)
     evaluation = labkit.evaluate(model, tokenizer, task, rows, limit=options.limit)

@@ -20,7 +20,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from labkit.errors import AdapterError, ConfigError, LabkitWarning
-from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base, warn_if_held_otherwise
+from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base
+from labkit.lora.base_form import warn_if_held_otherwise
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.model_facts import Model
@@ -152,7 +153,7 @@ def read_about(path: Path | str) -> dict:
     base = about.get("base") or {}
     if not isinstance(base, dict):
         raise AdapterError(f"{file}: 'base' must be a JSON object, found {type(base).__name__}")
-    for of, fields in ((about, ("task", "system", "data")), (base, ("name", "fingerprint", "quantization"))):
+    for of, fields in ((about, ("task", "system", "data")), (base, ("name", "fingerprint", "quantization", "dtype"))):
         for field in fields:
             value = of.get(field)
             if value is not None and (not isinstance(value, str) or value != value.encode(errors="replace").decode()):

@@ -164,7 +164,7 @@ def _lighter_ways(planned: Way, model: nn.Module) -> Iterator[Way]:
 
 def _in_words(way: Way, planned: Way) -> str:
     changes = {
-        'a base in four bits (load_base with quantize="nf4")': way.nf4,
+        'a base in four bits (load it with quantize="nf4")': way.nf4,
         "LoRA (labkit.inject_lora)": way.lora,
         "gradient_checkpointing=True": way.checkpointing and not planned.checkpointing,
         "one row at a time (a larger gradient_accumulation)": way.rows < planned.rows,

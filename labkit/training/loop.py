@@ -17,6 +17,7 @@ from torch import nn
 
 from labkit.errors import LabkitError, TrainingError
 from labkit.linear import device_of
+from labkit.lora.base_form import form_of
 from labkit.model_facts import facts_of
 from labkit.step.batch import Example, collate, padding_id
 from labkit.step.gradient_checkpointing import checkpointed
@@ -224,5 +225,6 @@ def _recipe(model: nn.Module, run: Prepared) -> dict:
         "lora": str(known.adapter),
         "began_from": known.began_from,
         "quantization": known.quantization,
+        "dtype": form_of(model).dtype,
         "autocast": autocast_dtype(device_of(model)),
     }

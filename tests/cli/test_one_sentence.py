@@ -257,6 +257,7 @@ STRANGE_WORDS = {
     "a base that hides": ({"base": {"name": HIDDEN, "fingerprint": HIDDEN}}, "trained on another base"),
     "a base that is none": ({"base": [HIDDEN]}, "'base' must be a JSON object"),
     "a form of four bits that is no text": ({"base": {"quantization": 4}}, "'quantization' must be text"),
+    "a dtype that is no text": ({"base": {"dtype": ["float32"]}}, "'dtype' must be text"),
     "a checksum that hides": ({"sha256": {CONFIG_FILE: HIDDEN}}, "damaged, or changed since"),
     "half a character": ({"system": "\ud800"}, "'system' must be text"),
 }

@@ -160,7 +160,7 @@ def test_a_base_is_loaded_to_the_device(tmp_path):
     for quantize in (None, "nf4"):
         second_device.copied.clear()
         model, _ = labkit.load_base(tmp_path, device="second", quantize=quantize)
-        assert lies_on(model, "second")
+        assert lies_on(model, "second") and model.dtype == torch.bfloat16, "a base of one's own, not on a CPU"
         assert torch.uint8 not in second_device.copied, "packed elsewhere, then moved"
 
 

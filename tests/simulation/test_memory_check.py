@@ -137,8 +137,8 @@ def test_four_bits_are_proposed_where_nothing_less_fits():
         message(prepared(make_tiny_llama(**WIDE), method, False), empty_batch(1, 8, 1), 9)
         for method in ("full", "lora")
     ]
-    assert 'It fits with a base in four bits (load_base with quantize="nf4") and LoRA' in said[0]
-    assert 'It fits with a base in four bits (load_base with quantize="nf4"): less than the model takes now' in said[1]
+    assert 'It fits with a base in four bits (load it with quantize="nf4") and LoRA' in said[0]
+    assert 'It fits with a base in four bits (load it with quantize="nf4"): less than the model takes now' in said[1]
 
 
 def test_the_part_with_the_most_labels_counts_as_well_as_the_one_with_the_longest_row(tiny_tokenizer, monkeypatch):

@@ -38,6 +38,7 @@ _HOME = {
     "evaluation.general_text": "perplexity",
     "training.config": "TrainConfig",
     "training.loop": "train",
+    "export.gguf": "export_gguf",
     "lab.claims": "claim approx",
     "lab.checking": "check hint solution yours",
     "lab.predictions": "predict reveal surprises show_surprises",

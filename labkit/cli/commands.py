@@ -55,6 +55,27 @@ def merge(options: argparse.Namespace) -> None:
     print("Load it with transformers: AutoModelForCausalLM.from_pretrained. Its README.md shows how.")
 
 
+def export(options: argparse.Namespace) -> None:
+    """Write an adapter for llama.cpp, and a Modelfile for Ollama beside it."""
+    import labkit
+    from labkit.export.modelfile import MODELFILE
+
+    out = labkit.export_gguf(
+        options.adapter,
+        options.out,
+        options.base,
+        from_base=options.from_base,
+        with_base=options.with_base,
+        overwrite=options.overwrite,
+    )
+    recipe = options.out.with_name(MODELFILE)
+    print(f"The adapter is in {options.out} ({out.stat().st_size / 1e6:.1f} MB), with {recipe} beside it.")
+    [base] = (line.removeprefix("FROM ") for line in recipe.read_text("utf-8").splitlines() if line.startswith("FROM "))
+    if base.startswith("./") and not out.with_name(base[2:]).exists():
+        print(f"They need the base as {base[2:]} there: --with-base fetches the course's own, --from names another.")
+    print(f"Ollama: ollama create {out.stem} -f {recipe}. llama.cpp: --lora {options.out}")
+
+
 def plan(options: argparse.Namespace) -> None:
     """What a fine-tune would cost: memory, cards, time, money. Nothing is trained or downloaded."""
     import labkit

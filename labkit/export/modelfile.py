@@ -94,11 +94,13 @@ def modelfile(
         name: what the model is to be called, in the command that makes it.
 
     Raises:
-        ConfigError: the system prompt has what a Modelfile can't hold.
+        ConfigError: the system prompt, or `from_base`, has what a Modelfile can't hold.
     """
     system = about.get("system") or ""
     if reason := _unquotable(system):
         raise ConfigError(f"the adapter's system prompt can't be in a Modelfile: it has {reason}")
+    if not from_base.isprintable():
+        raise ConfigError(f"from_base must be a file or a name on one line, got {from_base!r}")
     try:
         template = f"TEMPLATE {_quoted(_template(tokenizer))}\n"
     except ConfigError as error:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from labkit.cli.training import targets
-from labkit.errors import ConfigError
+from labkit.errors import ConfigError, showable
 
 
 def fetch(options: argparse.Namespace) -> None:
@@ -74,6 +74,20 @@ def export(options: argparse.Namespace) -> None:
     if base.startswith("./") and not out.with_name(base[2:]).exists():
         print(f"They need the base as {base[2:]} there: --with-base fetches the course's own, --from names another.")
     print(f"Ollama: ollama create {out.stem} -f {recipe}. llama.cpp: --lora {options.out}")
+
+
+def push(options: argparse.Namespace) -> None:
+    """Put an adapter on the Hugging Face hub, or say what would go there."""
+    from labkit.export.hub import CARD_FILE, push_adapter, upload_of
+
+    upload = upload_of(options.adapter, options.repo)
+    if not options.dry_run:
+        print(f"The adapter is at {push_adapter(options.adapter, options.repo, public=options.public)}")
+        return
+    print(f"To {options.repo}, {'public' if options.public else 'private'}; nothing is sent now:")
+    for name, size in upload.sizes().items():
+        print(f"  {name:<28} {size:>12,} bytes")
+    print(f"\n{CARD_FILE}:\n\n{showable(upload.files[CARD_FILE].decode())}")
 
 
 def plan(options: argparse.Namespace) -> None:

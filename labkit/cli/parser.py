@@ -140,6 +140,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--overwrite", action="store_true", help="replace a file and a Modelfile that are there already")
 
+    sub = command(commands.push, "put an adapter on the Hugging Face hub, with a card of its recipe and scores")
+    sub.add_argument("adapter", type=path, help="the adapter's folder")
+    sub.add_argument("repo", type=text, help="where to: user/name; a new one is private")
+    sub.add_argument("--public", action="store_true", help="let everybody read it")
+    sub.add_argument("--dry-run", action="store_true", help="send nothing; list the files, and show the card")
+
     sub = command(commands.plan, "what a fine-tune of any model would cost: memory, cards, time, money")
     sub.add_argument("model", help="a preset (llama-3-70b), a config.json, its folder, or a hub id")
     sub.add_argument("--method", default="lora", help="full, lora or qlora (%(default)s)")

@@ -86,8 +86,8 @@ def export_gguf(
     if held := (about.get("base") or {}).get("quantization"):
         note(model, quantization=held)  # it's dense here, and will be something else there
         warnings.warn(
-            f"{adapter}: this adapter was trained on the base in four bits ({plain(held)}), and a GGUF file of the base "
-            "rounds otherwise, so answers may change a little. Score it there before you rely on it",
+            f"{adapter}: this adapter was trained on the base in four bits ({plain(held)}), and a GGUF file rounds "
+            "the base otherwise, so answers may change a little. Score it there before you rely on it",
             LabkitWarning,
             stacklevel=2,
         )
@@ -177,7 +177,7 @@ def _write(path: Path, adapter: Adapter, model: PreTrainedModel, where: Path) ->
 
 
 def neighbors(B: Tensor, heads: int) -> Tensor:
-    """The rows of `B` as llama.cpp has them: in each head, rows i and i + d/2, which RoPE turns together, are neighbors.
+    """The rows of `B` as llama.cpp has them: rows i and i + d/2 of a head, which RoPE turns together, are neighbors.
 
     Args:
         B: shape (heads · d, r).

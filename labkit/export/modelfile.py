@@ -174,9 +174,10 @@ def _rendered(tokenizer: PreTrainedTokenizerBase, system: str, turns: Sequence[s
 
 
 def _unquotable(text: str) -> str | None:
-    """What in `text` Ollama's parser wouldn't give back, in words: it ends at three quotes, and drops the unprintable."""
-    if '"""' in text:
+    """What in `text` Ollama's parser wouldn't give back, in words."""
+    if '"""' in text:  # where it ends
         return "three quotes in a row"
+    # these it drops
     if strange := [c for c in text if not (c.isprintable() or c in "\n\t")]:
         return f"a character that doesn't show itself ({printable(strange[0], keep='')})"
     return None

@@ -19,7 +19,7 @@ def ask(base: Path, adapter: Path | None, prompts: list, **how) -> list[dict]:
             each place; ``exact`` for a cache of keys and values in float32.
 
     Returns:
-        For each, ``text``, ``tokens`` of the answer, ``prompt_tokens`` (of a text), ``log_probs`` ({token: …} by place).
+        For each, ``text``, ``tokens`` of the answer, ``prompt_tokens`` (of a text), and ``log_probs`` by place.
     """
     task = {"base": str(base), "adapter": adapter and str(adapter), "prompts": prompts, **how}
     run = subprocess.run(

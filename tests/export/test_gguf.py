@@ -209,7 +209,7 @@ def test_a_name_that_is_none(name, here, tmp_path):
 
 
 def test_a_base_with_no_file_of_its_own(here, tmp_path):
-    refused(ConfigError, "convert_hf_to_gguf.py, and name it with from_base", here / "adapter", here, tmp_path, with_base=True)
+    refused(ConfigError, "convert_hf_to_gguf.py, and name it", here / "adapter", here, tmp_path, with_base=True)
     refused(ConfigError, "leave one of them out", here / "adapter", here, tmp_path, with_base=True, from_base="x")
 
 

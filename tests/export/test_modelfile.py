@@ -150,9 +150,9 @@ def test_a_system_prompt_that_cannot_be_there_is_refused(system, what):
     [
         ("{% for m in messages %}{{ loop.index }}{{ m.content }}{% endfor %}", "every turn alike"),
         ("{% for m in messages[:3] %}<|im_start|>{{ m.content }}{% endfor %}", "leaves out a part"),
-        ("{{ raise_exception('no') if messages | length > 4 }}{% for m in messages %}{{ m.content }}: {% endfor %}", "refuses"),
+        ("{% for m in messages %}{{ raise_exception('no') if loop.index > 4 }}{{ m.content }}{% endfor %}", "refuses"),
         ("{% for m in messages %}{{ '{{ ' + m.content + ' }}' }}{% endfor %}", "braces"),
-        ("{% for m in messages %}{{ '\"\"\"' + m.content }}{% endfor %}", "three quotes"),
+        ('{% for m in messages %}{{ \'"""\' + m.content }}{% endfor %}', "three quotes"),
     ],
 )
 def test_a_template_that_is_none_of_ollamas_is_left_out_with_the_reason(template, why):

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from labkit.export.gguf import ARCHITECTURES
 
+
 # llama.cpp's own rule for Llama's q and k, written apart from labkit's: row 2i + j of a head is row i + j · d/2
 def interleaved(weight: torch.Tensor, heads: int) -> torch.Tensor:
     d = len(weight) // heads

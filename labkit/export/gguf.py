@@ -76,7 +76,7 @@ def export_gguf(
             layers); a number is NaN or infinite, or would be.
         BaseModelError: the base isn't on this machine, or damaged.
     """
-    path = Path(os.path.realpath(path))
+    path = Path(path)
     _refuse_path(path, overwrite)
     if with_base and from_base:
         raise ConfigError("from_base and with_base both say which base: leave one of them out")

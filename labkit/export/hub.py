@@ -119,7 +119,7 @@ def push_adapter(adapter: Path | str, repo: str, *, public: bool = False) -> str
     except Exception as error:  # what the hub's client raises for a lost connection is of many kinds
         reason = (str(error).strip() or type(error).__name__).split("\n")[0].rstrip(".")
         raise LabkitError(
-            f"the hub can't be reached, or refuses ({plain(reason)}). Check the name, the token's rights and the network"
+            f"the hub can't be reached, or refuses ({plain(reason)}). Check the name, the token's rights, the network"
         ) from error
     return address
 

@@ -6,6 +6,7 @@ torch and transformers take seconds to import, so each command imports what it n
 
 import argparse
 import json
+import shlex
 import sys
 import tempfile
 from contextlib import suppress
@@ -59,6 +60,8 @@ def export(options: argparse.Namespace) -> None:
     """Write an adapter for llama.cpp, and a Modelfile for Ollama beside it."""
     import labkit
     from labkit.export.modelfile import MODELFILE
+    from labkit.lora.files import read_about
+    from labkit.storage.untrusted import plain
 
     out = labkit.export_gguf(
         options.adapter,
@@ -68,12 +71,13 @@ def export(options: argparse.Namespace) -> None:
         with_base=options.with_base,
         overwrite=options.overwrite,
     )
-    recipe = options.out.with_name(MODELFILE)
-    print(f"The adapter is in {options.out} ({out.stat().st_size / 1e6:.1f} MB), with {recipe} beside it.")
-    [base] = (line.removeprefix("FROM ") for line in recipe.read_text("utf-8").splitlines() if line.startswith("FROM "))
-    if base.startswith("./") and not out.with_name(base[2:]).exists():
-        print(f"They need the base as {base[2:]} there: --with-base fetches the course's own, --from names another.")
-    print(f"Ollama: ollama create {out.stem} -f {recipe}. llama.cpp: --lora {options.out}")
+    recipe, system = out.with_name(MODELFILE), read_about(options.adapter).get("system") or ""
+    print(f"The adapter is in {out} ({out.stat().st_size / 1e6:.1f} MB), with {recipe} beside it.")
+    base = recipe.read_text("utf-8").partition("\nFROM ")[2].partition("\n")[0]
+    if not (file := out.parent / base).exists():
+        print(f"They need the base as {file}: --with-base fetches the course's own, --from names another.")
+    print(f"  Ollama:     ollama create {out.stem} -f {recipe}")
+    print(f"  llama.cpp:  llama-cli -m {file} --lora {out} --temp 0 -sys {plain(shlex.quote(system))}")
 
 
 def push(options: argparse.Namespace) -> None:

@@ -5,16 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-SECONDS = 900
 
-
-def ask(base: Path, adapter: Path | None, prompts: list, **how) -> list[dict]:
+def ask(base: Path, adapter: Path | None, prompts: list, seconds: float = 120, **how) -> list[dict]:
     """What llama.cpp answers to each prompt, greedily.
 
     Args:
         base: a GGUF file.
         adapter: one to put onto it.
         prompts: texts, or lists of token ids.
+        seconds: how long it may take.
         how: ``n_predict`` for the longest answer in tokens; ``n_probs`` for the log-probabilities of so many tokens at
             each place; ``exact`` for a cache of keys and values in float32.
 
@@ -23,7 +22,7 @@ def ask(base: Path, adapter: Path | None, prompts: list, **how) -> list[dict]:
     """
     task = {"base": str(base), "adapter": adapter and str(adapter), "prompts": prompts, **how}
     run = subprocess.run(
-        [sys.executable, __file__], input=json.dumps(task), capture_output=True, text=True, timeout=SECONDS
+        [sys.executable, __file__], input=json.dumps(task), capture_output=True, text=True, timeout=seconds
     )
     assert run.returncode == 0, f"llama.cpp ended with {run.returncode}: {run.stderr[-2000:]}"
     return json.loads(run.stdout.splitlines()[-1])

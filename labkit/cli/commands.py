@@ -74,7 +74,8 @@ def export(options: argparse.Namespace) -> None:
     recipe, system = out.with_name(MODELFILE), read_about(options.adapter).get("system") or ""
     print(f"The adapter is in {out} ({out.stat().st_size / 1e6:.1f} MB), with {recipe} beside it.")
     base = recipe.read_text("utf-8").partition("\nFROM ")[2].partition("\n")[0]
-    if not (file := out.parent / base).exists():
+    file = options.from_base or out.parent / base
+    if options.from_base is None and not file.exists():
         print(f"They need the base as {file}: --with-base fetches the course's own, --from names another.")
     print(f"  Ollama:     ollama create {out.stem} -f {recipe}")
     print(f"  llama.cpp:  llama-cli -m {file} --lora {out} --temp 0 -sys {plain(shlex.quote(system))}")

@@ -9,13 +9,14 @@ llama.cpp knows one α for all layers, which it divides by each one's rank: what
 import math
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGUFType, GGUFWriter, Keys, get_tensor_name_map
 from torch import Tensor
-from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, PretrainedConfig
 
 from labkit.base import DEFAULT_BASE, WHEEL_BASES, fetch_gguf, find_base, load_base
 from labkit.base.describing import layer_count, text_config
@@ -91,14 +92,14 @@ def export_gguf(
             LabkitWarning,
             stacklevel=2,
         )
-    found = read_adapter(model, adapter)
-    base_name = facts_of(model).base_name
+    found, base_name = read_adapter(model, adapter), facts_of(model).base_name
+    tensors, alpha = _tensors(found, text_config(model.config), Path(adapter))
     base_file = from_base or f"./{_file_of(base_name, with_base)}"
     text = modelfile(model, tokenizer, about, from_base=base_file, adapter=f"./{path.name}", name=path.stem)
     if with_base:
         fetch_gguf(base_name, path.with_name(base_file[2:]))
-    _write(path, found, model, Path(adapter))
     write_atomically(path.with_name(MODELFILE), text)
+    _write(path, tensors, alpha, text_config(model.config).model_type, base_name)  # last: it says that all is there
     return path
 
 
@@ -143,13 +144,33 @@ def _load_as_stored(name: str | Path | None):
     return load_base(folder, dtype=config.dtype or torch.float32, device="cpu")
 
 
-def _write(path: Path, adapter: Adapter, model: PreTrainedModel, where: Path) -> None:
-    config, base_name = text_config(model.config), facts_of(model).base_name
-    architecture = ARCHITECTURES[config.model_type]
+def _tensors(adapter: Adapter, config: PretrainedConfig, where: Path) -> tuple[dict[str, Tensor], float]:
+    """A and B of each layer in float32 under llama.cpp's names, and α.
+
+    Raises:
+        ConfigError: beginning with `where`; a layer has no name there, or is the output head.
+        AdapterError: beginning with `where`; a number is too large.
+    """
+    architecture, tensors = ARCHITECTURES[config.model_type], {}
     known = get_tensor_name_map(architecture, layer_count(config))
     alpha, factors = _one_alpha(adapter)
+    for layer, (A, B) in adapter.weights.items():
+        name = known.get_name(layer)
+        if name is None or not name.startswith("blk."):
+            raise ConfigError(
+                f"{where}: it adapts {layer}, and an adapter in GGUF is for the linear layers of the blocks. Merge it "
+                "(labkit merge), or train one without that layer"
+            )
+        B = _times(B.float(), factors[layer], layer, where)
+        if architecture in _NEIGHBORS_TURN and (heads := _heads(config, layer)):
+            B = neighbors(B, heads)
+        tensors |= {f"{name}.weight.lora_a": A.float(), f"{name}.weight.lora_b": B}
+    return tensors, alpha
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], alpha: float, model_type: str, base_name: str | None) -> None:
     with file_written_aside(path) as aside:
-        writer = GGUFWriter(aside, MODEL_ARCH_NAMES[architecture])
+        writer = GGUFWriter(aside, MODEL_ARCH_NAMES[ARCHITECTURES[model_type]])
         try:
             writer.add_type(GGUFType.ADAPTER)
             writer.add_string(Keys.Adapter.TYPE, "lora")
@@ -157,18 +178,8 @@ def _write(path: Path, adapter: Adapter, model: PreTrainedModel, where: Path) ->
             if base_name:
                 writer.add_base_model_count(1)
                 writer.add_base_model_name(0, base_name)
-            for layer, (A, B) in adapter.weights.items():
-                name = known.get_name(layer)
-                if name is None or not name.startswith("blk."):
-                    raise ConfigError(
-                        f"{where}: it adapts {layer}, and an adapter in GGUF is for the linear layers of the blocks. "
-                        "Merge it (labkit merge), or train one without that layer"
-                    )
-                B = _times(B.float(), factors[layer], layer, where)
-                if architecture in _NEIGHBORS_TURN and (heads := _heads(config, layer)):
-                    B = neighbors(B, heads)
-                for letter, weight in (("a", A.float()), ("b", B)):
-                    writer.add_tensor(f"{name}.weight.lora_{letter}", weight.contiguous().numpy())
+            for name, weight in tensors.items():
+                writer.add_tensor(name, weight.contiguous().numpy())
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
             writer.write_tensors_to_file()

@@ -12,6 +12,7 @@ from tiny_gguf import make
 import labkit
 from labkit.base import DEFAULT_BASE, fetch_gguf, wheel_base
 from labkit.base.chat_format import prompt_text
+from labkit.cli import main
 from labkit.errors import BaseModelError
 from labkit.export import gguf
 from labkit.step.batch import encode_prompt
@@ -116,10 +117,14 @@ def right(task, rows, answers) -> int:
 
 
 @pytest.mark.slow
-def test_tickets_come_right_in_llama_cpp(q4_1, base, tmp_path):
+def test_tickets_come_right_in_llama_cpp(q4_1, base, tmp_path, capsys):
     task, rows = tickets(6)
     _, tokenizer = base
-    file = labkit.export_gguf(TICKETS, tmp_path / "tickets.gguf")
+    file = tmp_path / "new" / "tickets.gguf"
+    assert main(["export", str(TICKETS), str(file)]) == 0
+    said, base_file = capsys.readouterr().out, file.with_name(q4_1.name)
+    assert f"They need the base as {base_file}" in said and str(file.with_name("Modelfile")) in said
+    assert f"llama-cli -m {base_file} --lora {file} --temp 0 -sys 'Ticket as JSON.'" in said
     prompts = [prompt_text(tokenizer, row["prompt"], task.system) for row in rows]
     answers = ask(q4_1, file, prompts)
     for row, answer in zip(rows, answers):

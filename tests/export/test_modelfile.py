@@ -1,6 +1,7 @@
 """The Modelfile: its template writes what the base's own writes, and Ollama's parser reads back what was meant."""
 
 import re
+from functools import cache
 
 import pytest
 from chat_templates import TEMPLATES, tokenizer_with
@@ -68,10 +69,14 @@ def commands(text: str) -> dict[str, list[str]]:
     return found
 
 
+@cache
+def base(end: int):
+    return make_tiny_llama(eos_token_id=end)
+
+
 def made(tokenizer, system: str | None = "Be brief.", **changes) -> str:
     given = {"from_base": "./base.gguf", "adapter": "./tickets.gguf", "name": "tickets"} | changes
-    model = make_tiny_llama(eos_token_id=tokenizer.eos_token_id)
-    return modelfile(model, tokenizer, {"system": system} if system is not None else {}, **given)
+    return modelfile(base(tokenizer.eos_token_id), tokenizer, {"system": system} if system is not None else {}, **given)
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

@@ -39,6 +39,8 @@ _HOME = {
     "training.config": "TrainConfig",
     "training.loop": "train",
     "training.history_file": "history",
+    "export.gguf": "export_gguf",
+    "export.hub": "push_adapter",
     "lab.claims": "claim approx",
     "lab.checking": "check hint solution yours",
     "lab.predictions": "predict reveal surprises show_surprises",

@@ -13,6 +13,8 @@ from labkit.evaluation.general_text import perplexity as perplexity
 from labkit.evaluation.generation import generate as generate
 from labkit.evaluation.scoring import bootstrap_interval as bootstrap_interval
 from labkit.evaluation.scoring import evaluate as evaluate
+from labkit.export.gguf import export_gguf as export_gguf
+from labkit.export.hub import push_adapter as push_adapter
 from labkit.lab.checking import check as check
 from labkit.lab.checking import hint as hint
 from labkit.lab.checking import solution as solution

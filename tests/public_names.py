@@ -54,7 +54,11 @@ def an_adapter(folder: Path) -> None:
     labkit.save_merged(labkit.merge_into_dense(model, dtype=torch.bfloat16), tokenizer, folder)
     layer = labkit.LoraLinear(nn.Linear(8, 8), r=2, lora_alpha=4)
     print(labkit.fetch_base().name, layer(torch.ones(1, 8)))
+    print(labkit.export_gguf(folder, folder / "adapter.gguf", overwrite=True).name)
+    print(labkit.push_adapter(folder, "user/name", public=True).upper())
     labkit.load_base(devise="cpu")  # type: ignore[call-arg]
+    labkit.export_gguf(folder)  # type: ignore[call-arg]
+    labkit.push_adapter(folder, None)  # type: ignore[arg-type]
     LoraConfig(r="8")  # type: ignore[arg-type]
     labkit.inject_lora(model, r=8)  # type: ignore[call-arg]
     labkit.mark_only_lora_as_trainable(config)  # type: ignore[arg-type]

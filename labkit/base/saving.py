@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from labkit.errors import ConfigError, printable
 from labkit.lora.base_form import form_needed, form_of
 from labkit.lora.merging import merge_into_dense
 from labkit.model_facts import facts_of
-from labkit.storage.untrusted import plain
+from labkit.storage.untrusted import markdown, plain
 from labkit.storage.writing import folder_written_aside, refuse_occupied
 
 _CARD = """\
@@ -109,21 +108,16 @@ def _end_with_the_turn(model: PreTrainedModel, tokenizer) -> None:
 
 def _card(model: nn.Module, tokenizer, dtype: torch.dtype, held_in_four_bits: bool, about: dict) -> str:
     """The model card. What the adapter's folder says may be a stranger's: it's no markup here, and no code."""
-    task = _no_markup(plain(about.get("task")))
     then, now = form_needed(about), form_of(model)
     held = _HELD if held_in_four_bits else ""
     if then and not then.packed_like(now):
-        held += _HELD_OTHERWISE.format(then=_no_markup(str(then)), now=_no_markup(str(now)))
+        held += _HELD_OTHERWISE.format(then=markdown(then), now=markdown(now))
     messages = messages_of(frame_of(tokenizer).system_role, "...", about.get("system") or "...")
     return _CARD.format(
         base=plain(facts_of(model).base_name or "the base"),
         dtype=str(dtype).removeprefix("torch."),
         held=held,
-        asked=_ASKED.format(task=task) if about.get("system") else "",
+        asked=_ASKED.format(task=markdown(about.get("task"))) if about.get("system") else "",
         # the escapes are those of Python as well
         messages=printable(json.dumps(messages, ensure_ascii=False)),
     )
-
-
-def _no_markup(text: str) -> str:
-    return re.sub(r"([\\`*_~<>&|!#()\[\]])", r"\\\1", text)

@@ -7,6 +7,7 @@ torch and transformers take seconds to import, so each command imports what it n
 import argparse
 import io
 import json
+import shlex
 import shutil
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from labkit.cli.adapter_to_train import targets
 from labkit.cli.base_options import load_base_for, refuse_double_alone
-from labkit.errors import ConfigError
+from labkit.errors import ConfigError, showable
 
 
 def fetch(options: argparse.Namespace) -> None:
@@ -58,6 +59,45 @@ def merge(options: argparse.Namespace) -> None:
     into = f"{base_name}, dequantized from NF4," if quantize else base_name
     print(f"{into} and its adapter are one model in {options.dtype} ({size / 1e6:.0f} MB), in {options.out}")
     print("Load it with transformers: AutoModelForCausalLM.from_pretrained. Its README.md shows how.")
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write an adapter for llama.cpp, and a Modelfile for Ollama beside it."""
+    import labkit
+    from labkit.export.modelfile import MODELFILE
+    from labkit.lora.files import read_about
+    from labkit.storage.untrusted import plain
+
+    out = labkit.export_gguf(
+        options.adapter,
+        options.out,
+        options.base,
+        from_base=options.from_base,
+        with_base=options.with_base,
+        overwrite=options.overwrite,
+    )
+    recipe, system = out.with_name(MODELFILE), read_about(options.adapter).get("system") or ""
+    print(f"The adapter is in {out} ({out.stat().st_size / 1e6:.1f} MB), with {recipe} beside it.")
+    base = recipe.read_text("utf-8").partition("\nFROM ")[2].partition("\n")[0]
+    file = options.from_base or out.parent / base
+    if options.from_base is None and not file.exists():
+        print(f"They need the base as {file}: --with-base fetches the course's own, --from names another.")
+    print(f"  Ollama:     ollama create {out.stem} -f {recipe}")
+    print(f"  llama.cpp:  llama-cli -m {file} --lora {out} --temp 0 -sys {plain(shlex.quote(system))}")
+
+
+def push(options: argparse.Namespace) -> None:
+    """Put an adapter on the Hugging Face hub, or say what would go there."""
+    from labkit.export.hub import CARD_FILE, push_adapter, upload_of
+
+    upload = upload_of(options.adapter, options.repo)
+    if not options.dry_run:
+        print(f"The adapter is at {push_adapter(options.adapter, options.repo, public=options.public)}")
+        return
+    print(f"To {options.repo}, {'public' if options.public else 'private'}; nothing is sent now:")
+    for name, size in upload.sizes().items():
+        print(f"  {name:<28} {size:>12,} bytes")
+    print(f"\n{CARD_FILE}:\n\n{showable(upload.files[CARD_FILE].decode())}")
 
 
 def plan(options: argparse.Namespace) -> None:

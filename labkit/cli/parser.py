@@ -149,6 +149,22 @@ def _parser() -> argparse.ArgumentParser:
     add_quantize_options(sub, "none; say nf4 where the adapter was trained so")
     add_device_option(sub)
 
+    sub = command(commands.export, "write an adapter for llama.cpp (GGUF), and a Modelfile for Ollama beside it")
+    sub.add_argument("adapter", type=path, help="the adapter's folder")
+    sub.add_argument("out", type=path, help="a new file, such as out/tickets.gguf; the Modelfile goes beside it")
+    sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")
+    sub.add_argument("--with-base", action="store_true", help="put the course's base beside it, as a GGUF file (98 MB)")
+    sub.add_argument(
+        "--from", dest="from_base", type=text, help="the base for the Modelfile: a GGUF file, or its name in Ollama"
+    )
+    sub.add_argument("--overwrite", action="store_true", help="replace a file and a Modelfile that are there already")
+
+    sub = command(commands.push, "put an adapter on the Hugging Face hub, with a card of its recipe and scores")
+    sub.add_argument("adapter", type=path, help="the adapter's folder")
+    sub.add_argument("repo", type=text, help="where to: user/name; a new one is private")
+    sub.add_argument("--public", action="store_true", help="let everybody read it")
+    sub.add_argument("--dry-run", action="store_true", help="send nothing; list the files, and show the card")
+
     sub = command(commands.plan, "what a fine-tune of any model would cost: memory, cards, time, money")
     sub.add_argument("model", help="a preset (llama-3-70b), a config.json, its folder, or a hub id")
     sub.add_argument("--method", default="lora", help="full, lora or qlora (%(default)s)")

@@ -121,7 +121,7 @@ def read_adapter(model: nn.Module, path: Path | str) -> Adapter:
     try_patterns(config.regular_expressions(), [name for name, _ in model.named_modules()], path / CONFIG_FILE)
     state = read_weights(path / WEIGHTS_FILE)
     adapter = fitted(model, config, state, about, where=path / WEIGHTS_FILE, config_where=path / CONFIG_FILE)
-    _check_sums(path, about)
+    check_sums(path, about)
     warn_if_held_otherwise(model, about, path)
     return adapter
 
@@ -161,7 +161,7 @@ def read_about(path: Path | str) -> dict:
     return about
 
 
-def _check_sums(path: Path, about: dict) -> None:
+def check_sums(path: Path, about: dict) -> None:
     """AdapterError where PEFT's files are not those that ``labkit.json`` was written with."""
     sums = about.get("sha256", {})
     if not isinstance(sums, dict):

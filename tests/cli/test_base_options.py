@@ -163,7 +163,9 @@ def test_every_command_that_takes_an_adapter_says_once_that_the_base_is_of_anoth
 def test_every_command_with_an_adapter_is_walked_above():
     commands = _parser()._subparsers._group_actions[0].choices
     takes = {name for name, sub in commands.items() if any(a.dest == "adapter" for a in sub._actions)}
-    assert takes - {"export", "history", "push"} == {"evaluate", "chat", "merge"}, "a door that nobody watches"
+    takes -= {"export"}  # its base is a GGUF file, rounded otherwise, and it says so itself: tests/export
+    takes -= {"history", "push"}  # these load no base
+    assert takes == {"evaluate", "chat", "merge"}, "a door that nobody watches"
 
 
 def test_a_chat_that_begins_with_the_base_says_it_when_the_adapter_comes(run, monkeypatch):

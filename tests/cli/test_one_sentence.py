@@ -73,7 +73,12 @@ WITH_A_VALUE = [
 # what the simulator reads itself: its messages are tested with it
 PLANS_OWN = {"model", "--method", "--dtype", "--adapter-dtype", "--card", "--utilization"}
 NO_NUMBER = ["", " ", "text", "nan", "-inf", "9" * 5000, "1\x1b[2J"]
-NEEDED = {"merge": ["adapter", "merged"], "plan": ["smollm2-135m"]}
+NEEDED = {
+    "merge": ["adapter", "merged"],
+    "export": ["adapter", "out.gguf"],
+    "push": ["adapter", "me/x"],
+    "plan": ["smollm2-135m"],
+}
 
 
 @pytest.mark.parametrize("command, option, action", WITH_A_VALUE, ids=[f"{c} {o}" for c, o, _ in WITH_A_VALUE])
@@ -94,8 +99,9 @@ def test_a_bad_value_is_refused_with_the_options_name(command, option, action, r
     for value in bad[kind]:
         if action.option_strings:
             said = refused(command, *NEEDED.get(command, []), f"{option}={value}")
-        elif command == "merge":
-            said = refused(command, *(value if option == name else name for name in ("adapter", "out")))
+        elif command in ("merge", "export", "push"):
+            given = [action.dest for action in COMMANDS[command]._actions if not action.option_strings]
+            said = refused(command, *(value if option == name else name for name in given))
         else:
             said = refused(command, value)
         assert option in said
@@ -125,6 +131,16 @@ ASKED_WRONGLY = {
     "merge nowhere merged": "nowhere/adapter_config.json: the file is missing",
     "merge adapter file": "file: this is a file, and labkit won't overwrite it",
     "merge adapter adapter": "adapter: this folder holds adapter_config.json",
+    "export": "the following arguments are required: adapter, out",
+    "export nowhere out.gguf": "nowhere/adapter_config.json: the file is missing",
+    "export adapter out.gguf --base=nowhere": "no base model 'nowhere' is known",
+    "export adapter file": "file: the file's name must end in .gguf",
+    "export adapter folder": "folder is a folder. Name a file in it, such as folder/adapter.gguf",
+    "export adapter out.gguf --with-base --from=x": "--from and --with-base both say which base",
+    "export adapter out.gguf --base=base --with-base": "--with-base is for SmolLM2-135M-Instruct",
+    "push": "the following arguments are required: adapter, repo",
+    "push nowhere me/x": "nowhere/adapter_config.json: the file is missing",
+    "push adapter x --dry-run": "say where to as user/name",
     "merge adapter merged --base=base --double": "--double is about the scales of four bits: say --quantize nf4",
 }
 WITH_ROWS = {

@@ -157,7 +157,7 @@ def test_what_is_counted_makes_another_loss(base, tmp_path):
             "talks.jsonl:2: message 1 is a tool call, or what a tool",
         ),
         ({"question": "a", "answer": "b"}, 'talks.jsonl:2: the field "prompt" is missing. Rename the fields'),
-        ({"messages": [], "prompt": "a", "completion": "b"}, 'Say which, with --format="prompt" or --format='),
+        ({"messages": [], "prompt": "a", "completion": "b"}, "Say which, with --format prompt or --format "),
     ],
 )
 @pytest.mark.parametrize("command", ["train", "evaluate"])

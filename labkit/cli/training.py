@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from labkit.cli.adapter_to_train import origin_of, put_adapter_on, targets
+from labkit.cli.messages import in_options
 from labkit.errors import AdapterError, ConfigError
 
 
@@ -100,6 +101,8 @@ def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: boo
         _print_scores(evaluation)
         labkit.save_adapter(model, adapter, about, history)
     _print_best(result, config.patience)
+    if result.about_prefix:
+        print(in_options(result.about_prefix, options.settings))
     size = sum(file.stat().st_size for file in adapter.iterdir())
     print(f"Trained in {result.seconds:.0f} s. The adapter is in {adapter} ({size / 1e6:.1f} MB)")
 

@@ -15,7 +15,7 @@ from transformers.generation.streamers import BaseStreamer
 from labkit.base.chat_format import ends_of_answer
 from labkit.base.describing import context_length, refuse_encoder_decoder
 from labkit.errors import ConfigError
-from labkit.evaluation.greedy import decodes_alike, greedy
+from labkit.evaluation.greedy import decodes_alike, greedy, merged_where_it_pays
 from labkit.evaluation.streaming import AnswerStreamer
 from labkit.model_facts import facts_of
 from labkit.step.batch import encode_prompt, padding_id, refuse_unknown_tokens
@@ -104,20 +104,21 @@ def answers_and_cuts(
     try:
         # a bank's rows must keep their places, and a single prompt has nothing to share
         own = len(encoded) > 1 and adapters is None and decodes_alike(model)
-        for chosen in _batches(model, encoded, rooms, batch_size):
-            asked, room = [encoded[i] for i in chosen], rooms[chosen[0]]
-            if own:
-                found = greedy(model, asked, room, ends)
-            else:
-                with nullcontext() if adapters is None else bank.rows([adapters[i] for i in chosen]):
-                    found = _generated(model, asked, room, ends, pad, streamer)
-            for i, said in zip(chosen, found):
-                end = next((place for place, token in enumerate(said) if token in ends), None)
-                # not every end is a special token to the tokenizer, and none belongs to the answer
-                answers[i], cut[i] = tokenizer.decode(said[:end], skip_special_tokens=True), end is None
-            done += len(chosen)
-            if on_batch:
-                on_batch(done, len(encoded))
+        with merged_where_it_pays(model, len(encoded)) if own else nullcontext():
+            for chosen in _batches(model, encoded, rooms, batch_size):
+                asked, room = [encoded[i] for i in chosen], rooms[chosen[0]]
+                if own:
+                    found = greedy(model, asked, room, ends)
+                else:
+                    with nullcontext() if adapters is None else bank.rows([adapters[i] for i in chosen]):
+                        found = _generated(model, asked, room, ends, pad, streamer)
+                for i, said in zip(chosen, found):
+                    end = next((place for place, token in enumerate(said) if token in ends), None)
+                    # not every end is a special token to the tokenizer, and none belongs to the answer
+                    answers[i], cut[i] = tokenizer.decode(said[:end], skip_special_tokens=True), end is None
+                done += len(chosen)
+                if on_batch:
+                    on_batch(done, len(encoded))
     finally:
         model.train(was_training)
         model.generation_config = was_config

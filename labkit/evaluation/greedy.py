@@ -2,10 +2,12 @@
 
 What transformers' `generate` computes as well, and what's left out here: what all prompts begin with is computed once
 and padding not at all (see :mod:`labkit.step.shared_prefix`), the cache has room for the tokens to come instead of
-being copied for each, and a row whose answer has ended leaves the batch. The answers are the same.
+being copied for each, a row whose answer has ended leaves the batch, and an adapter on a float32 base is merged
+meanwhile. The answers are the same.
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -13,12 +15,16 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicLayer
 
+from labkit.lora.inject import lora_layers
+from labkit.lora.merging import is_tied, merged_meanwhile
+from labkit.simulation.memory_check import free_bytes
 from labkit.step.batch import Batch, Example, collate
 from labkit.step.loss import label_logits
 from labkit.step.probing import alike, few_tokens
 from labkit.step.shared_prefix import PackedBatch, attention_by_row, has_plain_attention, pack
 
 _ROOM = 64  # tokens for which a cache is made longer at a time
+_MERGE = 16  # prompts from which merging and unmerging takes less time than it saves
 _LEAVE = 8  # of so many rows, one has to have ended before its place is given up: that copies what the others keep
 
 
@@ -36,6 +42,18 @@ def decodes_alike(model: nn.Module) -> bool:
         return alike(torch.stack([first, second]), torch.stack([wanted[every, ends - 1], wanted[every, ends]]))
     except Exception:  # whatever a model says that was made for something else
         return False
+
+
+def merged_where_it_pays(model: nn.Module, prompts: int) -> AbstractContextManager[None]:
+    """:func:`labkit.lora.merging.merged_meanwhile` for so many prompts, where the answers stay those of the adapter
+    kept apart, merging costs less than it saves, and there's memory for both weights; elsewhere nothing."""
+    layers = [layer for _, layer in lora_layers(model)]
+    weights = [layer.base_layer.weight for layer in layers if type(layer.base_layer) is nn.Linear and layer.enabled]
+    exact = len(weights) == len(layers) and all(weight.dtype == torch.float32 for weight in weights)
+    if not layers or not exact or prompts < _MERGE or any(layer.merged for layer in layers) or is_tied(model):
+        return nullcontext()
+    room = 2 * sum(weight.nbytes for weight in weights) < free_bytes(weights[0].device)
+    return merged_meanwhile(model) if room else nullcontext()
 
 
 def greedy(model: nn.Module, prompts: Sequence[list[int]], room: int, ends: Collection[int]) -> list[list[int]]:

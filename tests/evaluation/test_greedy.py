@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -5,7 +6,17 @@ import torch
 from conftest import make_tiny_llama, sampled
 from kinds_of_base import make
 
-from labkit import AdapterBank, LoraConfig, generate, inject_lora, load_adapter, load_base, load_task, quantize_model
+from labkit import (
+    AdapterBank,
+    LoraConfig,
+    generate,
+    inject_lora,
+    load_adapter,
+    load_base,
+    load_task,
+    merge,
+    quantize_model,
+)
 from labkit.base.chat_format import ends_of_answer
 from labkit.evaluation import generation, greedy
 from labkit.lora.inject import lora_layers
@@ -118,6 +129,77 @@ def test_generate_takes_it_for_many_prompts_and_not_for_a_banks_rows(tiny_tokeni
     assert ask(prompts, adapters=[None] * 5) == together and not taken
 
 
+@pytest.mark.parametrize("error", [None, InterruptedError])
+def test_an_adapter_is_merged_meanwhile_and_every_parameter_is_itself_again(error):
+    """Also one that an optimizer holds: it would train a weight that's no longer the model's."""
+    model = with_lora(llama())
+    layers = [layer for _, layer in lora_layers(model)]
+    before = [(name, id(p), p.detach().clone()) for name, p in model.named_parameters()]
+    with pytest.raises(error) if error else nullcontext(), greedy.merged_where_it_pays(model, 16):
+        assert all(layer.merged for layer in layers)
+        assert not layers[0].base_layer.weight.equal(before[2][2])
+        if error:
+            raise error
+    assert not any(layer.merged for layer in layers)
+    assert [(name, id(p)) for name, p in model.named_parameters()] == [(name, known) for name, known, _ in before]
+    assert all(p.equal(known) for p, (*_, known) in zip(model.parameters(), before))
+
+
+def test_many_prompts_are_answered_as_with_the_adapter_kept_apart(tiny_tokenizer, monkeypatch):
+    model, prompts = with_lora(llama(max_position_embeddings=512)), [f"Number {i}?" for i in range(16)]
+    ask = partial(generate, model, tiny_tokenizer, prompts, "Spell.", max_new_tokens=8)
+    seen = []
+    note = lambda *_: seen.append(all(layer.merged for _, layer in lora_layers(model)))  # noqa: E731
+    merged = ask(on_batch=note)
+    monkeypatch.setattr(greedy, "_MERGE", 17)
+    assert ask(on_batch=note) == merged and seen == [True, False]
+    for _, layer in lora_layers(model):
+        layer.enabled = False
+    assert ask() != merged, "the adapter matters"
+
+
+def disabled():
+    model = with_lora(llama())
+    next(lora_layers(model))[1].enabled = False
+    return model
+
+
+def tied():
+    return inject_lora(make_tiny_llama(), LoraConfig(r=4, target_modules=["lm_head", "q_proj"]))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        llama,
+        tied,
+        disabled,
+        lambda: with_lora(llama().to(torch.bfloat16)),
+        lambda: with_lora(quantize_model(llama(hidden_size=64, intermediate_size=128))),
+    ],
+)
+def test_what_would_not_be_exact_is_not_merged(made):
+    model = made()
+    with greedy.merged_where_it_pays(model, 16):
+        assert not any(layer.merged for _, layer in lora_layers(model))
+
+
+def test_nor_for_a_few_prompts_or_without_memory_or_twice(monkeypatch):
+    model = with_lora(llama())
+    first = next(lora_layers(model))[1]
+    with greedy.merged_where_it_pays(model, 15):
+        assert not first.merged
+    monkeypatch.setattr(greedy, "free_bytes", lambda device: 10_000)
+    with greedy.merged_where_it_pays(model, 16):
+        assert not first.merged
+    monkeypatch.undo()
+    merge(model)
+    weight = first.base_layer.weight
+    with greedy.merged_where_it_pays(model, 16):
+        assert first.base_layer.weight is weight
+    assert first.merged
+
+
 def test_the_model_is_as_before_also_after_an_error():
     model = llama()
     before, wanted = model.config._attn_implementation, model(input_ids=torch.tensor([PROMPTS[0]])).logits
@@ -139,4 +221,6 @@ def test_tickets_are_answered_as_by_transformers(adapter, count):
     rows = list(task.rows("test"))[:count]
     prompts = [encode_prompt(tokenizer, row["prompt"], task.system) for row in rows]
     ends, room = ends_of_answer(model, tokenizer), task.token_limit(tokenizer, rows)
-    assert ours(model, prompts, ends, room) == one_by_one(model, prompts, ends, room)
+    with greedy.merged_where_it_pays(model, count):
+        found = ours(model, prompts, ends, room)
+    assert found == one_by_one(model, prompts, ends, room)

@@ -1,9 +1,8 @@
-"""The likeliest token, again and again, for many prompts at a time, at no more work than there is.
+"""The likeliest token, again and again, for many prompts at a time, without work that changes no answer.
 
-What transformers' `generate` computes as well, and what's left out here: what all prompts begin with is computed once
-and padding not at all (see :mod:`labkit.step.shared_prefix`), the cache has room for the tokens to come instead of
-being copied for each, a row whose answer has ended leaves the batch, and an adapter on a float32 base is merged
-meanwhile. The answers are the same.
+The answers are those of transformers' `generate`, sooner: what all prompts begin with is computed once and padding not
+at all (see :mod:`labkit.step.shared_prefix`), the cache has room for the tokens to come instead of being copied for
+each of them, a row whose answer has ended leaves the batch, and an adapter on a float32 base is merged meanwhile.
 """
 
 from collections.abc import Collection, Sequence
@@ -45,8 +44,11 @@ def decodes_alike(model: nn.Module) -> bool:
 
 
 def merged_where_it_pays(model: nn.Module, prompts: int) -> AbstractContextManager[None]:
-    """:func:`labkit.lora.merging.merged_meanwhile` for so many prompts, where the answers stay those of the adapter
-    kept apart, merging costs less than it saves, and there's memory for both weights; elsewhere nothing."""
+    """Merges the adapters of `model` inside the ``with`` block, or does nothing.
+
+    It merges where only float32's rounding changes, where that takes less time than it saves on so many prompts, and
+    where there's memory for the weights twice.
+    """
     layers = [layer for _, layer in lora_layers(model)]
     weights = [layer.base_layer.weight for layer in layers if type(layer.base_layer) is nn.Linear and layer.enabled]
     exact = len(weights) == len(layers) and all(weight.dtype == torch.float32 for weight in weights)

@@ -250,7 +250,7 @@ def test_a_parameter_that_no_step_has_reached_yet_is_no_damage(run, tmp_path, op
             output.logits = output.logits + 1e-3 * late.square().sum() * output.logits
         return output
 
-    config = replace(SAVED, optimizer=optimizer)
+    config = replace(SAVED, optimizer=optimizer, share_prefix=False)  # "auto" would look at the model, too
     first = 4
     whole, model = run(config, model_with_idle_parts(), output_dir=tmp_path / "whole")
     with pytest.raises(InterruptedError):

@@ -65,7 +65,7 @@ class CompletionLoss(nn.Module):
             )
 
 
-def label_logits(model: nn.Module, input_ids: Tensor, positions: Tensor, **named: Tensor) -> Tensor:
+def label_logits(model: nn.Module, input_ids: Tensor, positions: Tensor, **named) -> Tensor:
     """Logits at the given positions only, equal to those of the model's own forward.
 
     It is the model's own forward that runs, so whatever the model does to its logits (soft caps, scales)

@@ -4,6 +4,7 @@ from labkit.storage.untrusted import plain
 from labkit.training.reports import TrainResult
 
 HEIGHT = 12  # lines of the curve
+WIDEST = 100
 LINES = 12  # of the table of validations
 _TRAINING, _VALIDATION, _BEST = ".", "o", "X"
 
@@ -17,11 +18,9 @@ def history_text(run: TrainResult, width: int = 80) -> str:
         f"Training loss: {first['loss']:.4g} at first, {last['loss']:.4g} at the end"
     ]
     if run.best:
-        said += [
-            f"Lowest validation loss: {run.best['validation_loss']:.4g}, at step {run.best['step']:,}, "
-            "which is what the adapter is" + (" (the run was stopped early)" if run.stopped_early else "")
-        ]
-    return "\n".join([*_curve(run, max(width, 40)), "", *_table(run), *said])
+        early = " (the run was stopped early)" if run.stopped_early else ""
+        said.append(f"The adapter is that of step {run.best['step']:,}, which has the lowest validation loss{early}")
+    return "\n".join([*_curve(run, min(max(width, 40), WIDEST)), "", *_table(run), *said])
 
 
 def _curve(run: TrainResult, width: int) -> list[str]:
@@ -29,12 +28,11 @@ def _curve(run: TrainResult, width: int) -> list[str]:
     low, high = min(drawn), max(drawn)
     labels = [f"{high:.3g}", f"{low:.3g}"]
     margin = max(map(len, labels))
-    columns = min(width - margin - 3, run.history[-1]["step"])
-    end = run.history[-1]["step"]
+    columns, end = width - margin - 3, run.history[-1]["step"]
     grid = [[" "] * columns for _ in range(HEIGHT)]
 
     def column_of(step: int) -> int:
-        return min(columns - 1, (step - 1) * columns // end)
+        return (step - 1) * (columns - 1) // max(end - 1, 1)
 
     def mark(column: int, loss: float, sign: str) -> None:
         row = round((high - loss) / (high - low) * (HEIGHT - 1)) if high > low else HEIGHT - 1

@@ -65,7 +65,8 @@ def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: boo
     model, tokenizer = labkit.load_base(options.base)
     lora = put_adapter_on(model, options, origin)
     if main and options.epochs:
-        print(f"Each of {rows:,} rows {options.epochs} times, {config.batch_size} at a time: {config.steps:,} steps")
+        rounds = f"{options.epochs} epoch{'s' * (options.epochs > 1)}"
+        print(f"{rows:,} rows, {rounds}, {config.batch_size} rows per step: {config.steps:,} steps")
     trained, total = labkit.trainable_parameters(model)
     if main:
         print(f"Training {trained:,} of {total:,} parameters ({trained / total:.2%}) on {task.name}", flush=True)
@@ -89,6 +90,8 @@ def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: boo
     about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
     if options.data:
         about["data"] = "<stdin>" if str(options.data) in STANDARD_INPUT else options.data.name
+    if result.best:
+        about["recipe"]["best"] = result.best
     if origin:
         about["continued_from"] = origin
     history = as_file(result)
@@ -103,6 +106,8 @@ def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: boo
     _print_best(result, config.patience)
     if result.about_prefix:
         print(in_options(result.about_prefix, options.settings))
+    if (out / "logs").exists():
+        print(f"The log is in {out / 'logs'}")
     size = sum(file.stat().st_size for file in adapter.iterdir())
     print(f"Trained in {result.seconds:.0f} s. The adapter is in {adapter} ({size / 1e6:.1f} MB)")
 

@@ -20,14 +20,12 @@ def refuse_trackers(log: Log, folder: Path | str | None) -> None:
     known = sorted(map(str, LOGGER_TYPE_TO_CLASS))
     for tracker in _listed(log):
         if isinstance(tracker, GeneralTracker):
-            kind = tracker
-        elif not isinstance(tracker, str) or tracker not in known:
+            continue
+        if not isinstance(tracker, str) or tracker not in known:
             raise ConfigError(f"log must be one of {', '.join(known)}, got {plain(repr(tracker))}")
-        elif tracker in LoggerType.list() and LoggerType(tracker) not in get_available_trackers():
+        if tracker in LoggerType.list() and LoggerType(tracker) not in get_available_trackers():
             raise ConfigError(f'log="{tracker}" needs a package that is not installed here: pip install {tracker}')
-        else:
-            kind = LOGGER_TYPE_TO_CLASS[tracker]
-        if folder is None and not isinstance(tracker, GeneralTracker) and kind.requires_logging_directory:
+        if folder is None and LOGGER_TYPE_TO_CLASS[tracker].requires_logging_directory:
             raise ConfigError(f'log="{tracker}" writes files: pass log_dir, a folder for them')
 
 
@@ -83,7 +81,7 @@ def told_to_trackers(
 
 
 def _listed(log: Log) -> list[str | GeneralTracker]:
-    return [log] if isinstance(log, (str, GeneralTracker)) else list(log or ())
+    return [] if log is None else list(log) if isinstance(log, (list, tuple)) else [log]
 
 
 def _flat(entry: dict) -> dict[str, float]:

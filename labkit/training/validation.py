@@ -43,9 +43,8 @@ class Validator:
         self._size = run.config.batch_size // (run.config.gradient_accumulation * accelerator.num_processes)
         ordered = sorted(run.validation_examples, key=lambda example: len(example.input_ids))
         parts = [ordered[first : first + self._size] for first in range(0, len(ordered), self._size)]
-        pad = padding_id(loss.model, tokenizer)
-        mine = parts[accelerator.process_index :: accelerator.num_processes]
-        self._batches = [collate(part, pad) for part in mine]
+        self._parts = parts[accelerator.process_index :: accelerator.num_processes]
+        self._pad = padding_id(loss.model, tokenizer)
 
     def is_due(self, step: int) -> bool:
         """Whether the model is to be looked at after `step` steps."""
@@ -83,8 +82,8 @@ class Validator:
     @torch.no_grad()
     def _mean_loss(self, device: torch.device) -> float:
         summed, counted = 0.0, 0
-        for batch in self._batches:
-            loss, tokens = self.loss(batch.to(device))
+        for part in self._parts:
+            loss, tokens = self.loss(collate(part, self._pad).to(device))
             summed, counted = summed + loss.item(), counted + tokens
         if self.accelerator.num_processes > 1:
             both = torch.tensor([summed, counted], dtype=torch.float64, device=device)

@@ -96,7 +96,7 @@ def _checkpoint():
 
     def read(folder):
         got = torch.nn.Parameter(torch.zeros(5))
-        step, history = checkpoints.restore(folder, {"w": got}, torch.optim.AdamW([got]), {})
+        step, history, *_ = checkpoints.restore(folder, {"w": got}, torch.optim.AdamW([got]), {})
         assert step == 0 or history == [{"version": step}] and got.data.eq(step).all()
         return step or None
 

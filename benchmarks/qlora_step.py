@@ -8,8 +8,8 @@ arrive at the same loss after every one. Step by step they take turns, and what 
 bitsandbytes is guarded: PEFT's adapters sit on :class:`labkit.quant.guarded.GuardedLinear4bit`, which multiplies by
 bitsandbytes' own `matmul_4bit` but is never repacked. That the gradients are right is checked before anything is timed:
 those of both models, after an evaluation, against those of a dense model that holds the dequantized weights. It is
-timed as well: a LoRA step without four bits, and labkit's step with `share_prefix`, which computes only once what all
-prompts of a batch begin with.
+timed as well: a LoRA step without four bits, and labkit's step with `share_prefix`, which `train` takes by default and
+which computes only once what all prompts of a batch begin with.
 """
 
 from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ class Contender:
         return list(torch.autograd.grad(self.loss(batch), self.trained))
 
 
-def with_labkit(model: nn.Module, share_prefix: bool = False) -> Contender:
+def with_labkit(model: nn.Module, share_prefix: bool | str = False) -> Contender:
     torch.manual_seed(0)
     labkit.inject_lora(model, labkit.LoraConfig(**LORA))
     step = CompletionLoss(model, share_prefix)
@@ -116,7 +116,7 @@ def main() -> None:
                 ours.get_submodule(name).restore_weight(module.stored_weight())
             dense.get_submodule(name).weight = nn.Parameter(dense_weight(module), requires_grad=False)
     ours, theirs, floor = with_labkit(ours_base), with_peft(theirs_base), with_labkit(dense)
-    shared = with_labkit(shared_base, share_prefix=True)
+    shared = with_labkit(shared_base, share_prefix="auto")
     same_start(ours, theirs, floor, shared)
 
     examples = [encode(tokenizer, row, task.system) for row in task.rows("train")]

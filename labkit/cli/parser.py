@@ -103,7 +103,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--gradient-accumulation", type=whole(1), default=1, help="parts of a step's rows, to save memory")
     sub.add_argument("--gradient-checkpointing", action="store_true", help="compute the layers again on the way back")
     _turns_option(sub)
-    sub.add_argument("--share-prefix", action="store_true", help="compute what all prompts begin with only once")
+    sub.add_argument(
+        "--share-prefix",
+        action=argparse.BooleanOptionalAction,
+        default="auto",
+        help="compute what all prompts begin with only once (on wherever that's exact)",
+    )
     sub.add_argument(
         "--seed", type=whole(0, 2**63 - 1), default=0, help="of A, of the rows' order, of dropout (%(default)s)"
     )

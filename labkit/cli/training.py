@@ -10,6 +10,7 @@ from pathlib import Path
 
 from labkit.cli.adapter_to_train import origin_of, put_adapter_on, targets
 from labkit.cli.base_options import load_base_for, refuse_double_alone
+from labkit.cli.messages import in_options
 from labkit.errors import AdapterError, ConfigError
 
 
@@ -109,6 +110,8 @@ def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: boo
         _print_scores(evaluation)
         labkit.save_adapter(model, adapter, about, history)
     _print_best(result, config.patience)
+    if result.about_prefix:
+        print(in_options(result.about_prefix, options.settings))
     if (out / "logs").exists():
         print(f"The log is in {out / 'logs'}")
     size = sum(file.stat().st_size for file in adapter.iterdir())

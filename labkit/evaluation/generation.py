@@ -15,6 +15,7 @@ from transformers.generation.streamers import BaseStreamer
 from labkit.base.chat_format import Asked, ends_of_answer
 from labkit.base.describing import context_length, refuse_encoder_decoder
 from labkit.errors import ConfigError
+from labkit.evaluation.greedy import decodes_alike, greedy, merged_where_it_pays
 from labkit.evaluation.streaming import AnswerStreamer
 from labkit.model_facts import facts_of
 from labkit.step.batch import encode_prompt, padding_id, refuse_unknown_tokens
@@ -104,33 +105,46 @@ def answers_and_cuts(
     was_training, was_config, done = model.training, model.generation_config, 0
     model.eval()
     try:
-        for chosen in _batches(model, encoded, rooms, batch_size):
-            # plain greedy decoding, whatever temperature or repetition penalty the base comes with
-            model.generation_config = GenerationConfig(
-                max_new_tokens=rooms[chosen[0]], do_sample=False, pad_token_id=pad, eos_token_id=ends or None
-            )
-            length = len(encoded[chosen[-1]])
-            # padding on the left here: the answers must begin where the prompts end
-            ids = torch.full((len(chosen), length), pad)
-            mask = torch.zeros((len(chosen), length), dtype=torch.long)
-            for row, i in enumerate(chosen):
-                ids[row, length - len(encoded[i]) :] = torch.tensor(encoded[i])
-                mask[row, length - len(encoded[i]) :] = 1
-            with nullcontext() if adapters is None else bank.rows([adapters[i] for i in chosen]):
-                out = model.generate(
-                    input_ids=ids.to(model.device), attention_mask=mask.to(model.device), streamer=streamer
-                )
-            for i, said in zip(chosen, out[:, length:].tolist()):
-                end = next((place for place, token in enumerate(said) if token in ends), None)
-                # not every end is a special token to the tokenizer, and none belongs to the answer
-                answers[i], cut[i] = tokenizer.decode(said[:end], skip_special_tokens=True), end is None
-            done += len(chosen)
-            if on_batch:
-                on_batch(done, len(encoded))
+        # a bank's rows must keep their places, and a single prompt has nothing to share
+        own = len(encoded) > 1 and adapters is None and decodes_alike(model)
+        with merged_where_it_pays(model, len(encoded)) if own else nullcontext():
+            for chosen in _batches(model, encoded, rooms, batch_size):
+                asked, room = [encoded[i] for i in chosen], rooms[chosen[0]]
+                if own:
+                    found = greedy(model, asked, room, ends)
+                else:
+                    with nullcontext() if adapters is None else bank.rows([adapters[i] for i in chosen]):
+                        found = _generated(model, asked, room, ends, pad, streamer)
+                for i, said in zip(chosen, found):
+                    end = next((place for place, token in enumerate(said) if token in ends), None)
+                    # not every end is a special token to the tokenizer, and none belongs to the answer
+                    answers[i], cut[i] = tokenizer.decode(said[:end], skip_special_tokens=True), end is None
+                done += len(chosen)
+                if on_batch:
+                    on_batch(done, len(encoded))
     finally:
         model.train(was_training)
         model.generation_config = was_config
     return answers, cut
+
+
+def _generated(
+    model: nn.Module, prompts: list[list[int]], room: int, ends: list[int], pad: int, streamer: BaseStreamer | None
+) -> list[list[int]]:
+    """The token ids that transformers answers to each prompt; after the end of an answer there may be padding."""
+    # plain greedy decoding, whatever temperature or repetition penalty the base comes with
+    model.generation_config = GenerationConfig(
+        max_new_tokens=room, do_sample=False, pad_token_id=pad, eos_token_id=ends or None
+    )
+    length = len(prompts[-1])
+    # padding on the left here: the answers must begin where the prompts end
+    ids = torch.full((len(prompts), length), pad)
+    mask = torch.zeros((len(prompts), length), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        ids[row, length - len(prompt) :] = torch.tensor(prompt)
+        mask[row, length - len(prompt) :] = 1
+    out = model.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), streamer=streamer)
+    return out[:, length:].tolist()
 
 
 def whole_number(name: str, value: object, least: int = 1) -> int:

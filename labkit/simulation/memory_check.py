@@ -57,6 +57,7 @@ def refuse_what_cannot_fit(
     free: int | None = None,
     may_checkpoint: bool = True,
     device: torch.device | None = None,
+    whole: Sequence[Batch] | None = None,
 ) -> None:
     """Refuse to begin a training that will run out of memory, and say what would fit.
 
@@ -72,6 +73,7 @@ def refuse_what_cannot_fit(
         free: bytes; what :func:`free_bytes` finds when None.
         may_checkpoint: whether checkpointing can be recommended.
         device: where it's going to be trained, where that's not where it is.
+        whole: the batches as they are where nothing is shared between rows: with checkpointing, or fewer rows at once.
 
     Raises:
         ConfigError: a step takes more than is free. The message has both numbers, and the first way that fits.
@@ -106,7 +108,8 @@ def refuse_what_cannot_fit(
         if way.checkpointing and not may_checkpoint:
             continue
         with suppress(Exception):  # not every model has checkpointing, or layers for LoRA
-            tried[way] = sum(needed(way).values())
+            shares = way.rows == planned.rows and way.checkpointing == planned.checkpointing
+            tried[way] = sum(needed(way, batches if shares else whole or batches).values())
             if tried[way] <= free:
                 takes = f"{tried[way] / 1e9:.2f} GB" if tried[way] >= 0 else "less than the model takes now"
                 remedy = f"It fits with {_in_words(way, planned)}: {takes}"

@@ -138,6 +138,14 @@ def restore(
     return Restored(step, history, clock, best)
 
 
+def shared_prefix_before(output_dir: Path | str) -> bool | None:
+    """Whether the run in `output_dir` was made with a shared prefix; None where no checkpoint says."""
+    path = newest(output_dir)
+    with suppress(OSError, ValueError, TypeError, KeyError):  # a damaged one is refused when it's restored
+        return bool(json.loads((path / "run.json").read_text(encoding="utf-8"))["recipe"]["share_prefix"])
+    return None
+
+
 def newest(output_dir: Path | str) -> Path | None:
     """The newest complete checkpoint in `output_dir`, if there is one."""
     found = _checkpoints(output_dir)

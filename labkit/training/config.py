@@ -33,7 +33,8 @@ class TrainConfig:
         gradient_checkpointing: keep only each block's input for the backward pass and compute the rest again
             there: less memory, a third more work, the same gradients.
         share_prefix: compute what all prompts of a step begin with only once, and padding not at all: less work, the
-            same gradients. Not together with dropout or gradient checkpointing (see :mod:`labkit.step.shared_prefix`).
+            same gradients. ``"auto"`` does so wherever that's exact, which it isn't with dropout or gradient
+            checkpointing (see :mod:`labkit.step.shared_prefix`); True is refused there.
         epochs: how often every row is seen, in the place of `steps`; the last step is filled up with rows that come
             round again.
         validate_every: steps between validations; None for ten of them over the run. The last step is always one.
@@ -59,7 +60,7 @@ class TrainConfig:
     checkpoint_every: int | None = None
     optimizer: str = "adamw"
     gradient_checkpointing: bool = False
-    share_prefix: bool = False
+    share_prefix: bool | str = "auto"
     epochs: int | None = None
     validate_every: int | None = None
     score_rows: int = 0
@@ -87,13 +88,14 @@ class TrainConfig:
         self._check_number("weight_decay", "a finite number of at least 0", lambda decay: 0 <= decay < math.inf)
         self._check_number("max_grad_norm", "a number above 0 (math.inf for no limit)", lambda norm: norm > 0)
         self._check_number("warmup_share", "a number from 0 to 1", lambda share: 0 <= share <= 1)
-        for name in ("gradient_checkpointing", "share_prefix"):
-            if type(getattr(self, name)) is not bool:
-                raise ConfigError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if type(self.gradient_checkpointing) is not bool:
+            raise ConfigError(f"gradient_checkpointing must be True or False, got {self.gradient_checkpointing!r}")
+        if self.share_prefix != "auto" and type(self.share_prefix) is not bool:
+            raise ConfigError(f'share_prefix must be True, False or "auto", got {self.share_prefix!r}')
         if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
             raise ConfigError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
         refuse_turns(self.turns)
-        if self.share_prefix and self.gradient_checkpointing:
+        if self.share_prefix is True and self.gradient_checkpointing:
             raise ConfigError("share_prefix and gradient_checkpointing do not go together: choose one of the two")
 
     def for_rows(self, count: int) -> "TrainConfig":

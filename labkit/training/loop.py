@@ -21,7 +21,6 @@ from labkit.lora.base_form import form_of
 from labkit.model_facts import facts_of
 from labkit.step.batch import Example, collate, padding_id
 from labkit.step.gradient_checkpointing import checkpointed
-from labkit.step.loss import CompletionLoss
 from labkit.tasks import Task
 from labkit.training import checkpoints
 from labkit.training.config import TrainConfig
@@ -98,13 +97,12 @@ def train(
         resume=resume,
         force=force,
     )
-    config, examples = run.config, run.examples
+    config, examples, loss_module = run.config, run.examples, run.loss
     with _moved(model, accelerator):
-        loss_module = CompletionLoss(model, config.share_prefix)
         trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         optimizer = make_optimizer(config.optimizer, trainable.values(), config.learning_rate, config.weight_decay)
         validator = Validator(loss_module, tokenizer, task, run, accelerator)
-        recipe, result, start = _recipe(model, run), TrainResult(), 0
+        recipe, result, start = _recipe(model, run), TrainResult(about_prefix=loss_module.about_prefix), 0
         if resume:
             done = checkpoints.restore(output_dir, trainable, optimizer, recipe)
             start, result.history, result.clock, validator.best = done

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from labkit.lora.inject import lora_layers
 from labkit.simulation.memory_check import free_bytes, refuse_what_cannot_fit
 from labkit.step.batch import Batch, Example, collate, encode, padding_id, refuse_unknown_tokens
 from labkit.step.gradient_checkpointing import checkpointed
+from labkit.step.loss import CompletionLoss
 from labkit.step.probing import refuse_unless_causal
 from labkit.step.shared_prefix import shared_tokens
 from labkit.tasks import Task
@@ -28,9 +30,11 @@ from labkit.training.schedule import parts_of, rows_at
 
 
 class Prepared(NamedTuple):
-    """What a run is made of: its settings, with a number of steps; its rows, encoded; its validation rows, if any."""
+    """What a run is made of: its settings, with a number of steps and with `share_prefix` on or off; the loss that
+    computes a batch so; its rows, encoded; its validation rows, if any."""
 
     config: TrainConfig
+    loss: CompletionLoss
     examples: list[Example]
     validation_rows: Sequence[Mapping]
     validation_examples: list[Example]
@@ -87,19 +91,35 @@ def prepared_if_all_is_well(
         )
     device = accelerator.device if processes > 1 else device_of(model)
     refuse_optimizer(config.optimizer, {device})
-    with checkpointed(model) if config.gradient_checkpointing else nullcontext():
-        pass  # or it has none
+    with checkpointed(model) if config.gradient_checkpointing else nullcontext():  # or it has none
+        loss = _loss(model, config, output_dir if resume else None)
+    may_checkpoint = config.share_prefix is not True
+    config = replace(config, share_prefix=loss.share_prefix)
     if not force:
+        whole = _heaviest_batches(examples, config, processes, padding_id(model, tokenizer))
         refuse_what_cannot_fit(
             model,
-            _heaviest_batches(examples, config, processes, padding_id(model, tokenizer)),
+            [_without_shared(batch) for batch in whole] if config.share_prefix else whole,
             config.optimizer,
             config.gradient_checkpointing,
             free=None if processes == 1 else _least_free(accelerator),
-            may_checkpoint=not config.share_prefix,
+            may_checkpoint=may_checkpoint,
             device=device,
+            whole=whole,
         )
-    return Prepared(config, examples, validation_rows, validation_examples)
+    return Prepared(config, loss, examples, validation_rows, validation_examples)
+
+
+def _loss(model: nn.Module, config: TrainConfig, resumed: Path | str | None) -> CompletionLoss:
+    """What computes a batch: with a shared prefix, or without.
+
+    A run that's gone on with, in the folder `resumed`, keeps what it began with: so it ends in the same bits.
+    """
+    before = checkpoints.shared_prefix_before(resumed) if resumed and config.share_prefix == "auto" else None
+    loss = CompletionLoss(model, config.share_prefix if before is None else before)
+    if before is False:
+        loss.about_prefix = "share_prefix is off, as it was when this run began"
+    return loss
 
 
 def _encoded(
@@ -153,8 +173,7 @@ def _heaviest_batches(examples: list[Example], config: TrainConfig, processes: i
         if labels > most:
             chosen.append(part)
             most = labels
-    batches = [collate([examples[i] for i in part], pad_token_id) for part in chosen]
-    return [_without_shared(batch) for batch in batches] if config.share_prefix else batches
+    return [collate([examples[i] for i in part], pad_token_id) for part in chosen]
 
 
 def _without_shared(batch: Batch) -> Batch:

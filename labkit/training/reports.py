@@ -40,6 +40,7 @@ class TrainResult:
         clock: for each entry, the seconds since the run began, over all its calls. It is kept apart from the history,
             which is the same for every run with the same settings.
         stopped_early: whether patience ended the run before its last step.
+        about_prefix: whether `share_prefix` was on, in a sentence, and why not.
     """
 
     history: list[dict] = field(default_factory=list)
@@ -47,6 +48,7 @@ class TrainResult:
     tokens_per_second: float = 0.0
     clock: list[float] = field(default_factory=list)
     stopped_early: bool = False
+    about_prefix: str = ""
 
     @property
     def losses(self) -> list[float]:

@@ -302,3 +302,18 @@ def test_what_a_desktop_leaves_in_a_folder_occupies_nothing(name, here, monkeypa
     (tmp_path / "merged" / name).write_text("")
     assert main(["merge", "adapter", str(tmp_path / "merged"), "--base=base"]) == 0
     assert (tmp_path / "merged" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "--share-prefix is on: what all rows of a step begin with is computed once, and padding not at all\n"),
+        (["--dropout", "0.1"], "--share-prefix is off: this model draws random numbers in training"),
+        (["--no-share-prefix"], None),
+    ],
+)
+def test_training_says_once_whether_it_shares_prefixes(here, tmp_path, capsys, options, said):
+    asked = ["--data", here / "rows.jsonl", "--base", here / "base", "--out", tmp_path, "--steps", 2, *options]
+    assert main(["train", *map(str, asked)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("share-prefix") == bool(said) and (said or "") in out

@@ -250,7 +250,7 @@ def test_a_parameter_that_no_step_has_reached_yet_is_no_damage(run, tmp_path, op
             output.logits = output.logits + 1e-3 * late.square().sum() * output.logits
         return output
 
-    config = replace(SAVED, optimizer=optimizer)
+    config = replace(SAVED, optimizer=optimizer, share_prefix=False)  # "auto" would look at the model, too
     first = 4
     whole, model = run(config, model_with_idle_parts(), output_dir=tmp_path / "whole")
     with pytest.raises(InterruptedError):
@@ -423,7 +423,8 @@ WRONG = {
     },
     "a number above 0": {"max_grad_norm": [0, -1.0, math.nan, "1", False, None]},
     "a number from 0 to 1": {"warmup_share": [1.5, -0.1, math.nan, "0.1", True]},
-    "True or False": {"gradient_checkpointing": ["no", 1, None], "share_prefix": [0, "yes"]},
+    "True or False": {"gradient_checkpointing": ["no", 1, None]},
+    'True, False or "auto"': {"share_prefix": [0, "yes", None]},
     "one of adamw": {"optimizer": ["sgd", None, ["adamw"], {}]},
 }
 
@@ -440,7 +441,7 @@ def test_a_setting_that_makes_no_sense_is_refused_by_its_name_and_value(words, n
 def test_numbers_of_other_libraries_become_pythons_own_so_that_a_checkpoint_can_hold_them(run, tmp_path):
     given = {"steps": np.int64(2), "batch_size": torch.tensor(4), "learning_rate": np.float32(0.5), "seed": np.uint8(3)}
     config = TrainConfig(**given, max_grad_norm=math.inf, checkpoint_every=np.int32(2), share_prefix=np.False_)
-    assert config == TrainConfig(2, 4, 0.5, max_grad_norm=math.inf, seed=3, checkpoint_every=2)
+    assert config == TrainConfig(2, 4, 0.5, max_grad_norm=math.inf, seed=3, checkpoint_every=2, share_prefix=False)
     assert {type(value) for value in vars(config).values()} == {int, float, str, bool, type(None)}
     run(replace(config, learning_rate=1e-3), output_dir=tmp_path)
     assert run(replace(config, learning_rate=1e-3), output_dir=tmp_path, resume=True)[0].losses

@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from torch import Tensor
 from labkit.errors import TrainingError
 from labkit.step.batch import Example
 from labkit.storage.writing import folder_written_aside, remove_folder, restored
+from labkit.training.config import TrainConfig
 
 _PREFIX = "checkpoint-"
 _NAME = re.compile(rf"{_PREFIX}(\d+)")
@@ -97,7 +99,7 @@ def restore(
         return Restored(0, [], [], {})
     try:
         run = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        step, history, made_with = run["step"], run["history"], run["recipe"]
+        step, history, made_with = run["step"], run["history"], dict(run["recipe"])
         clock = run.get("clock") or [0.0] * len(history)
         weights, averages = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
         has_best = any("validation_loss" in entry for entry in history)
@@ -113,6 +115,8 @@ def restore(
             raise ValueError(f"{_BEST} holds other parameters")
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise TrainingError(f"{path}: the checkpoint is damaged ({error}). Remove it and start again") from None
+    # what a checkpoint of an older labkit doesn't say couldn't be chosen then, or wasn't looked at
+    made_with = asdict(TrainConfig()) | {"dtype": recipe.get("dtype")} | made_with
     changed = sorted(key for key in recipe if recipe[key] != made_with.get(key))
     if changed or _shapes(weights) != _shapes(trainable):
         what = ", ".join(changed) or "the trained parameters"

@@ -200,5 +200,5 @@ def test_a_template_that_cannot_count_all_answers_names_the_option(capsys, tmp_p
     arguments = ["train", "--base", folder, "--data", data, "--out", tmp_path / "run", "--steps", 1]
     status, _, said = run(capsys, *arguments)
     assert status == 2 and said.count("\n") == 1
-    assert "talks.jsonl:1: the base's chat template ends an answer with no token" in said and '--turns="last"' in said
+    assert "talks.jsonl:1: the base's chat template ends an answer with no token" in said and "--turns last" in said
     assert run(capsys, *arguments, "--turns", "last")[0] == 0

@@ -225,6 +225,40 @@ def test_a_resumed_run_ends_in_the_bits_of_an_uninterrupted_one(run, interrupted
     assert sorted(os.listdir(interrupted / "other")) == ["checkpoint-000010"]
 
 
+# what a checkpoint said before there were validation, conversations, a dtype of the base, and share_prefix="auto"
+SAID = "steps batch_size learning_rate warmup_share weight_decay max_grad_norm gradient_accumulation seed".split()
+SAID += "checkpoint_every optimizer gradient_checkpointing share_prefix data base lora quantization autocast".split()
+
+
+def as_an_older_labkit_wrote_it(folder: Path) -> None:
+    file = folder / "checkpoint-000004" / "run.json"
+    written = json.loads(file.read_text())
+    recipe = {name: written["recipe"][name] for name in SAID}
+    file.write_text(json.dumps({"step": written["step"], "recipe": recipe, "history": written["history"]}))
+
+
+def test_a_checkpoint_of_an_older_labkit_goes_on_with_what_was_usual_then(run, interrupted):
+    as_an_older_labkit_wrote_it(interrupted)
+    resumed, model = run(SAVED, output_dir=interrupted, resume=True)
+    whole, uninterrupted = run(SAVED, output_dir=interrupted / "other")
+    assert resumed.history == whole.history
+    assert same_bits(weights_of(model), weights_of(uninterrupted))
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({"turns": "last"}, "turns"),
+        ({"patience": 2, "score_rows": 1}, "patience, score_rows, validation"),
+    ],
+)
+def test_a_checkpoint_of_an_older_labkit_is_no_other_runs(run, interrupted, more, what):
+    as_an_older_labkit_wrote_it(interrupted)
+    looking = {"validation": ROWS} if "patience" in more else {}
+    with pytest.raises(TrainingError, match=rf"not the same: {what}\)"):
+        run(replace(SAVED, **more), output_dir=interrupted, resume=True, **looking)
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "adamw8bit"])
 def test_a_parameter_that_no_step_has_reached_yet_is_no_damage(run, tmp_path, optimizer):
     """An expert that no token was sent to, until step 5; one that never has a gradient; and one that always has."""

@@ -2,7 +2,8 @@
 
 from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, WheelBase, fetch_base, fetch_gguf, verify_base, wheel_base
 from labkit.base.fingerprinting import fingerprint
-from labkit.base.loading import find_base, load_base
+from labkit.base.loading import load_base
+from labkit.base.locating import find_base
 
 __all__ = [
     "DEFAULT_BASE",

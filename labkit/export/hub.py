@@ -10,6 +10,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, ModelCardData, get_token
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from labkit.base.locating import is_hub_id
 from labkit.casting import is_finite
 from labkit.errors import AdapterError, ConfigError, LabkitError
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, check_sums, read_about, read_config
@@ -68,7 +69,7 @@ def upload_of(adapter: Path | str, repo: str) -> Upload:
             raise AdapterError(f"{folder / WEIGHTS_FILE}: {plain(key)} holds NaN or infinite values")
     check_sums(folder, about)
     base = config.get("base_model_name_or_path") or (about.get("base") or {}).get("name")
-    if base is not None and not _is_hub_id(base):
+    if base is not None and (not is_hub_id(base) or os.path.exists(base)):
         raise AdapterError(
             f"{folder / CONFIG_FILE}: base_model_name_or_path is {plain(base)}, and others can't load that. Put the "
             "base's hub id (org/name) there"
@@ -122,14 +123,6 @@ def push_adapter(adapter: Path | str, repo: str, *, public: bool = False) -> str
             f"the hub can't be reached, or refuses ({plain(reason)}). Check the name, the token's rights, the network"
         ) from error
     return address
-
-
-def _is_hub_id(name: object) -> bool:
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        return False
-    return not os.path.exists(str(name))
 
 
 def _facts(base: str | None) -> str:

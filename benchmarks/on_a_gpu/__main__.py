@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,12 @@ def main(arguments: Sequence[str] | None = None, rows_of: Rows = rows_of_a_proce
     parser.add_argument("--tiny", action="store_true", help="on shapes of a few thousand weights")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--minutes", type=float, default=MINUTES, help="in all, if every part is run (default 8)")
-    parser.add_argument("--to", type=Path, metavar="FOLDER", help="where to (a GPU's results: data/results/gpu)")
+    parser.add_argument(
+        "--to",
+        type=Path,
+        metavar="FOLDER",
+        help="where to: data/results/gpu; or build, where it isn't a whole run on a GPU",
+    )
     chosen = parser.parse_args(arguments)
     setting = {"device": chosen.device, "tiny": chosen.tiny}
     began, pace = time.monotonic(), chosen.minutes / MINUTES
@@ -61,7 +67,8 @@ def main(arguments: Sequence[str] | None = None, rows_of: Rows = rows_of_a_proce
     if "card" not in found:
         print("Nothing was measured:", *found.values(), file=sys.stderr)
         return 1
-    folder = chosen.to or (RESULTS / "gpu" if chosen.device == "cuda" else ROOT / "build")
+    whole = chosen.device == "cuda" and not chosen.tiny and set(chosen.parts) == set(PARTS)
+    folder = chosen.to or (RESULTS / "gpu" if whole else ROOT / "build")
     file = folder / f"{re.sub(r'[^a-z0-9]+', '-', found['card'].lower()).strip('-')}.json"
     content = {**found, "tiny": chosen.tiny, "seconds": 0.0, "wrong": [], "parts": {}}
     end = began + pace * (CARD.seconds + sum(PARTS[name].seconds for name in chosen.parts))
@@ -72,7 +79,7 @@ def main(arguments: Sequence[str] | None = None, rows_of: Rows = rows_of_a_proce
         content["wrong"] += [f"{name}: {row['wrong']}" for row in rows if "wrong" in row]
         content["seconds"] = round(time.monotonic() - began, 1)
         write_atomically(file, json.dumps(content, indent=1) + "\n")  # now, so that a kill loses one part only
-        print(f"{name}: {seconds:.0f} s", *(f"  {said}" for row in rows for said in _said(row)), sep="\n", flush=True)
+        print(f"{name}: {seconds:.0f} s", *_said(rows), sep="\n  ", flush=True)
     print(f"{file}: {content['seconds']:.0f} s, {len(content['wrong']) or 'no'} broken promises")
     return 1 if content["wrong"] else 0
 
@@ -90,9 +97,14 @@ def finished(part: Part, setting: dict, limit: float, rows_of: Rows) -> tuple[fl
     return round(time.monotonic() - began, 1), rows
 
 
-def _said(row: dict) -> list[str]:
-    about = ", ".join(f"{value}" for name, value in row.items() if name in ("shape", "method", "base", "test"))
-    return [f"{about}: {row[kind]}".removeprefix(": ") for kind in ("wrong", "left_out") if kind in row]
+def _said(rows: list[dict]) -> list[str]:
+    """What was broken, by its setting, and how often something was left out for the same reason."""
+    settings = {
+        id(row): [str(row[name]) for name in ("test", "shape", "base", "method") if name in row] for row in rows
+    }
+    broken = [f"{' '.join(settings[id(row)])}: {row['wrong']}".removeprefix(": ") for row in rows if "wrong" in row]
+    left_out = Counter(row["left_out"] for row in rows if "left_out" in row)
+    return [*broken, *(f"left out, {count}×: {reason}" for reason, count in left_out.items())]
 
 
 if __name__ == "__main__":

@@ -46,8 +46,9 @@ class _Sender:
 
     def pytest_runtest_logreport(self, report) -> None:
         if report.failed:
-            reason = (report.longreprtext.strip().splitlines() or ["no reason given"])[-1]
-            self.send({"test": report.nodeid, "wrong": f"failed: {reason}"})
+            crash = getattr(report.longrepr, "reprcrash", None)  # a notebook's cell has none
+            said = (crash.message if crash else report.longreprtext).strip().splitlines() or ["no reason given"]
+            self.send({"test": report.nodeid, "wrong": f"failed: {said[0]}"})
         elif report.skipped:
             self.send({"test": report.nodeid, "left_out": report.longrepr[2].removeprefix("Skipped: ")})
         elif report.when == "call":

@@ -72,7 +72,7 @@ def train_shape(shape: str, device: str, sequence: int, steps: int = 6) -> dict:
         losses.append(summed.item() / count)
         wait_for(device)
         seconds.append(time.perf_counter() - began)
-    measured = peaks_so_far() if device == "cuda" else peak_of_a_step(model, batch)
+    measured = peaks_so_far() if device == "cuda" else peak_of_a_step(model, batch, device)
     found = {
         "seconds_to_make": making,
         "linear_bytes": sum(m.quantized.nbytes for m in model.modules() if isinstance(m, PackedLinear)),

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import labkit
-from benchmarks.on_a_gpu.card import attempt, dtype_on, wait_for
+from benchmarks.on_a_gpu.card import attempt, dtype_on, refuse_too_large, wait_for
 from benchmarks.on_a_gpu.models import random_model, random_model_in_four_bits, shape_of
 from benchmarks.qlora_step import CONFIG, LORA, with_peft
 from benchmarks.side_by_side import Halting, in_turn, ratio
@@ -39,6 +39,9 @@ def measure(setting: dict, send: Callable[[dict], None]) -> None:
 def compare(base: str, four_bits: bool, device: str, config: labkit.TrainConfig) -> dict:
     """Tokens per second of both; wrong where their losses are further apart than :data:`WITHIN`."""
     dtype, task = dtype_on(device), labkit.load_task("tickets")
+    if base not in (SMOLLM2, "tiny"):  # both at once, with all that a step keeps
+        rows = {"batch_size": config.batch_size, "sequence": 256, "labelled": 128}
+        refuse_too_large(2 * labkit.simulate(base, "qlora", dtype=dtype, device=device, **rows).peak, device)
     _, tokenizer = labkit.load_base(DEFAULT_BASE, device="cpu")
     ours = base_model(base, four_bits, "labkit", device, dtype)
     theirs = base_model(base, four_bits, "bitsandbytes", device, dtype)

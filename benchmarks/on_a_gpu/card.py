@@ -62,8 +62,8 @@ def attempt(settings: Iterable[dict], measure: Callable[..., dict], device: str,
             first = (str(error).strip().splitlines() or ["no reason given"])[0]
             found = {"wrong": f"{type(error).__name__} at {_place(error)}: {first}"}
         send(setting | found | {"seconds": round(time.perf_counter() - began, 2)})
-        gc.collect()  # a model and its hooks are a circle
         if device == "cuda":
+            gc.collect()  # a model and its hooks are a circle
             torch.cuda.empty_cache()
 
 

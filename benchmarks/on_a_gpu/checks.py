@@ -1,6 +1,7 @@
 """The tests marked gpu, and notebook 08: pytest on the card, each outcome sent as soon as it's there."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ MARK = "gpu"
 NOTEBOOK = "notebooks/08_qlora.ipynb"
 # as `make test-notebooks` compares it: to the letter, and only what stands behind ≈ may differ
 NBVAL = ("--nbval", "--nbval-current-env", "--nbval-cell-timeout", "180", "--nbval-sanitize-with")
+_COLORS = re.compile(r"\x1b\[\d*m")
 
 
 def tests(setting: dict, send: Callable[[dict], None]) -> None:
@@ -48,7 +50,8 @@ class _Sender:
         if report.failed:
             crash = getattr(report.longrepr, "reprcrash", None)  # a notebook's cell has none
             said = (crash.message if crash else report.longreprtext).strip().splitlines() or ["no reason given"]
-            self.send({"test": report.nodeid, "wrong": f"failed: {said[0]}"})
+            shown = _COLORS.sub("", report.longreprtext)[-1500:]
+            self.send({"test": report.nodeid, "wrong": f"failed: {_COLORS.sub('', said[0])}", "shown": shown})
         elif report.skipped:
             self.send({"test": report.nodeid, "left_out": report.longrepr[2].removeprefix("Skipped: ")})
         elif report.when == "call":
@@ -60,5 +63,5 @@ def counted(rows: list[dict]) -> dict:
     return {
         "passed": sum("wrong" not in row and "left_out" not in row for row in rows),
         "left_out": dict(Counter(row["left_out"] for row in rows if "left_out" in row)),
-        "failed": {row.get("test", "all"): row["wrong"] for row in rows if "wrong" in row},
+        "failed": {row.get("test", "all"): row.get("shown", row["wrong"]) for row in rows if "wrong" in row},
     }

@@ -1,8 +1,10 @@
 """The run for a rented card, on a CPU: it measures what it says, tells right from wrong, and loses nothing."""
 
+import gc
 import json
 import weakref
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 from types import SimpleNamespace
@@ -40,7 +42,11 @@ def at_once(run, setting, seconds) -> list[dict]:
 def tiny(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("results")
     parts = [name for name in command.PARTS if name != "tests"]  # pytest in pytest: see below
-    assert main(["--device", "cpu", "--tiny", "--to", str(folder), "--parts", *parts], at_once) == 0
+    gc.freeze()  # the allocator's account collects garbage first, and needn't look through all that pytest has
+    try:
+        assert main(["--device", "cpu", "--tiny", "--to", str(folder), "--parts", *parts], at_once) == 0
+    finally:
+        gc.unfreeze()
     return json.loads((folder / "cpu.json").read_text())
 
 
@@ -132,14 +138,15 @@ def test_each_outcome_of_pytest_is_a_row(tmp_path):
 def test_each_cell_of_a_notebook_is_compared_with_what_is_stored(tmp_path):
     cells = []
     for source, stored in {"import os; print(os.environ['LABKIT_DEVICE'])": "cpu\n", "print(1 + 1)": "3\n"}.items():
-        cell = nbformat.v4.new_code_cell(source)
+        cell = nbformat.v4.new_code_cell(source, execution_count=1)
         cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=stored)]
         cells.append(cell)
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "two.ipynb")
     setting = {**ON_CPU, "notebook": str(tmp_path / "two.ipynb")}
     found = checks.counted(list(rows_of_a_process(checks.notebook, setting, 120)))
-    assert found["passed"] == 1 and [name[-6:] for name in found["failed"]] == ["Cell 1"]
+    (failed,) = found["failed"].items()
+    assert found["passed"] == 1 and failed[0].endswith("Cell 1") and "3\n" in failed[1] and "2\n" in failed[1]
 
 
 # ---- what ends badly
@@ -219,7 +226,10 @@ def test_five_percent_either_way_is_the_limit_for_the_simulator(off, is_wrong):
 def test_losses_that_part_are_wrong():
     times = {"labkit": [1.0, 1.0], "PEFT": [2.0, 3.0]}
     found = steps.judged(times, {"labkit": [3.0, 2.0], "PEFT": [3.0, 2.1]}, 100, 0.02)
-    assert found["wrong"].startswith("the losses are 4.8% apart") and found["times_faster_than_PEFT"] == 2.5
+    assert (
+        found["wrong"].startswith("the losses are 3.33% of the first one apart")
+        and found["times_faster_than_PEFT"] == 2.5
+    )
     assert found["tokens_a_second"] == {"labkit": 100, "PEFT": 40}
     assert "wrong" not in steps.judged(times, {"labkit": [3.0, 2.0], "PEFT": [3.0, 2.03]}, 100, 0.02)
 
@@ -236,7 +246,7 @@ class AsIfThereWereACard(TorchFunctionMode):
 
     @staticmethod
     def here(value):
-        return "cpu" if value in ("cuda", torch.device("cuda")) else value
+        return "cpu" if isinstance(value, (str, torch.device)) and str(value) == "cuda" else value
 
 
 @pytest.fixture
@@ -262,9 +272,12 @@ def pretended_card(monkeypatch):
 @pytest.mark.slow
 def test_no_line_for_a_card_stops(pretended_card):
     """Right numbers need a real one; this only finds what would have stopped there."""
-    setting = {"device": "cuda", "tiny": True}
-    (about,) = at_once(CARD.run, setting, 60)
+    (about,) = at_once(CARD.run, {"device": "cuda", "tiny": True}, 60)
     assert about["card"] == "Pretended 9, 9 GB" and about["taken_outside_the_allocator_bytes"] == 10**9
-    for run in (memory.measure, steps.measure, large.measure):
-        for row in at_once(run, setting, 60):
-            assert "left_out" not in row and "Error" not in row.get("wrong", ""), row
+    measured = memory.compare("tiny", "lora", False, "cuda", sequence=16)["measured_bytes"]
+    assert measured == {"allocated": 10**8 - 1, "asked": 10**8 - 1}  # less what kernels held before
+    assert "wrong" not in steps.compare("tiny", True, "cuda", replace(steps.CONFIG, steps=3, batch_size=2))
+    losses = large.train_shape("tiny", "cuda", sequence=16, steps=3)["losses"]
+    assert losses[-1] < losses[0]
+    with pytest.raises(card.LeftOut, match=r"it takes 1\d\d\.\d GB, and 8.0 GB are free"):
+        memory.compare("llama-3-70b", "lora", True, "cuda", sequence=16)

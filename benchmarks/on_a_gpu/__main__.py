@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import benchmarks.on_a_gpu
 from benchmarks.on_a_gpu import card, checks, large, memory, steps
 from labkit.storage.writing import write_atomically
 from studies.processes import Died, rows_of_a_process
@@ -49,7 +50,11 @@ MINUTES = 8
 
 def main(arguments: Sequence[str] | None = None, rows_of: Rows = rows_of_a_process) -> int:
     """0 where every promise held, 1 where one was broken. `rows_of` starts a part and gives its rows."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.on_a_gpu", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.on_a_gpu",
+        description=benchmarks.on_a_gpu.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: try the code without a GPU")
     parser.add_argument("--tiny", action="store_true", help="on shapes of a few thousand weights")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
@@ -86,7 +91,7 @@ def main(arguments: Sequence[str] | None = None, rows_of: Rows = rows_of_a_proce
 
 def finished(part: Part, setting: dict, limit: float, rows_of: Rows) -> tuple[float, list[dict]]:
     """The seconds that `part` took and the rows it sent, however it ended."""
-    began, rows = time.monotonic(), []
+    began, limit, rows = time.monotonic(), max(0.0, limit), []
     try:
         for row in rows_of(part.run, setting, limit):
             rows.append(row)

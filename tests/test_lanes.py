@@ -26,11 +26,11 @@ def runs(target: str, marks: set[str]) -> bool:
 
 
 def test_every_test_is_in_one_lane_and_every_lane_is_run(request):
-    collected = request.config.stash[EVERY_TEST]
+    collected, on_a_gpu = request.config.stash[EVERY_TEST], marked_files()
     assert request.node.nodeid in collected
     for test, marks in collected.items():
         assert len(marks) <= 1, f"{test} is marked {' and '.join(sorted(marks))}: one lane is enough"
-        assert "gpu" not in marks or ROOT / test.split("::")[0] in marked_files()
+        assert "gpu" not in marks or ROOT / test.split("::")[0] in on_a_gpu
     for marks in (set(), *({lane} for lane in LANES)):
         assert runs("test-units", marks) != runs("test-long", marks), f"every test is in one of the two: {marks}"
         assert runs("check", marks) == (not marks), "the quick lane has what no mark takes out"

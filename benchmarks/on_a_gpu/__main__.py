@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None, rows_of: Rows = rows_of_a_proce
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: try the code without a GPU")
-    parser.add_argument("--tiny", action="store_true", help="on shapes of a few thousand weights")
+    parser.add_argument("--tiny", action="store_true", help="on a shape of a few million weights")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--minutes", type=float, default=MINUTES, help="in all, if every part is run (default 8)")
     parser.add_argument(
@@ -104,10 +104,11 @@ def finished(part: Part, setting: dict, limit: float, rows_of: Rows) -> tuple[fl
 
 def _said(rows: list[dict]) -> list[str]:
     """What was broken, by its setting, and how often something was left out for the same reason."""
-    settings = {
-        id(row): [str(row[name]) for name in ("test", "shape", "base", "method") if name in row] for row in rows
-    }
-    broken = [f"{' '.join(settings[id(row)])}: {row['wrong']}".removeprefix(": ") for row in rows if "wrong" in row]
+
+    def setting(row: dict) -> str:
+        return " ".join(str(row[name]) for name in ("test", "shape", "base", "method") if name in row)
+
+    broken = [f"{setting(row)}: {row['wrong']}".removeprefix(": ") for row in rows if "wrong" in row]
     left_out = Counter(row["left_out"] for row in rows if "left_out" in row)
     return [*broken, *(f"left out, {count}×: {reason}" for reason, count in left_out.items())]
 

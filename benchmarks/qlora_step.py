@@ -35,10 +35,10 @@ LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
 class Contender:
     """A model with adapters, its optimizer, and its way from a batch to a mean loss."""
 
-    def __init__(self, model: nn.Module, loss: Callable[[Batch], torch.Tensor]):
-        self.model, self.loss = model.train(), loss
+    def __init__(self, model: nn.Module, loss: Callable[[Batch], torch.Tensor], config: labkit.TrainConfig = CONFIG):
+        self.model, self.loss, self.config = model.train(), loss, config
         self.trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.trained, lr=CONFIG.learning_rate, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(self.trained, lr=config.learning_rate, weight_decay=0.0)
         self.losses = []
 
     def steps(self, batches: list[Batch]) -> Iterator[None]:
@@ -46,8 +46,8 @@ class Contender:
         for step, batch in enumerate(batches):
             loss = self.loss(batch)
             loss.backward()
-            nn.utils.clip_grad_norm_(self.trained, CONFIG.max_grad_norm)
-            self.optimizer.param_groups[0]["lr"] = learning_rate_at(step, CONFIG)
+            nn.utils.clip_grad_norm_(self.trained, self.config.max_grad_norm)
+            self.optimizer.param_groups[0]["lr"] = learning_rate_at(step, self.config)
             self.optimizer.step()
             self.optimizer.zero_grad()
             self.losses.append(loss.item())
@@ -69,10 +69,14 @@ def with_labkit(model: nn.Module, share_prefix: bool | str = False) -> Contender
     return Contender(model, loss)
 
 
-def with_peft(model: nn.Module) -> Contender:
+def with_peft(model: nn.Module, config: labkit.TrainConfig = CONFIG) -> Contender:
     model.is_loaded_in_4bit = True  # by which PEFT knows that it has 4-bit layers of its own to put in
     model = peft.get_peft_model(model, peft.LoraConfig(**LORA, task_type="CAUSAL_LM"))
-    return Contender(model, lambda batch: model(input_ids=batch.input_ids, labels=batch.labels, use_cache=False).loss)
+
+    def loss(batch):
+        return model(input_ids=batch.input_ids, labels=batch.labels, use_cache=False).loss
+
+    return Contender(model, loss, config)
 
 
 def same_start(*contenders: Contender) -> None:

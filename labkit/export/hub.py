@@ -13,6 +13,7 @@ from huggingface_hub.utils import validate_repo_id
 from labkit.base.locating import is_hub_id
 from labkit.casting import is_finite
 from labkit.errors import AdapterError, ConfigError, LabkitError
+from labkit.lora.base_form import form_needed
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, check_sums, read_about, read_config
 from labkit.storage.untrusted import markdown, plain, read_json, read_weights
 
@@ -21,7 +22,7 @@ _CARD = """\
 # {name}
 
 A LoRA adapter for {base}, made with labkit{task}. PEFT loads it: `PeftModel.from_pretrained(model, "{repo}")`.
-{system}{scores}
+{system}{form}{conversations}{scores}
 ## Recipe
 
 {recipe}
@@ -138,6 +139,7 @@ def _card(repo: str, base: str | None, about: Mapping) -> str:
         if not isinstance(about.get(part) or {}, Mapping):
             raise AdapterError(f"{ABOUT_FILE}: {part!r} must be a JSON object, found {type(about[part]).__name__}")
     task, system, recipe = about.get("task"), about.get("system"), about.get("recipe")
+    form, remembers = form_needed(about), about.get("conversations") is True
     steps = [f"- {markdown(part)}: {_settings(of)}" for part, of in (recipe or {}).items()]
     return _CARD.format(
         name=repo.rpartition("/")[2],
@@ -145,6 +147,8 @@ def _card(repo: str, base: str | None, about: Mapping) -> str:
         task=f" for the task “{markdown(task)}”" if task else "",
         repo=repo,
         system=f"\nIt was trained with the system prompt “{markdown(system)}”: ask with that one.\n" if system else "",
+        form=f"\nThe base was {markdown(form)}: load it so.\n" if form and form.quantization else "",
+        conversations="\nIt learned conversations: give it what was said before.\n" if remembers else "",
         scores=_scores(about),
         recipe="\n".join(steps) or "Not recorded.",
     )

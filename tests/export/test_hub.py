@@ -127,6 +127,18 @@ def test_the_card_says_recipe_and_scores(adapter):
         assert said in text
 
 
+def test_the_card_says_how_the_base_was_held_and_what_was_learned_where_that_is_known(adapter):
+    plain = upload_of(adapter, "me/x").files["README.md"].decode()
+    base = {"quantization": "nf4 by labkit, blocks of 64, double"}
+    change(adapter, "labkit.json", base=base, conversations=True)
+    card = upload_of(adapter, "me/x").files["README.md"].decode()
+    said = [
+        r"The base was in four bits \(nf4 by labkit, blocks of 64, double\): load it so.",
+        "It learned conversations: give it what was said before.",
+    ]
+    assert all(line in card and line not in plain for line in said)
+
+
 def test_a_card_of_your_own_stays(adapter):
     (adapter / "README.md").write_text("# Mine\n")
     assert upload_of(adapter, "me/x").files["README.md"].decode().endswith("---\n\n# Mine\n")

@@ -11,7 +11,7 @@ import sys
 import warnings
 from functools import partial
 
-from labkit.cli import commands, training
+from labkit.cli import commands, planning, training
 from labkit.cli.base_options import add_base_options, add_device_option, add_quantize_options
 from labkit.cli.messages import in_options, refused, settings_of, show_warning
 from labkit.cli.values import number, path, share_or_count, text, whole
@@ -170,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--public", action="store_true", help="let everybody read it")
     sub.add_argument("--dry-run", action="store_true", help="send nothing; list the files, and show the card")
 
-    sub = command(commands.plan, "what a fine-tune of any model would cost: memory, cards, time, money")
+    sub = command(planning.plan, "what a fine-tune of any model would cost: memory, cards, time, money")
     sub.add_argument("model", help="a preset (llama-3-70b), a config.json, its folder, or a hub id")
     sub.add_argument("--method", default="lora", help="full, lora or qlora (%(default)s)")
     add_quantize_options(sub, "none; qlora is lora with nf4 and --double")

@@ -34,7 +34,7 @@ from labkit import (
 )
 from labkit.lora.inject import lora_layers
 from labkit.quant.bnb import find_bitsandbytes
-from labkit.step.batch import IGNORED, Batch, collate
+from labkit.step.batch import IGNORED, Batch, Example, collate
 from labkit.step.gradient_checkpointing import checkpoint_layers
 from labkit.step.shared_prefix import pack, shared_tokens
 from labkit.training.checkpoints import newest, shared_prefix_before
@@ -53,7 +53,6 @@ def rows_of(*rows: tuple[list[int], list[int]]) -> Batch:
     return Batch(ids, labels)
 
 
-BATCHES = {}
 BATCHES = {
     "different lengths": (
         3,
@@ -65,6 +64,13 @@ BATCHES = {
     "nothing in common": (0, rows_of(([5, 6, 7], [8, 2]), ([6, 5, 7], [8, 9, 2]))),
     "prompts of one token": (0, rows_of(([5], [8, 2]), ([5], [8, 9, 2]))),
     "one row": (2, rows_of(([5, 6, 7], [8, 2]))),
+    "conversations with the same first answer": (
+        2,
+        collate(
+            [Example([5, 6, 7, 8, 9, 10, 11, 12, 2], 3, ((5, 7),)), Example([5, 6, 7, 8, 9, 13, 14, 2], 3, ((5, 6),))],
+            pad_token_id=2,
+        ),
+    ),
     "the padding id in the prefix": (3, rows_of(([2, 2, 2, 4], [8, 2]), ([2, 2, 2, 5, 6], [8, 2]))),
 }
 

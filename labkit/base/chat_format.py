@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from labkit.errors import BaseModelError, LabkitWarning
+from labkit.errors import BaseModelError, LabkitWarning, reason_of
 
 _SYSTEM, _USER, _ANSWER = "labkitsystem", "labkituser", "labkitanswer"
 Asked = str | Sequence[Mapping[str, str]]  # what the user says, or the messages of a conversation up to there
@@ -155,11 +155,7 @@ def _accepted(tokenizer, *said) -> str:
     try:
         return _rendered(tokenizer, *said)
     except Exception as error:  # templates raise what they like
-        raise BaseModelError(f"the base's chat template refuses this conversation: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().split("\n")[0] or type(error).__name__).rstrip(".")
+        raise BaseModelError(f"the base's chat template refuses this conversation: {reason_of(error)}") from None
 
 
 def _rendered(tokenizer, system_role: bool, prompt: Asked, system: str, answer: str | None = None) -> str:
@@ -176,7 +172,7 @@ def _find_frame(tokenizer: PreTrainedTokenizerBase) -> ChatFrame:
             whole = _rendered(tokenizer, system_role, _USER, _SYSTEM, _ANSWER)
             asked = _rendered(tokenizer, system_role, _USER, _SYSTEM)
         except Exception as error:  # templates raise what they like
-            reason = _reason(error)
+            reason = reason_of(error)
             continue
         if all(word in whole for word in (_SYSTEM, _USER, _ANSWER)) and _SYSTEM in asked and _USER in asked:
             break

@@ -10,7 +10,7 @@ from transformers.utils import cached_file, find_adapter_config_file
 
 from labkit.base.fetching import WHEEL_BASES, fetch_base, verify_base, wheel_base
 from labkit.base.fingerprinting import fingerprint, read_model_json
-from labkit.errors import BaseModelError, LabkitError
+from labkit.errors import BaseModelError, LabkitError, reason_of
 from labkit.storage.untrusted import plain
 from labkit.storage.writing import restored
 
@@ -101,11 +101,10 @@ def load_errors_explained(source: Path | str) -> Iterator[None]:
                 f"{source} has an architecture that this version of transformers doesn't know. Update transformers, or "
                 "choose another base"
             ) from None
-        reason = str(error).strip().split("\n")[0].rstrip(".")
         if isinstance(source, Path):
             remedy = "Get a complete copy of the model"
         else:
             remedy = (
                 "Check the name and the connection; with HF_HUB_OFFLINE=1 only what is on this machine can be loaded"
             )
-        raise BaseModelError(f"{source} cannot be loaded: {reason}. {remedy}") from error
+        raise BaseModelError(f"{source} cannot be loaded: {reason_of(error)}. {remedy}") from error

@@ -12,7 +12,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from labkit.base.locating import is_hub_id
 from labkit.casting import is_finite
-from labkit.errors import AdapterError, ConfigError, LabkitError
+from labkit.errors import AdapterError, ConfigError, LabkitError, reason_of
 from labkit.lora.base_form import form_needed
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, check_sums, read_about, read_config
 from labkit.storage.untrusted import markdown, plain, read_json, read_weights
@@ -119,9 +119,9 @@ def push_adapter(adapter: Path | str, repo: str, *, public: bool = False) -> str
     except LabkitError:
         raise
     except Exception as error:  # what the hub's client raises for a lost connection is of many kinds
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0].rstrip(".")
         raise LabkitError(
-            f"the hub can't be reached, or refuses ({plain(reason)}). Check the name, the token's rights, the network"
+            f"the hub can't be reached, or refuses ({plain(reason_of(error))}). Check the name, the token's rights, "
+            "the network"
         ) from error
     return address
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from labkit.base.describing import layer_count, set_layers
-from labkit.errors import ConfigError, LabkitWarning
+from labkit.errors import ConfigError, LabkitWarning, reason_of
 from labkit.linear import PackedLinear, device_of, linear_layers
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers
@@ -124,8 +124,7 @@ def refuse_what_cannot_fit(
 
 def _say_unchecked(model: nn.Module, error: Exception) -> None:
     """A warning, once for the same reason."""
-    reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
-    said = f"Whether a step of {type(model).__name__} fits into memory couldn't be checked: {reason}"
+    said = f"Whether a step of {type(model).__name__} fits into memory couldn't be checked: {reason_of(error)}"
     said += ". Training starts anyway"
     if said not in _SAID:
         _SAID.add(said)

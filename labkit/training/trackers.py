@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, filter_trackers, get_available_trackers
 from accelerate.utils import LoggerType
 
-from labkit.errors import ConfigError, LabkitWarning, reason_of
+from labkit.errors import ConfigError, LabkitWarning
 from labkit.storage.untrusted import plain
 
 Log = str | GeneralTracker | Sequence[str | GeneralTracker] | None  # what `log` in labkit.train may be
@@ -58,9 +58,7 @@ def told_to_trackers(
         purge = {"tensorboard": {"purge_step": start + 1}}
         accelerator.init_trackers(project, config=simple, init_kwargs=purge)
     except Exception as error:  # each package has errors of its own: no login, no network, a name it doesn't take
-        raise ConfigError(
-            f"the log can't begin ({plain(reason_of(error))}). Train without log, or set it up first"
-        ) from None
+        raise ConfigError(f"the log can't begin ({plain(error)}). Train without log, or set it up first") from None
     left = list(accelerator.trackers)
 
     def call(tracker: GeneralTracker, what: str, *given, **named) -> None:
@@ -69,7 +67,7 @@ def told_to_trackers(
         except Exception as error:
             left.remove(tracker)
             name = plain(tracker.name)
-            warnings.warn(f"{name} fails and is told no more: {plain(reason_of(error))}", LabkitWarning, stacklevel=4)
+            warnings.warn(f"{name} fails and is told no more: {plain(error)}", LabkitWarning, stacklevel=4)
 
     def tell(entry: dict) -> None:
         for tracker in list(left):

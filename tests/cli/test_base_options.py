@@ -120,6 +120,15 @@ def test_a_folder_of_before_says_no_dtype_and_one_of_peft_says_nothing(here, run
         assert (form_of(model).quantization is None) == (not keep)
 
 
+@pytest.mark.parametrize("form", ["double", "bfloat16"])
+def test_an_adapter_goes_on_on_the_base_it_was_trained_on(form, run, tmp_path):
+    train = ["train", "--base=base", "--data=rows.jsonl", "--steps=1", f"--out={tmp_path}"]
+    status, _, said, model = run(*train, f"--continue-from={adapter(form)}")
+    now = form_of(model)
+    assert status == 0 and "was trained on the base" not in said  # what's there is the bar
+    assert (now.quantization, now.dtype) == (SAYS[form].get("quantization"), SAYS[form]["dtype"])
+
+
 OTHERWISE = (
     "labkit {command}: {adapter}: this adapter was trained on the base {then}, and here the base is {now}, so {cost}. "
     "Load the base {way} to get those that it learned\n"

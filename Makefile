@@ -45,7 +45,7 @@ help:
 	@echo "make test-long       what takes longer: all controls, all kills, all examples, all notebooks as on an older laptop"
 	@echo "make test-lowest     the quick tests, in an environment of its own with the oldest versions that are allowed"
 	@echo "make test-browser    the notebooks as a learner uses them, in Chromium (skipped, with the reason, without one)"
-	@echo "make test-gpu        the tests for a machine with a CUDA GPU, notebook 08 among them"
+	@echo "make test-gpu        all that needs a CUDA GPU, in under eight minutes: its tests, notebook 08, memory, speed"
 	@echo "make adapters        train the four shipped adapters anew, with controls, and score them, in about an hour"
 	@echo "make refresh NB=04   run a notebook, store its outputs, say what changed (NB='03 04', NB=all)"
 	@echo "make hooks           have git check each commit: style, notebooks, floors (for contributors)"
@@ -108,10 +108,8 @@ test-lowest:
 test-browser: setup
 	$(SANDBOXED) $(PY) -m pytest -rs tests/browser
 
-# pytest leaves with 5 when it finds no test to run
 test-gpu: setup
-	$(SANDBOXED) $(UNITS) -n 0 -m gpu -rs || { \
-		[ $$? -eq 5 ] && echo "No test is marked gpu, so there was nothing to run."; }
+	$(SANDBOXED) $(PY) -m benchmarks.on_a_gpu
 
 demo: setup
 	@HF_HUB_OFFLINE=1 $(VENV)/bin/labkit demo

@@ -8,8 +8,8 @@ arrive at the same loss after every one. Step by step they take turns, and what 
 bitsandbytes is guarded: PEFT's adapters sit on :class:`labkit.quant.guarded.GuardedLinear4bit`, which multiplies by
 bitsandbytes' own `matmul_4bit` but is never repacked. That the gradients are right is checked before anything is timed:
 those of both models, after an evaluation, against those of a dense model that holds the dequantized weights. It is
-timed as well: a LoRA step without four bits, and labkit's step with `share_prefix`, which computes only once what all
-prompts of a batch begin with.
+timed as well: a LoRA step without four bits, and labkit's step with `share_prefix`, which `train` takes by default and
+which computes only once what all prompts of a batch begin with.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,10 +35,10 @@ LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
 class Contender:
     """A model with adapters, its optimizer, and its way from a batch to a mean loss."""
 
-    def __init__(self, model: nn.Module, loss: Callable[[Batch], torch.Tensor]):
-        self.model, self.loss = model.train(), loss
+    def __init__(self, model: nn.Module, loss: Callable[[Batch], torch.Tensor], config: labkit.TrainConfig = CONFIG):
+        self.model, self.loss, self.config = model.train(), loss, config
         self.trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.trained, lr=CONFIG.learning_rate, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(self.trained, lr=config.learning_rate, weight_decay=0.0)
         self.losses = []
 
     def steps(self, batches: list[Batch]) -> Iterator[None]:
@@ -46,8 +46,8 @@ class Contender:
         for step, batch in enumerate(batches):
             loss = self.loss(batch)
             loss.backward()
-            nn.utils.clip_grad_norm_(self.trained, CONFIG.max_grad_norm)
-            self.optimizer.param_groups[0]["lr"] = learning_rate_at(step, CONFIG)
+            nn.utils.clip_grad_norm_(self.trained, self.config.max_grad_norm)
+            self.optimizer.param_groups[0]["lr"] = learning_rate_at(step, self.config)
             self.optimizer.step()
             self.optimizer.zero_grad()
             self.losses.append(loss.item())
@@ -57,7 +57,7 @@ class Contender:
         return list(torch.autograd.grad(self.loss(batch), self.trained))
 
 
-def with_labkit(model: nn.Module, share_prefix: bool = False) -> Contender:
+def with_labkit(model: nn.Module, share_prefix: bool | str = False) -> Contender:
     torch.manual_seed(0)
     labkit.inject_lora(model, labkit.LoraConfig(**LORA))
     step = CompletionLoss(model, share_prefix)
@@ -69,10 +69,14 @@ def with_labkit(model: nn.Module, share_prefix: bool = False) -> Contender:
     return Contender(model, loss)
 
 
-def with_peft(model: nn.Module) -> Contender:
+def with_peft(model: nn.Module, config: labkit.TrainConfig = CONFIG) -> Contender:
     model.is_loaded_in_4bit = True  # by which PEFT knows that it has 4-bit layers of its own to put in
     model = peft.get_peft_model(model, peft.LoraConfig(**LORA, task_type="CAUSAL_LM"))
-    return Contender(model, lambda batch: model(input_ids=batch.input_ids, labels=batch.labels, use_cache=False).loss)
+
+    def loss(batch):
+        return model(input_ids=batch.input_ids, labels=batch.labels, use_cache=False).loss
+
+    return Contender(model, loss, config)
 
 
 def same_start(*contenders: Contender) -> None:
@@ -116,7 +120,7 @@ def main() -> None:
                 ours.get_submodule(name).restore_weight(module.stored_weight())
             dense.get_submodule(name).weight = nn.Parameter(dense_weight(module), requires_grad=False)
     ours, theirs, floor = with_labkit(ours_base), with_peft(theirs_base), with_labkit(dense)
-    shared = with_labkit(shared_base, share_prefix=True)
+    shared = with_labkit(shared_base, share_prefix="auto")
     same_start(ours, theirs, floor, shared)
 
     examples = [encode(tokenizer, row, task.system) for row in task.rows("train")]

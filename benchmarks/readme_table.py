@@ -63,33 +63,42 @@ def times(ratio: float) -> str:
 
 
 STEP, TIMES = "speed of a LoRA training step", "times faster"
-PREFIX = f"{STEP}, `share_prefix=True`"
+PLAIN = f"{STEP}, `share_prefix=False`"
 FLOOR, ALONE = "seconds relative to the frozen floor", "seconds relative to the base alone"
 SET16 = "PEFT `set_adapter`, 16 adapters"
 QSTEP, GUARDED = "speed of a QLoRA training step", "PEFT + bitsandbytes, guarded"
+ANSWERS, GENERATE = "speed of the answers to 64 prompts", "transformers' `generate`, same batch"
 MIXED = "speed of one token for 16 rows, each by another of 16 adapters"
 OPEN = "bank, rows open"
 OPENING = "bank, opening rows : PEFT, adapter_names"
 NAMES, LOOP = "PEFT, adapter_names", "PEFT, set_adapter in a loop"
 WRITING = ("times the base", "writing")
-BESIDE_TRAINER = Row(PREFIX, "Trainer + PEFT", "train_step", (TIMES, "labkit, share_prefix : Trainer + PEFT"))
-BESIDE_TRL = Row(PREFIX, "TRL's SFTTrainer", "train_step", (TIMES, "labkit, share_prefix : TRL SFTTrainer + PEFT"))
-QLORA = Row(f"{QSTEP}, `share_prefix=True`", GUARDED, "qlora_step", ("share_prefix", "peft_against_it"))
+BESIDE_TRAINER = Row(STEP, "Trainer + PEFT", "train_step", (TIMES, "labkit, share_prefix : Trainer + PEFT"))
+BESIDE_TRL = Row(STEP, "TRL's SFTTrainer", "train_step", (TIMES, "labkit, share_prefix : TRL SFTTrainer + PEFT"))
+QLORA = Row(QSTEP, GUARDED, "qlora_step", ("share_prefix", "peft_against_it"))
 MANY = Row(MIXED, "PEFT `adapter_names`", "mixed_batch", (TIMES, f"{OPEN} : {NAMES}"), (ALONE, NAMES))
 TABLE = [
-    Row(STEP, "Trainer + PEFT", "train_step", (TIMES, "labkit : Trainer + PEFT"), (FLOOR, "Trainer + PEFT")),
+    BESIDE_TRAINER,
+    BESIDE_TRL,
+    Row(PLAIN, "Trainer + PEFT", "train_step", (TIMES, "labkit : Trainer + PEFT"), (FLOOR, "Trainer + PEFT")),
     Row(
-        STEP,
+        PLAIN,
         "TRL's SFTTrainer",
         "train_step",
         (TIMES, "labkit : TRL SFTTrainer + PEFT"),
         (FLOOR, "TRL SFTTrainer + PEFT"),
     ),
-    BESIDE_TRAINER,
-    BESIDE_TRL,
-    Row("time of a LoRA training step", "the frozen base, forward and backward", "train_step", (FLOOR, "labkit"), 1),
-    Row(QSTEP, GUARDED, "qlora_step", ("peft_against_labkit",)),
+    Row(
+        "time of a LoRA training step, `share_prefix=False`",
+        "the frozen base, forward and backward",
+        "train_step",
+        (FLOOR, "labkit"),
+        1,
+    ),
     QLORA,
+    Row(f"{QSTEP}, `share_prefix=False`", GUARDED, "qlora_step", ("peft_against_labkit",)),
+    Row(ANSWERS, GENERATE, "answers", (TIMES, "base"), ("limit", "base")),
+    Row(f"{ANSWERS}, with an adapter", GENERATE, "answers", (TIMES, "adapter"), ("limit", "adapter")),
     MANY,
     Row(MIXED, "PEFT `set_adapter`, row by row", "mixed_batch", (TIMES, f"{OPEN} : {LOOP}"), (ALONE, LOOP)),
     Row(f"{MIXED}, opening the rows too", "PEFT `adapter_names`", "mixed_batch", (TIMES, OPENING), (ALONE, NAMES)),

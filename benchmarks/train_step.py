@@ -6,7 +6,8 @@
 SmolLM2 in float32, LoRA of rank 8 on all linear layers, the rows of `tickets`, eight a step. All start from the same A
 and B, see the same rows in the same order, take the same steps of AdamW at the same rates, and must arrive at the same
 loss after every one. Each runs in the training loop of its own library, with that library's collator and optimizer;
-the loops are halted after each step, so that they take turns. Whatever a loop does between two steps counts.
+the loops are halted after each step, so that they take turns. Whatever a loop does between two steps counts. What
+`train` does by default is "labkit, share_prefix"; "labkit" is the step with `share_prefix=False`.
 
 The frozen floor is what cannot be saved: forward and backward of the base alone, with logits for the same tokens, with
 no adapter and no optimizer.
@@ -33,8 +34,8 @@ from labkit.training.schedule import learning_rate_at, rows_at
 
 ROUNDS = 12
 LORA = labkit.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear")
-TRAINING = labkit.TrainConfig(steps=ROUNDS + 1, batch_size=8, learning_rate=2e-3)  # the first one warms up
-SHARED = replace(TRAINING, share_prefix=True)
+SHARED = labkit.TrainConfig(steps=ROUNDS + 1, batch_size=8, learning_rate=2e-3)  # the first one warms up
+TRAINING = replace(SHARED, share_prefix=False)
 TASK = labkit.load_task("tickets")
 
 

@@ -13,6 +13,8 @@ from labkit.evaluation.general_text import perplexity as perplexity
 from labkit.evaluation.generation import generate as generate
 from labkit.evaluation.scoring import bootstrap_interval as bootstrap_interval
 from labkit.evaluation.scoring import evaluate as evaluate
+from labkit.export.gguf import export_gguf as export_gguf
+from labkit.export.hub import push_adapter as push_adapter
 from labkit.lab.checking import check as check
 from labkit.lab.checking import hint as hint
 from labkit.lab.checking import solution as solution
@@ -25,6 +27,7 @@ from labkit.lab.explorers.adapter_mix import adapter_mixer as adapter_mixer
 from labkit.lab.explorers.quantization_error import error_explorer as error_explorer
 from labkit.lab.explorers.rank import rank_slider as rank_slider
 from labkit.lab.explorers.step_cost import cost_explorer as cost_explorer
+from labkit.lab.history_plots import plot_history as plot_history
 from labkit.lab.plots import axes as axes
 from labkit.lab.plots import show as show
 from labkit.lab.plots import use_style as use_style
@@ -71,4 +74,5 @@ from labkit.tasks import Task as Task
 from labkit.tasks import load_task as load_task
 from labkit.tasks.rows import read_rows as read_rows
 from labkit.training.config import TrainConfig as TrainConfig
+from labkit.training.history_file import history as history
 from labkit.training.loop import train as train

@@ -30,6 +30,11 @@ def system_error(error: OSError) -> str:
     return f"{os.fsdecode(error.filename)} can't be used ({error.strerror}). {remedy}"
 
 
+def reason_of(error: Exception) -> str:
+    """What somebody else's code has to say, as a part of a sentence: its first line, or else the kind of error."""
+    return (str(error).strip().split("\n")[0] or type(error).__name__).rstrip(".")
+
+
 class LabkitError(Exception):
     """Base of every error labkit raises on purpose. Whatever its message quotes, a terminal can print it."""
 

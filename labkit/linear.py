@@ -143,6 +143,11 @@ def dense_weight(layer: nn.Module) -> Tensor:
     return layer.dense_weight() if isinstance(layer, BaseLinear) else layer.weight.detach()
 
 
+def weight_dtype(layer: nn.Module) -> torch.dtype:
+    """The dtype of what :func:`dense_weight` gives. A packed weight need not be made dense to tell."""
+    return layer.weight_dtype if hasattr(layer, "weight_dtype") else layer.weight.dtype
+
+
 def replace_weight(layer: nn.Module, weight: Tensor) -> None:
     """Make `weight`, shape (out_features, in_features), the weight of `layer`.
 

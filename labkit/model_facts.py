@@ -18,6 +18,7 @@ class ModelFacts:
         quantization: how its linear layers are held, in words; None where they are dense.
         adapter: the :class:`labkit.LoraConfig` of the LoRA layers on it, ``"all-linear"`` spelled out.
         bank: the :class:`labkit.AdapterBank` that serves it.
+        began_from: the sha256 of the adapter's file that ``labkit train --continue-from`` goes on from.
     """
 
     base_name: str | None = None
@@ -25,6 +26,7 @@ class ModelFacts:
     quantization: str | None = None
     adapter: Any = None
     bank: Any = None
+    began_from: str | None = None
 
 
 def facts_of(model: nn.Module) -> ModelFacts:

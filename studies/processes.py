@@ -1,8 +1,9 @@
 """A run in a process of its own, so that its memory is its own; and how much of that it takes."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context, parent_process
 from threading import Event, Thread
 
@@ -31,6 +32,50 @@ def in_a_process(run: Callable[[dict], dict], setting: dict) -> dict:
         raise Died(process.exitcode) from None
     finally:
         process.join()
+
+
+def rows_of_a_process(run: Callable[[dict, Callable], None], setting: dict, seconds: float) -> Iterator[dict]:
+    """What `run(setting, send)` sends, in a new process, each row as soon as it's there. `run` has to be a module's
+    function.
+
+    Raises:
+        TimeoutError: it took more than so many seconds. It was ended, and all that it had started with it.
+        Died: as for :func:`in_a_process`.
+    """
+    end, context = time.monotonic() + seconds, get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_send_rows, args=(run, setting, theirs))
+    process.start()
+    theirs.close()
+    try:
+        while ours.poll(max(0.0, end - time.monotonic())):
+            if (row := ours.recv()) is None:
+                return
+            yield row
+        raise TimeoutError(f"more than {seconds:.0f} seconds")
+    except (EOFError, OSError) as error:
+        if isinstance(error, TimeoutError):
+            raise
+        process.join()
+        raise Died(process.exitcode) from None
+    finally:
+        _end(process.pid)
+        process.join()
+
+
+def _end(pid: int) -> None:
+    """A process and all that it has started; one that has ended by itself is left alone."""
+    with suppress(psutil.NoSuchProcess):
+        started = psutil.Process(pid)
+        for each in (*started.children(recursive=True), started):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+
+
+def _send_rows(run: Callable[[dict, Callable], None], setting: dict, results) -> None:
+    Thread(target=_end_with_parent, daemon=True).start()
+    run(setting, results.send)
+    results.send(None)
 
 
 def _run(run: Callable[[dict], dict], setting: dict, results) -> None:

@@ -51,7 +51,8 @@ def told_by_training(out: Path, rows: list[dict] = ROWS) -> dict:
             module.register_forward_hook(lambda _, inputs, y: masks.append((y == 0).float().mean().item()))
     refuse_unless_causal(dropping)  # as `train` does before its first step
     probed = len(masks)
-    train(dropping, make_tiny_tokenizer(), TASK, TrainConfig(steps=1, batch_size=8), rows=rows[:1] * 8, force=True)
+    config = TrainConfig(steps=1, batch_size=8, share_prefix=False)  # "auto" would look, too, whether it draws
+    train(dropping, make_tiny_tokenizer(), TASK, config, rows=rows[:1] * 8, force=True)
     return told_by_qlora(out, rows) | {
         "losses": result.losses,
         "reports": len(reports),

@@ -157,3 +157,42 @@ def tokenizer_with(name: str, alphabet: str = "bytes", **changes) -> PreTrainedT
     for key, value in changes.items():
         setattr(made, key, value)
     return made
+
+
+# name -> how its template writes a turn after its beginning; of that, what is the answer with its end; what comes after
+_TURNS = {
+    "llama 3": ("m['content'] | trim + '<|eot_id|>'", "m['content'] | trim + '<|eot_id|>'", ""),
+    "gemma": ("m['content'] | trim + '<end_of_turn>\n'", "m['content'] | trim + '<end_of_turn>'", "\n"),
+    "mistral": ("' ' + m['content'] + eos_token", "' ' + m['content'] + eos_token", ""),
+    "phi 3": ("m['content'] + '<|end|>\n'", "m['content'] + '<|end|>'", "\n"),
+    "zephyr": ("m['content'] + eos_token + '\n'", "m['content'] + eos_token", "\n"),
+    "drops the system": ("' + m['content'] + eos_token + '\n'", "' ' + m['content'] + eos_token", "\n"),
+} | dict.fromkeys(
+    ("qwen", "its own system prompt", "no generation prompt", "thinks first"),
+    ("m['content'] + '<|im_end|>\n'", "m['content'] + '<|im_end|>'", "\n"),
+)
+
+
+def marked(name: str) -> str:
+    """The template with transformers' {% generation %} around each answer and its end, as TRL's own templates have it;
+    it writes the same."""
+    written, turn, after = _TURNS[name]
+    template = TEMPLATES[name][0]
+    assert template.count(written) == 1
+    before, rest = template.split(written)
+    before = before.rstrip().removesuffix("+").rstrip() if not written.startswith("' + ") else before[:-1] + "'"
+    opened = before.endswith("{{")
+    return (
+        (before.removesuffix("{{") if opened else before + " }}")
+        + "{% if m['role'] == 'assistant' %}{% generation %}{{ "
+        + turn
+        + " }}{% endgeneration %}{% else %}{{ "
+        + turn
+        + " }}{% endif %}{{ '"
+        + after
+        + "'"
+        + rest
+    )
+
+
+MARKED = tuple(_TURNS)

@@ -54,7 +54,11 @@ def an_adapter(folder: Path) -> None:
     labkit.save_merged(labkit.merge_into_dense(model, dtype=torch.bfloat16), tokenizer, folder)
     layer = labkit.LoraLinear(nn.Linear(8, 8), r=2, lora_alpha=4)
     print(labkit.fetch_base().name, layer(torch.ones(1, 8)))
+    print(labkit.export_gguf(folder, folder / "adapter.gguf", overwrite=True).name)
+    print(labkit.push_adapter(folder, "user/name", public=True).upper())
     labkit.load_base(devise="cpu")  # type: ignore[call-arg]
+    labkit.export_gguf(folder)  # type: ignore[call-arg]
+    labkit.push_adapter(folder, None)  # type: ignore[arg-type]
     LoraConfig(r="8")  # type: ignore[arg-type]
     labkit.inject_lora(model, r=8)  # type: ignore[call-arg]
     labkit.mark_only_lora_as_trainable(config)  # type: ignore[arg-type]
@@ -108,12 +112,18 @@ def a_training() -> None:
     print(labkit.render_masked(tokenizer, example), mine.max_new_tokens)
     config = TrainConfig(steps=60, learning_rate=2e-3)
     result = labkit.train(model, tokenizer, task, config, rows=rows, on_step=labkit.training_bar())
+    longer = TrainConfig(epochs=3, validate_every=10, patience=2, score_rows=8)
+    labkit.train(model, tokenizer, task, longer, validation="validation", log=["tensorboard"], log_dir="runs/logs")
+    labkit.show(labkit.plot_history("runs/mine/adapter"), alt="The loss falls.")
+    print(labkit.history(Path("runs/mine/adapter")).best, labkit.plot_history(result).get_title())
     labkit.train(model, tokenizer, mine, output_dir="runs/mine", on_step=lambda report: print(report.seconds_left))
     found = labkit.evaluate(model, tokenizer, task, limit=64)
     low, high = labkit.bootstrap_interval([scores["exact"] for scores in found.row_scores])
     print(result.losses[-1], found.scores["exact"].mean, high - low, labkit.perplexity(model, tokenizer, windows=4))
     for line in labkit.generate(model, tokenizer, ["Hello"], task.system, max_new_tokens=8):
         print(line.strip())
+    labkit.generate(model, tokenizer, [[{"role": "user", "content": "Hello"}]], task.system)
+    labkit.train(model, tokenizer, task, TrainConfig(turns="last"), rows=labkit.read_rows("mine.csv", "alpaca"))
     labkit.playground(model, tokenizer, "Which animal says moo?")
     labkit.load_task(8)  # type: ignore[arg-type]
     labkit.read_rows()  # type: ignore[call-arg]
@@ -123,6 +133,8 @@ def a_training() -> None:
     TrainConfig(learning_rate="2e-3")  # type: ignore[arg-type]
     labkit.train(tokenizer, model, task)  # type: ignore[arg-type]
     labkit.train(model, tokenizer, task, 60)  # type: ignore[arg-type]
+    labkit.history(8)  # type: ignore[arg-type]
+    labkit.plot_history(8)  # type: ignore[arg-type]
     labkit.training_bar(60)  # type: ignore[arg-type]
     labkit.evaluate(model, tokenizer, "tickets")  # type: ignore[arg-type]
     labkit.bootstrap_interval(0.5)  # type: ignore[arg-type]

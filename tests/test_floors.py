@@ -24,7 +24,7 @@ FLOORS = [
     "lora quant",
     "base tasks step",
     "simulation",
-    "evaluation training",
+    "evaluation training export",
     "lab",
     "course",
     "cli",

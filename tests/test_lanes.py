@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import EVERY_TEST, LANES
 
+from benchmarks.on_a_gpu.checks import MARK, marked_files
+
 ROOT = Path(__file__).parents[1]
 BROWSER = ROOT / "tests" / "browser"  # in a lane of its own, `make test-browser`
 
@@ -13,8 +15,9 @@ BROWSER = ROOT / "tests" / "browser"  # in a lane of its own, `make test-browser
 def targets() -> dict[str, str]:
     """Target -> what its recipe hands to pytest with -m."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    recipe = r'^([\w-]+): setup\n\t.*\$\(UNITS\)(?: -n 0)? -m "?([^"\n]*?)"?(?: -.*)?$'
-    return dict(re.findall(recipe, text, re.MULTILINE))
+    recipe = r'^([\w-]+): setup\n\t.*\$\(UNITS\) -m "?([^"\n]*?)"?(?: -.*)?$'
+    assert re.search(r"^test-gpu: setup\n\t.*-m benchmarks\.on_a_gpu$", text, re.MULTILINE)
+    return {**dict(re.findall(recipe, text, re.MULTILINE)), "test-gpu": MARK}  # which calls pytest by itself
 
 
 def runs(target: str, marks: set[str]) -> bool:
@@ -23,10 +26,11 @@ def runs(target: str, marks: set[str]) -> bool:
 
 
 def test_every_test_is_in_one_lane_and_every_lane_is_run(request):
-    collected = request.config.stash[EVERY_TEST]
+    collected, on_a_gpu = request.config.stash[EVERY_TEST], marked_files()
     assert request.node.nodeid in collected
     for test, marks in collected.items():
         assert len(marks) <= 1, f"{test} is marked {' and '.join(sorted(marks))}: one lane is enough"
+        assert "gpu" not in marks or ROOT / test.split("::")[0] in on_a_gpu
     for marks in (set(), *({lane} for lane in LANES)):
         assert runs("test-units", marks) != runs("test-long", marks), f"every test is in one of the two: {marks}"
         assert runs("check", marks) == (not marks), "the quick lane has what no mark takes out"

@@ -1,6 +1,7 @@
 """A small run with dropout, in a process of its own: to be killed, or started on several processes at once.
 
-python training_run.py kill OUT SEED  train with resume=True in forked processes, killing them, until one finishes
+python training_run.py kill OUT SEED [validated]  train with resume=True in forked processes, killing them, until one
+                               finishes
 python training_run.py several OUT    train twice, as one of several processes
 """
 
@@ -11,6 +12,7 @@ import random
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,7 +24,7 @@ from labkit.tasks import exact_match
 from labkit.training import checkpoints
 
 ROWS = [{"prompt": f"Add 1 to {i}.", "completion": str(i + 1)} for i in range(11)]
-TASK = Task("adding", "Add.", exact_match, {})
+TASK = Task("adding", "Add.", exact_match, {}, max_new_tokens=3)
 
 
 def make_model(dropout: float = 0.1):
@@ -36,13 +38,19 @@ def weights_of(model) -> dict[str, torch.Tensor]:
 
 
 KILLED = TrainConfig(steps=25, batch_size=4, learning_rate=1e-2, checkpoint_every=1)
+# rows that contradict those of the training a little: the loss on them falls first, and rises then
+VALIDATION = [{"prompt": f"Add 1 to {i}.", "completion": str(i + 2)} for i in range(20, 25)]
+VALIDATED = replace(KILLED, learning_rate=0.1, checkpoint_every=2, validate_every=3, score_rows=2)
 
 
-def resume(out: Path) -> None:
+def resume(out: Path, validated: bool) -> None:
     model = make_model()
-    result = train(model, make_tiny_tokenizer(), TASK, KILLED, rows=ROWS, output_dir=out / "checkpoints", resume=True)
+    config, looking = (VALIDATED, {"validation": VALIDATION}) if validated else (KILLED, {})
+    given = {"rows": ROWS, "output_dir": out / "checkpoints", "resume": True} | looking
+    result = train(model, make_tiny_tokenizer(), TASK, config, **given)
     save_file(weights_of(model), out / "weights.safetensors")
     (out / "losses.json").write_text(json.dumps(result.losses))
+    (out / "history.json").write_text(json.dumps(result.history))
 
 
 def die_while_writing(nth_file: int) -> None:
@@ -58,7 +66,7 @@ def die_while_writing(nth_file: int) -> None:
     checkpoints.save_file = save_half
 
 
-def kill(out: Path, seed: str) -> None:
+def kill(out: Path, seed: str, kind: str = "") -> None:
     torch.set_num_threads(1)
     draw, kills = random.Random(int(seed)), 0
     while True:
@@ -67,7 +75,7 @@ def kill(out: Path, seed: str) -> None:
         if child == 0:
             if nth_file:
                 die_while_writing(nth_file)
-            resume(out)
+            resume(out, kind == "validated")
             os._exit(0)
         if nth_file is None and kills < 12:
             time.sleep(draw.uniform(0.02, 0.3))
@@ -90,12 +98,13 @@ def several(out: Path) -> None:
         model = make_model(dropout=0)
         config = TrainConfig(steps=6, batch_size=8, learning_rate=1e-2, gradient_accumulation=parts)
         seen = []
-        result = train(
-            model, make_tiny_tokenizer(), TASK, config, rows=ROWS, on_step=lambda r, s=seen: s.append(r.step)
-        )
+        given = {"rows": ROWS, "validation": VALIDATION, "on_step": lambda r, s=seen: s.append(r.step)}
+        result = train(model, make_tiny_tokenizer(), TASK, config, **given)
         rank = int(os.environ.get("RANK", 0))
         save_file(weights_of(model), out / f"weights-{parts}-{rank}.safetensors")
-        told = {"losses": result.losses, "steps": seen, "processes": int(os.environ.get("WORLD_SIZE", 1))}
+        validations = [entry["validation_loss"] for entry in result.validations]
+        told = {"losses": result.losses, "validations": validations, "steps": seen}
+        told |= {"processes": int(os.environ.get("WORLD_SIZE", 1))}
         (out / f"told-{parts}-{rank}.json").write_text(json.dumps(told))
 
 

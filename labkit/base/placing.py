@@ -1,9 +1,10 @@
-"""Where a model goes: what the caller says, what ``LABKIT_DEVICE`` says, a GPU if there is one, or the CPU."""
+"""Where a model goes, and in which dtype: what the caller says, what ``LABKIT_DEVICE`` says, or what suits."""
 
 import os
 
 import torch
 
+from labkit.casting import ordinary_dtype
 from labkit.errors import ConfigError
 
 
@@ -40,3 +41,27 @@ def chosen_device(device: str | torch.device | None = None) -> torch.device:
     if found.index is None and (rank := os.environ.get("LOCAL_RANK", "")).isdecimal():
         return torch.device(found.type, int(rank) % count)
     return found
+
+
+def chosen_dtype(dtype: torch.dtype | str | None, device: torch.device, courses_own: bool) -> torch.dtype:
+    """The dtype that is asked for, or the one that suits the base and the device.
+
+    Args:
+        dtype: None means float32, so that numbers are the same on every machine; but bfloat16 for a base of your own on
+            a GPU, where it is usually large, and was trained in it.
+        device: where the model goes.
+        courses_own: whether it's the base of the course.
+
+    Raises:
+        ConfigError: weights can't be in it, or `device` can't multiply in it.
+    """
+    if dtype is None:
+        dtype = torch.float32 if courses_own or device.type == "cpu" else torch.bfloat16
+    dtype = ordinary_dtype(dtype)
+    try:
+        ones = torch.ones(2, 2, dtype=dtype, device=device)
+        ones @ ones
+    except (RuntimeError, TypeError, NotImplementedError):  # which of them depends on the device
+        name = str(dtype).removeprefix("torch.")
+        raise ConfigError(f"dtype={name}: {device} can't multiply in it. Use float32") from None
+    return dtype

@@ -4,6 +4,7 @@ LoRA goes onto ordinary matrices and onto labkit's own 4-bit layers. Whatever el
 transformers has layers for it that are linear by class only, and some of them it packs again when the model is saved.
 """
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from transformers.utils.quantization_config import BitsAndBytesConfig, Quantizat
 
 from labkit.base.describing import text_config
 from labkit.casting import cast
-from labkit.errors import BaseModelError
+from labkit.errors import BaseModelError, LabkitWarning
 from labkit.linear import ORDINARY
 
 
@@ -64,6 +65,22 @@ def turn_back(model: PreTrainedModel, dtype: torch.dtype, source: Path | str) ->
             raise BaseModelError(f"{source} keeps {name} as {parameter.dtype}. Get the model that it was made from")
         if parameter.dtype not in (dtype, torch.float32):  # not every version of transformers casts what it turns back
             parameter.data = cast(parameter.detach(), dtype, f"{name} of {source}")
+
+
+def warn_of_second_rounding(how: QuantizationConfigMixin | None, source: Path | str) -> None:
+    """A LabkitWarning where weights that :func:`how_to_turn_back` found packed are to be rounded to NF4.
+
+    Those of bitsandbytes' NF4 are on these sixteen levels already, and stay there to the bit.
+    """
+    if how is None or getattr(how, "bnb_4bit_quant_type", None) == "nf4" and how.load_in_4bit:
+        return
+    kind = how.quant_method
+    warnings.warn(
+        f"{source} is quantized already ({getattr(kind, 'value', kind)}), and NF4 rounds it again. Get the model "
+        'that it was made from, or load it without quantize="nf4"',
+        LabkitWarning,
+        stacklevel=3,
+    )
 
 
 def _refuse_wrong_scales(model: PreTrainedModel, source: Path | str) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from labkit.errors import BaseModelError
+from labkit.errors import BaseModelError, reason_of
 
 _TOKENS = 8  # enough that every layer has something to attend to
 
@@ -36,7 +36,7 @@ def refuse_unlike(folder: Path, meant: PreTrainedModel, path: Path) -> None:
     except Exception as error:  # whatever a folder that's wrong makes transformers raise
         if re.search("allocate|memory", str(error)):
             raise
-        wrong = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+        wrong = reason_of(error)
     if wrong:
         raise BaseModelError(
             f"{path}: transformers would read another model from this folder than the one you merged ({wrong}), so "

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 from pathlib import Path
 
 import torch
@@ -13,9 +12,10 @@ from labkit.base.chat_format import ends_of_answer, frame_of, messages_of
 from labkit.base.quiet import quiet_transformers
 from labkit.base.rereading import refuse_unlike
 from labkit.errors import ConfigError, printable
+from labkit.lora.base_form import form_needed, form_of
 from labkit.lora.merging import merge_into_dense
 from labkit.model_facts import facts_of
-from labkit.storage.untrusted import plain
+from labkit.storage.untrusted import markdown, plain
 from labkit.storage.writing import folder_written_aside, refuse_occupied
 
 _CARD = """\
@@ -38,6 +38,10 @@ print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_t
 _HELD = """
 The base was held in four bits. What the adapter is merged into is that base, dequantized, and not the one it was made
 from: if it was trained so, these are the very weights that it was trained on.
+"""
+_HELD_OTHERWISE = """
+The adapter was trained on that base {then}, and is merged here into the base {now}: answers may differ a little from
+those that it learned to give.
 """
 _ASKED = """
 It was trained for the task "{task}", with the system prompt below. Without it, expect other answers.
@@ -104,13 +108,16 @@ def _end_with_the_turn(model: PreTrainedModel, tokenizer) -> None:
 
 def _card(model: nn.Module, tokenizer, dtype: torch.dtype, held_in_four_bits: bool, about: dict) -> str:
     """The model card. What the adapter's folder says may be a stranger's: it's no markup here, and no code."""
-    task = re.sub(r"([\\`*_~<>&|!#()\[\]])", r"\\\1", plain(about.get("task")))
+    then, now = form_needed(about), form_of(model)
+    held = _HELD if held_in_four_bits else ""
+    if then and not then.packed_like(now):
+        held += _HELD_OTHERWISE.format(then=markdown(then), now=markdown(now))
     messages = messages_of(frame_of(tokenizer).system_role, "...", about.get("system") or "...")
     return _CARD.format(
         base=plain(facts_of(model).base_name or "the base"),
         dtype=str(dtype).removeprefix("torch."),
-        held=_HELD if held_in_four_bits else "",
-        asked=_ASKED.format(task=task) if about.get("system") else "",
+        held=held,
+        asked=_ASKED.format(task=markdown(about.get("task"))) if about.get("system") else "",
         # the escapes are those of Python as well
         messages=printable(json.dumps(messages, ensure_ascii=False)),
     )

@@ -1,6 +1,7 @@
 """Talk to a base in a terminal, and to its adapters, which are chosen and blended between two questions.
 
-Every question stands alone: what was said before is no part of the prompt, because the adapters were trained so.
+Every question stands alone: what was said before is no part of the prompt, because the adapters were trained so. One
+that was trained on conversations of several turns is given the conversation so far.
 """
 
 import math
@@ -27,6 +28,7 @@ Type a question and press Enter. Each is answered on its own. A line that ends i
   /use sql                  an adapter answers: one of the course's, or a folder that holds one
   /mix sql=0.5 voice=0.5    a blend of several answers, each with its weight
   /base                     the base answers
+  /new                      a new conversation, for an adapter that remembers what was said
   /help                     this list, and the course's adapters
   /quit                     leave (so does Ctrl-D); Ctrl-C stops an answer"""
 SYSTEM = "You are a helpful assistant."
@@ -36,6 +38,20 @@ LONGEST = 256  # tokens of an answer, if nothing else is asked for
 def shipped_adapters() -> dict[str, Path]:
     """The folders of the adapters that come with the course, by name."""
     return {file.parent.name: file.parent for file in sorted(course_data_dir().glob(f"adapters/*/{CONFIG_FILE}"))}
+
+
+def adapter_folder(name: str) -> Path:
+    """The folder of the adapter `name`: one of the course's, or the folder of that name.
+
+    Raises:
+        AdapterError: there is none.
+    """
+    shipped = shipped_adapters()
+    folder = restored(shipped.get(name, os.path.expanduser(name)))
+    if not (folder / CONFIG_FILE).is_file():
+        known = f"one of the course's ({', '.join(shipped)}) or " if shipped else ""
+        raise AdapterError(f"there is no adapter {name!r}. Name {known}a folder with {CONFIG_FILE} in it")
+    return folder
 
 
 class Chat:
@@ -68,6 +84,8 @@ class Chat:
         self.model, self.tokenizer, self.max_new_tokens = model, tokenizer, max_new_tokens
         self.bank = AdapterBank(model)
         self._base_system, self._systems = system, {}
+        self._remembering: set[str] = set()  # the adapters that were trained on conversations
+        self._said: list[dict[str, str]] = []
 
     @property
     def who(self) -> str:
@@ -77,9 +95,17 @@ class Chat:
     @property
     def system(self) -> str:
         """The system prompt of who answers."""
+        return self._systems.get(self._speaker, self._base_system)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether who answers is given what was said before."""
+        return self._speaker in self._remembering
+
+    @property
+    def _speaker(self) -> str | None:
         active = self.bank.active
-        speaker = max(active, key=active.get) if isinstance(active, Mapping) else active
-        return self._systems.get(speaker, self._base_system)
+        return max(active, key=active.get) if isinstance(active, Mapping) else active
 
     def talk(self, read: Callable[[str], str] = input) -> None:
         """Take in line after line until ``/quit`` or the end. What goes wrong is said, and the chat goes on.
@@ -101,6 +127,16 @@ class Chat:
             except KeyboardInterrupt:
                 print("\n(/quit leaves the chat)")
 
+    def use(self, name: str) -> None:
+        """Have the adapter `name` answer: one of the course's, or the folder of that name.
+
+        Raises:
+            AdapterError: there is none, or it can't be used.
+        """
+        self._take_in(name)
+        self.bank.activate(name)
+        self._begin()
+
     def hear(self, line: str) -> None:
         """Do what a line asks for, and print what comes of it. A line that asks for the impossible changes nothing."""
         try:
@@ -109,8 +145,11 @@ class Chat:
                     pass
                 case ["/base"]:
                     self.bank.deactivate()
+                    self._said = []
+                case ["/new"]:
+                    self._said = []
                 case ["/use", name]:
-                    self._use(name.strip())
+                    self.use(name.strip())
                 case ["/mix", weights]:
                     self._mix(weights)
                 case ["/help"]:
@@ -121,11 +160,6 @@ class Chat:
                     self._answer(line)
         except Exception as error:  # a stranger's adapter, or a base nobody tried, can fail in any way
             print(explained(error, "Another question or /base may still work."))
-
-    def _use(self, name: str) -> None:
-        self._take_in(name)
-        self.bank.activate(name)
-        self._say_system()
 
     def _mix(self, text: str) -> None:
         parts = [part.rpartition("=") for part in text.split()]
@@ -138,27 +172,30 @@ class Chat:
         for name in weights:
             self._take_in(name)
         self.bank.blend(weights)
-        self._say_system()
+        self._begin()
 
-    def _say_system(self) -> None:
+    def _begin(self) -> None:
+        self._said = []
         print(f"{plain(self.who, 400)} answers now, and is told: {plain(self.system, 2000)}")
+        if self.remembers:
+            print("It learned conversations, so it's given what was said before. /new starts another one.")
 
     def _take_in(self, name: str) -> None:
-        """Have the adapter `name` in the bank: one of the course's, or the folder of that name."""
+        """Have the adapter `name` in the bank."""
         if name in self.bank:
             return
-        shipped = shipped_adapters()
-        folder = restored(shipped.get(name, os.path.expanduser(name)))
-        if not (folder / CONFIG_FILE).is_file():
-            known = f"one of the course's ({', '.join(shipped)}) or " if shipped else ""
-            raise AdapterError(f"there is no adapter {name!r}. Name {known}a folder with {CONFIG_FILE} in it")
-        system = read_about(folder).get("system")
+        folder = adapter_folder(name)
+        about = read_about(folder)
+        system = about.get("system")
         self.bank.add(name, folder)
+        if about.get("conversations") is True:
+            self._remembering.add(name)
         self._systems[name] = system if isinstance(system, str) else self._base_system
 
     def _answer(self, question: str) -> None:
         """Print the answer as it grows, then how long it took, also when Ctrl-C stops it."""
         answer, remarks = Answer(self.who), []
+        asked = [*self._said, {"role": "user", "content": question}] if self.remembers else question
 
         def show(answers: tuple[Answer, ...]) -> None:
             nonlocal answer
@@ -167,8 +204,10 @@ class Chat:
             [answer] = answers
 
         try:
-            show(ask(self.model, self.tokenizer, question, self.system, self.max_new_tokens, show))
+            show(ask(self.model, self.tokenizer, asked, self.system, self.max_new_tokens, show))
         except KeyboardInterrupt:
             remarks = ["stopped"]
+        if self.remembers and answer.text.strip():
+            self._said = [*asked, {"role": "assistant", "content": answer.text}]
         rate = answer.tokens / answer.seconds if answer.seconds else 0
         print("\n  " + " · ".join([effort(answer), f"{rate:.1f} tokens/s", *remarks]))

@@ -1,19 +1,22 @@
-"""What the commands of ``labkit`` do; training and scoring are in :mod:`labkit.cli.training`.
+"""What the commands of ``labkit`` do; training and scoring are in :mod:`labkit.cli.training`, prices in
+:mod:`labkit.cli.planning`.
 
 Options come from :mod:`labkit.cli.parser`; errors are LabkitErrors.
 torch and transformers take seconds to import, so each command imports what it needs: ``--help`` answers at once.
 """
 
 import argparse
+import io
 import json
+import shlex
+import shutil
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
-from labkit.cli.training import targets
-from labkit.errors import ConfigError
+from labkit.cli.base_options import load_base_for, refuse_double_alone
+from labkit.errors import ConfigError, showable
 
 
 def fetch(options: argparse.Namespace) -> None:
@@ -40,81 +43,94 @@ def merge(options: argparse.Namespace) -> None:
     from labkit.lora.files import read_about, read_config
     from labkit.storage.writing import refuse_occupied
 
-    if options.double and not options.quantize:
-        raise ConfigError("--double is about the scales of four bits: say --quantize nf4 as well")
+    refuse_double_alone(options)
     refuse_occupied(options.out, ConfigError)
     read_config(options.adapter)  # refused before a base is loaded
     about = read_about(options.adapter)
-    model, tokenizer = labkit.load_base(options.base, quantize=options.quantize, double=options.double)
+    quantize = None if options.quantize == "none" else options.quantize
+    model, tokenizer = labkit.load_base(
+        options.base, dtype="float32", device=options.device, quantize=quantize, double=options.double
+    )
     labkit.load_adapter(model, options.adapter)
     folder = labkit.save_merged(model, tokenizer, options.out, getattr(torch, options.dtype), about)
     size = sum(file.stat().st_size for file in folder.iterdir())
     base_name = model.labkit.base_name
-    into = f"{base_name}, dequantized from NF4," if options.quantize else base_name
+    into = f"{base_name}, dequantized from NF4," if quantize else base_name
     print(f"{into} and its adapter are one model in {options.dtype} ({size / 1e6:.0f} MB), in {options.out}")
     print("Load it with transformers: AutoModelForCausalLM.from_pretrained. Its README.md shows how.")
 
 
-def plan(options: argparse.Namespace) -> None:
-    """What a fine-tune would cost: memory, cards, time, money. Nothing is trained or downloaded."""
+def export(options: argparse.Namespace) -> None:
+    """Write an adapter for llama.cpp, and a Modelfile for Ollama beside it."""
     import labkit
-    from labkit.simulation.cards import card_named
-    from labkit.simulation.estimates import estimate, refuse_no_estimate
+    from labkit.export.modelfile import MODELFILE
+    from labkit.lora.files import read_about
+    from labkit.storage.untrusted import plain
 
-    # refused before the work
-    card = None if options.card is None else card_named(options.card)
-    counts = {"examples": options.examples, "epochs": options.epochs}
-    refuse_no_estimate(card, options.utilization, options.price, **counts)
-    if options.price is not None and card is None:
-        raise ConfigError("--price is for the time on a card: say --card, too")
-    cost = labkit.simulate(
-        options.model,
-        options.method,
-        r=options.rank,
-        target_modules=targets(options),
-        batch_size=options.batch_size,
-        sequence=options.seq,
-        labelled=options.labelled,
-        dtype=options.dtype,
-        adapter_dtype=options.adapter_dtype,
-        optimizer=options.optimizer,
-        checkpointing=options.checkpointing,
+    out = labkit.export_gguf(
+        options.adapter,
+        options.out,
+        options.base,
+        from_base=options.from_base,
+        with_base=options.with_base,
+        overwrite=options.overwrite,
     )
-    found = None
-    if card:
-        found = estimate(
-            cost,
-            card,
-            options.examples,
-            options.batch_size,
-            epochs=options.epochs,
-            utilization=options.utilization,
-            price_per_hour=options.price,
-        )
-    if options.json:
-        print(json.dumps(cost.as_dict() | {"estimate": found and asdict(found)}, indent=2))
+    recipe, system = out.with_name(MODELFILE), read_about(options.adapter).get("system") or ""
+    print(f"The adapter is in {out} ({out.stat().st_size / 1e6:.1f} MB), with {recipe} beside it.")
+    base = recipe.read_text("utf-8").partition("\nFROM ")[2].partition("\n")[0]
+    file = options.from_base or out.parent / base
+    if options.from_base is None and not file.exists():
+        print(f"They need the base as {file}: --with-base fetches the course's own, --from names another.")
+    print(f"  Ollama:     ollama create {out.stem} -f {recipe}")
+    print(f"  llama.cpp:  llama-cli -m {file} --lora {out} --temp 0 -sys {plain(shlex.quote(system))}")
+
+
+def push(options: argparse.Namespace) -> None:
+    """Put an adapter on the Hugging Face hub, or say what would go there."""
+    from labkit.export.hub import CARD_FILE, push_adapter, upload_of
+
+    upload = upload_of(options.adapter, options.repo)
+    if not options.dry_run:
+        print(f"The adapter is at {push_adapter(options.adapter, options.repo, public=options.public)}")
         return
-    print(cost)
-    for each, fits in cost.cards():
-        print(f"  {'✔' if fits else '✗'} {each.name:<18} {each.usable_bytes / 1e9:6.1f} GB usable")
-    if found:
-        print(found)
-        if not dict(cost.cards())[card]:
-            print(f"But a step does not fit into that card: {cost.peak / 1e9:.1f} GB of {card.usable_bytes / 1e9:.1f}.")
+    print(f"To {options.repo}, {'public' if options.public else 'private'}; nothing is sent now:")
+    for name, size in upload.sizes().items():
+        print(f"  {name:<28} {size:>12,} bytes")
+    print(f"\n{CARD_FILE}:\n\n{showable(upload.files[CARD_FILE].decode())}")
+
+
+def history(options: argparse.Namespace) -> None:
+    """How an adapter's training went, as a curve in the terminal, or as a figure."""
+    import labkit
+    from labkit.cli.history_text import history_text
+    from labkit.storage.writing import write_atomically
+    from labkit.training.history_file import as_file
+
+    run = labkit.history(options.adapter)
+    print(json.dumps(as_file(run)) if options.json else history_text(run, shutil.get_terminal_size().columns))
+    if options.png:
+        drawn = io.BytesIO()
+        labkit.plot_history(run).figure.savefig(drawn, format="png")
+        write_atomically(options.png, drawn.getvalue())
 
 
 def chat(options: argparse.Namespace) -> None:
     """Talk to the base and to its adapters, chosen and blended on the way."""
-    import labkit
-    from labkit.cli.chat import SYSTEM, Chat
+    from labkit.cli.chat import SYSTEM, Chat, adapter_folder
+    from labkit.lora.base_form import form_of
+    from labkit.lora.files import read_about
 
+    about = read_about(adapter_folder(options.adapter)) if options.adapter else {}
     with suppress(ImportError):  # not on Windows
         import readline  # noqa: F401  it gives input() its arrow keys and its memory
     if hasattr(sys.stdin, "reconfigure"):
         sys.stdin.reconfigure(errors="replace")  # bytes that are no text are a bad line, not the end
-    model, tokenizer = labkit.load_base(options.base)
+    model, tokenizer = load_base_for(options, about)
     partner = Chat(model, tokenizer, options.system or SYSTEM, options.max_new_tokens)
-    print(f"{model.labkit.base_name} listens. /help lists the commands, /quit leaves.")
+    held = f", held {form_of(model)}," if model.labkit.quantization else ""
+    print(f"{model.labkit.base_name}{held} listens. /help lists the commands, /quit leaves.")
+    if options.adapter:
+        partner.use(options.adapter)
     partner.talk()
 
 

@@ -23,7 +23,7 @@ _SETTINGS = {
 
 def settings_of(command: argparse.ArgumentParser) -> dict[str, tuple[str, bool]]:
     """For what Python calls a setting, the option of `command`, and whether that stands alone."""
-    options = {action.option_strings[-1]: action for action in command._actions if action.option_strings}
+    options = {action.option_strings[0]: action for action in command._actions if action.option_strings}
     return {_SETTINGS.get(name, action.dest): (name, action.nargs == 0) for name, action in options.items()}
 
 
@@ -67,4 +67,4 @@ def in_options(message: str, settings: dict[str, tuple[str, bool]]) -> str:
         # steps, seed and r are words, too
         after = r"(?![\w/\\-]|\.\w)" if "_" in setting else r"(?= must\b|=)"
         message = re.sub(rf"(?<![\w./\\-])(?<!the ){setting}{after}", option, message)
-    return message
+    return re.sub(r'(--[a-z-]+)="(\w+)"', r"\1 \2", message)  # a shell needs no quotes here

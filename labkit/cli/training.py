@@ -8,27 +8,33 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from labkit.cli.adapter_to_train import origin_of, put_adapter_on, targets
+from labkit.cli.base_options import load_base_for, refuse_double_alone
+from labkit.cli.messages import in_options
 from labkit.errors import AdapterError, ConfigError
 
 
 def train(options: argparse.Namespace) -> None:
     """Train an adapter, score it if asked, and save it; checkpoints go once it is saved."""
-    task = _task(options, train=options.data, test=options.test)
+    refuse_double_alone(options)
+    origin = origin_of(options)
+    # with --task, --validation may be one of the task's splits
+    task = _task(options, train=options.data, test=options.test, validation=options.data and options.validation)
     out = Path(options.out or Path("runs") / task.name)
     main = os.environ.get("RANK", "0") == "0"  # of several processes, started by accelerate launch, all train
     with _alone_in(out) if main else nullcontext():  # ... and one reports and writes
-        _train(options, task, out, main)
+        _train(options, task, origin, out, main)
 
 
-def _train(options: argparse.Namespace, task, out: Path, main: bool) -> None:
-    import torch
-
+def _train(options: argparse.Namespace, task, origin: dict, out: Path, main: bool) -> None:
     import labkit
     from labkit.lab.widgets import training_bar
-    from labkit.lora.files import FILES
+    from labkit.lora.files import FILES, read_about
     from labkit.storage.writing import refuse_occupied, remove_folder, restored
+    from labkit.tasks.conversations import has_several_turns
     from labkit.tasks.rows import STANDARD_INPUT
     from labkit.training.checkpoints import newest
+    from labkit.training.history_file import as_file
 
     adapter, checkpoints = out / "adapter", out / "checkpoints"
     if not options.overwrite:
@@ -41,7 +47,8 @@ def _train(options: argparse.Namespace, task, out: Path, main: bool) -> None:
     if options.evaluate is not None:
         task.rows("test")
     config = labkit.TrainConfig(
-        steps=options.steps,
+        steps=50 if options.steps is None and options.epochs is None else options.steps,
+        epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=options.lr,
         seed=options.seed,
@@ -50,21 +57,20 @@ def _train(options: argparse.Namespace, task, out: Path, main: bool) -> None:
         gradient_accumulation=options.gradient_accumulation,
         gradient_checkpointing=options.gradient_checkpointing,
         share_prefix=options.share_prefix,
+        validate_every=options.validate_every,
+        score_rows=options.score_rows or 0,
+        patience=options.patience,
+        turns=options.turns,
     )
-    lora = labkit.LoraConfig(
-        r=options.rank,
-        lora_alpha=2 * options.rank if options.alpha is None else options.alpha,
-        lora_dropout=options.dropout,
-        target_modules=targets(options),
-        use_rslora=options.rslora,
-    )
-    model, tokenizer = labkit.load_base(options.base)
-    _refuse_typos(model, lora.target_modules)
-    torch.manual_seed(options.seed)
-    try:
-        labkit.inject_lora(model, lora)
-    except ConfigError as error:
-        raise ConfigError(f"--targets {options.targets}: {error}") from None
+    validation = _validation(options, task)
+    if options.epochs:
+        config = config.for_rows(rows := len(task.rows("train")))
+    targets(options)  # refused before a base is loaded
+    model, tokenizer = load_base_for(options, read_about(options.continue_from) if origin else {})
+    lora = put_adapter_on(model, options, origin)
+    if main and options.epochs:
+        rounds = f"{options.epochs} epoch{'s' * (options.epochs > 1)}"
+        print(f"{rows:,} rows, {rounds}, {config.batch_size} rows per step: {config.steps:,} steps")
     trained, total = labkit.trainable_parameters(model)
     if main:
         print(f"Training {trained:,} of {total:,} parameters ({trained / total:.2%}) on {task.name}", flush=True)
@@ -75,24 +81,39 @@ def _train(options: argparse.Namespace, task, out: Path, main: bool) -> None:
         tokenizer,
         task,
         config,
+        validation=validation,
         output_dir=checkpoints,
         resume=options.resume,
         on_step=training_bar(),
+        log=options.log,
+        log_dir=out / "logs",
         force=options.force,
     )
     if not main:
         return
     about = {"task": task.name, "system": task.system, "recipe": {"training": asdict(config), "lora": asdict(lora)}}
     if options.data:
+        if any(has_several_turns(row) for row in task.rows("train")):
+            about["conversations"] = True  # so `labkit chat` gives it what was said before
         about["data"] = "<stdin>" if str(options.data) in STANDARD_INPUT else options.data.name
-    labkit.save_adapter(model, adapter, about)
+    if result.best:
+        about["recipe"]["best"] = result.best
+    if origin:
+        about["continued_from"] = origin
+    history = as_file(result)
+    labkit.save_adapter(model, adapter, about, history)
     with suppress(OSError):  # the adapter is there, and that is what counts
         remove_folder(checkpoints)
     if options.evaluate:
         evaluation = labkit.evaluate(model, tokenizer, task, limit=options.evaluate)
         about["scores"] = {name: asdict(score) for name, score in evaluation.scores.items()}
         _print_scores(evaluation)
-        labkit.save_adapter(model, adapter, about)
+        labkit.save_adapter(model, adapter, about, history)
+    _print_best(result, config.patience)
+    if result.about_prefix:
+        print(in_options(result.about_prefix, options.settings))
+    if (out / "logs").exists():
+        print(f"The log is in {out / 'logs'}")
     size = sum(file.stat().st_size for file in adapter.iterdir())
     print(f"Trained in {result.seconds:.0f} s. The adapter is in {adapter} ({size / 1e6:.1f} MB)")
 
@@ -102,6 +123,7 @@ def evaluate(options: argparse.Namespace) -> None:
     import labkit
     from labkit.lora.files import read_about, read_config
 
+    refuse_double_alone(options)
     if options.adapter:
         read_config(options.adapter)  # refused before a base is loaded
     about = read_about(options.adapter) if options.adapter else {}
@@ -112,7 +134,7 @@ def evaluate(options: argparse.Namespace) -> None:
     options.system = options.system or about.get("system")
     task = _task(options, test=options.data)
     rows = task.rows("test")
-    model, tokenizer = labkit.load_base(options.base)
+    model, tokenizer = load_base_for(options, about)
     if options.adapter:
         labkit.load_adapter(model, options.adapter)
     evaluation = labkit.evaluate(model, tokenizer, task, rows, limit=options.limit)
@@ -125,13 +147,23 @@ def evaluate(options: argparse.Namespace) -> None:
         _print_scores(evaluation)
 
 
-def _refuse_typos(model, targets: str | list[str]) -> None:
-    """ConfigError where one of several names that were typed is no layer's: what the others match would be trained."""
-    from labkit.lora.patterns import endings
+def _validation(options: argparse.Namespace, task):
+    """The split or the rows that ``--validation`` names; None without it."""
+    from labkit.tasks.rows import read_rows
 
-    there = {ending for name, _ in model.named_modules() for ending in endings(name)}
-    if isinstance(targets, list) and (missed := [name for name in targets if name not in there]):
-        raise ConfigError(f"--targets: no layer of this base is called {missed[0]}")
+    if options.validation is None:
+        return None
+    split = "validation" if options.data else str(options.validation)
+    return split if split in task.files else read_rows(options.validation, options.format)
+
+
+def _print_best(result, patience: int | None) -> None:
+    if result.best is None:
+        return
+    if result.stopped_early:
+        print(f"Stopped after step {len(result.history)}: no lower validation loss in {patience} validations")
+    loss, step = result.best["validation_loss"], result.best["step"]
+    print(f"The adapter is that of step {step}, which has the lowest validation loss: {loss:.4f}")
 
 
 def _print_scores(evaluation) -> None:
@@ -166,24 +198,14 @@ def _remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def targets(options: argparse.Namespace) -> str | list[str]:
-    """What ``--targets`` names, as :class:`labkit.LoraConfig` takes it: ``"all-linear"``, or a list of names."""
-    if options.targets == "all-linear":
-        return options.targets
-    names = [name.strip() for name in options.targets.split(",")]
-    if not all(names):
-        raise ConfigError(f"--targets takes names with a comma between them, got {options.targets!r}")
-    return names
-
-
 def _task(options: argparse.Namespace, **files):
     """The course's task, or one from the learner's own files."""
     from labkit.tasks import load_task, task_from_files
 
     given = {split: path for split, path in files.items() if path}
     if bool(options.task) == bool(given):
-        raise ConfigError("give either --task (one of the course's) or --data (your own JSONL)")
+        raise ConfigError("give either --task (one of the course's) or --data (your own rows)")
     if options.task:
         task = load_task(options.task)
         return replace(task, system=options.system) if options.system else task
-    return task_from_files(given, options.system)
+    return task_from_files(given, options.system, options.format)

@@ -12,19 +12,21 @@ from torch import nn
 from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
-from labkit.base.chat_format import ends_of_answer
+from labkit.base.chat_format import Asked, ends_of_answer
 from labkit.base.describing import context_length, refuse_encoder_decoder
 from labkit.errors import ConfigError
+from labkit.evaluation.greedy import decodes_alike, greedy, merged_where_it_pays
 from labkit.evaluation.streaming import AnswerStreamer
 from labkit.model_facts import facts_of
 from labkit.step.batch import encode_prompt, padding_id, refuse_unknown_tokens
 from labkit.step.probing import leaves_padding_out
+from labkit.tasks.conversations import checked_messages
 
 
 def generate(
     model: nn.Module,
     tokenizer,
-    prompts: Sequence[str],
+    prompts: Sequence[Asked],
     system: str | Sequence[str],
     max_new_tokens: int | None = None,
     batch_size: int = 64,
@@ -41,7 +43,7 @@ def generate(
     Args:
         model: a causal language model; its mode and generation settings are afterwards as before.
         tokenizer: of the base model.
-        prompts: what the user says.
+        prompts: what the user says; or each a conversation up to there, as a list of messages.
         system: the system prompt: one for all, or one for each.
         max_new_tokens: where an answer is cut off at the latest; None is 64.
         batch_size: prompts generated together, sorted by length so that padding stays short.
@@ -55,11 +57,13 @@ def generate(
         The answers, in the order of `prompts`, without special tokens.
 
     Raises:
-        BaseModelError: the chat template can't show a question, or the tokenizer has tokens that the model lacks.
+        BaseModelError: the chat template can't show a question or refuses a conversation, or the tokenizer has tokens
+            that the model lacks.
         ConfigError: `prompts` or `system` isn't text in a list, `max_new_tokens` or `batch_size` isn't a whole number
             from 1 on, or a prompt fills the model's context; there is not one system prompt, or not one choice in
             `adapters`, for each prompt; the model has no bank; rows of the bank are open (here prompts are sorted, so
             their order would not hold); a streamer for more than one prompt.
+        DataError: the messages of a prompt are no conversation.
     """
     longest = 64 if max_new_tokens is None else max_new_tokens
     return answers_and_cuts(model, tokenizer, prompts, system, longest, batch_size, on_batch, streamer, adapters)[0]
@@ -69,7 +73,7 @@ def generate(
 def answers_and_cuts(
     model: nn.Module,
     tokenizer,
-    prompts: Sequence[str],
+    prompts: Sequence[Asked],
     system: str | Sequence[str],
     max_new_tokens: int,
     batch_size: int = 64,
@@ -101,33 +105,46 @@ def answers_and_cuts(
     was_training, was_config, done = model.training, model.generation_config, 0
     model.eval()
     try:
-        for chosen in _batches(model, encoded, rooms, batch_size):
-            # plain greedy decoding, whatever temperature or repetition penalty the base comes with
-            model.generation_config = GenerationConfig(
-                max_new_tokens=rooms[chosen[0]], do_sample=False, pad_token_id=pad, eos_token_id=ends or None
-            )
-            length = len(encoded[chosen[-1]])
-            # padding on the left here: the answers must begin where the prompts end
-            ids = torch.full((len(chosen), length), pad)
-            mask = torch.zeros((len(chosen), length), dtype=torch.long)
-            for row, i in enumerate(chosen):
-                ids[row, length - len(encoded[i]) :] = torch.tensor(encoded[i])
-                mask[row, length - len(encoded[i]) :] = 1
-            with nullcontext() if adapters is None else bank.rows([adapters[i] for i in chosen]):
-                out = model.generate(
-                    input_ids=ids.to(model.device), attention_mask=mask.to(model.device), streamer=streamer
-                )
-            for i, said in zip(chosen, out[:, length:].tolist()):
-                end = next((place for place, token in enumerate(said) if token in ends), None)
-                # not every end is a special token to the tokenizer, and none belongs to the answer
-                answers[i], cut[i] = tokenizer.decode(said[:end], skip_special_tokens=True), end is None
-            done += len(chosen)
-            if on_batch:
-                on_batch(done, len(encoded))
+        # a bank's rows must keep their places, and a single prompt has nothing to share
+        own = len(encoded) > 1 and adapters is None and decodes_alike(model)
+        with merged_where_it_pays(model, len(encoded)) if own else nullcontext():
+            for chosen in _batches(model, encoded, rooms, batch_size):
+                asked, room = [encoded[i] for i in chosen], rooms[chosen[0]]
+                if own:
+                    found = greedy(model, asked, room, ends)
+                else:
+                    with nullcontext() if adapters is None else bank.rows([adapters[i] for i in chosen]):
+                        found = _generated(model, asked, room, ends, pad, streamer)
+                for i, said in zip(chosen, found):
+                    end = next((place for place, token in enumerate(said) if token in ends), None)
+                    # not every end is a special token to the tokenizer, and none belongs to the answer
+                    answers[i], cut[i] = tokenizer.decode(said[:end], skip_special_tokens=True), end is None
+                done += len(chosen)
+                if on_batch:
+                    on_batch(done, len(encoded))
     finally:
         model.train(was_training)
         model.generation_config = was_config
     return answers, cut
+
+
+def _generated(
+    model: nn.Module, prompts: list[list[int]], room: int, ends: list[int], pad: int, streamer: BaseStreamer | None
+) -> list[list[int]]:
+    """The token ids that transformers answers to each prompt; after the end of an answer there may be padding."""
+    # plain greedy decoding, whatever temperature or repetition penalty the base comes with
+    model.generation_config = GenerationConfig(
+        max_new_tokens=room, do_sample=False, pad_token_id=pad, eos_token_id=ends or None
+    )
+    length = len(prompts[-1])
+    # padding on the left here: the answers must begin where the prompts end
+    ids = torch.full((len(prompts), length), pad)
+    mask = torch.zeros((len(prompts), length), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        ids[row, length - len(prompt) :] = torch.tensor(prompt)
+        mask[row, length - len(prompt) :] = 1
+    out = model.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), streamer=streamer)
+    return out[:, length:].tolist()
 
 
 def whole_number(name: str, value: object, least: int = 1) -> int:
@@ -141,7 +158,7 @@ def whole_number(name: str, value: object, least: int = 1) -> int:
     return number
 
 
-def _texts(name: str, given: Sequence[str]) -> list[str]:
+def _texts(name: str, given: Sequence[Asked]) -> list[Asked]:
     if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
         if name == "system":
             raise ConfigError(
@@ -151,7 +168,9 @@ def _texts(name: str, given: Sequence[str]) -> list[str]:
         raise ConfigError(f"{name} must be a list of strings, got {type(given).__name__}{remedy}")
     texts = list(given)
     for place, text in enumerate(texts, start=1):
-        if not isinstance(text, str):
+        if name == "prompts" and isinstance(text, list) and text and all(isinstance(said, Mapping) for said in text):
+            texts[place - 1], _ = checked_messages(text, f"prompt {place}", answers=False)
+        elif not isinstance(text, str):
             raise ConfigError(f"number {place} of {name} must be a string, got {reprlib.repr(text)}")
     return texts
 

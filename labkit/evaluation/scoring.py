@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from labkit.base.chat_format import prompt_text
 from labkit.errors import ConfigError
 from labkit.evaluation.generation import answers_and_cuts, whole_number
+from labkit.step.turns import shown_by_template
 from labkit.tasks import Task, exact_match
+from labkit.tasks.conversations import as_question
 from labkit.tasks.rows import check_rows
 
 _DRAWN_ONE_BY_ONE = 20_000  # values; of more, only how often each one is drawn
@@ -119,6 +122,9 @@ def evaluate(
 ) -> Evaluation:
     """Let the model answer the task's test rows, and score the answers.
 
+    Of a conversation, the model is given all that comes before the assistant's last answer, and asked for that one. The
+    score finds these as the row's ``prompt`` (a list of messages) and ``completion``.
+
     Args:
         rows: evaluate on these instead of the task's test split.
         limit: only the first so many.
@@ -128,18 +134,23 @@ def evaluate(
     Raises:
         ConfigError: there are no rows to evaluate on, or `limit` is no whole number from 0 on; see also
             :func:`generate`.
-        DataError: one of `rows` isn't as a row of a file should be (see :func:`labkit.read_rows`). Its completion is
-            the score's own affair, except where that is exact match.
+        DataError: one of `rows` isn't as a row of a file should be (see :func:`labkit.read_rows`), or a conversation
+            that the chat template refuses. Its completion is the score's own affair, except where that is exact match.
     """
     if limit is not None:
         limit = whole_number("limit", limit, 0)
     rows = list(task.rows("test")) if rows is None else check_rows(rows, answers=task.score is exact_match)
+    rows = [as_question(row) for row in rows]
     max_new_tokens = task.token_limit(tokenizer, rows)
     rows = rows[:limit]
     if not rows:
         raise ConfigError("nothing to evaluate on: there are no rows")
     prompts = [row["prompt"] for row in rows]
     systems = [row.get("system") or task.system for row in rows]
+    for number, (row, system) in enumerate(zip(rows, systems), 1):
+        if row.get("messages"):
+            with shown_by_template(row.get("source") or f"row {number}"):
+                prompt_text(tokenizer, row["prompt"], system)
     answers, cut = answers_and_cuts(model, tokenizer, prompts, systems, max_new_tokens, batch_size, on_batch)
     row_scores = [task.score(answer, row) for answer, row in zip(answers, rows)]
     scores = {}

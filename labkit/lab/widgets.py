@@ -13,6 +13,8 @@ from labkit.training.reports import StepReport
 def progress_text(report: StepReport) -> str:
     """``step 12 of 60 · loss 0.412 · 530 tokens/s · 48 s left``."""
     parts = [f"step {report.step} of {report.steps}", f"loss {report.loss:.3f}"]
+    if report.validation_loss is not None:
+        parts.append(f"validation {report.validation_loss:.3f}")
     parts.append(f"{report.tokens_per_second:,.0f} tokens/s")
     if report.step < report.steps:
         parts.append(f"{_duration(report.seconds_left)} left")

@@ -1,6 +1,5 @@
 """An adapter that is on no model yet: taken off one, read from a folder, or given as tensors, and checked."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from labkit.casting import is_finite
-from labkit.errors import AdapterError, ConfigError, LabkitWarning
+from labkit.errors import AdapterError, ConfigError
 from labkit.linear import ORDINARY
+from labkit.lora.base_form import form_of
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers, resolve_targets
 from labkit.model_facts import facts_of
@@ -53,7 +53,7 @@ def keys_of(name: str) -> tuple[str, str]:
 
 
 def adapter_of(model: nn.Module, where: Path | str) -> Adapter:
-    """The adapter on `model`: float32 copies on the CPU. ``about["base"]`` says which base it is on.
+    """The adapter on `model`: float32 copies on the CPU. ``about["base"]`` says which base it is on, and in which form.
 
     Raises:
         AdapterError: beginning with `where`; there is none, or it holds NaN or infinity.
@@ -66,9 +66,10 @@ def adapter_of(model: nn.Module, where: Path | str) -> Adapter:
             raise AdapterError(
                 f"{where}: the adapter of {name} holds NaN or infinite values, so nothing is left to keep"
             )
-    base = {"name": known.base_name, "fingerprint": known.fingerprint}
-    if known.quantization:
-        base["quantization"] = known.quantization
+    form = form_of(model)
+    base = {"name": known.base_name, "fingerprint": known.fingerprint, "dtype": form.dtype}
+    if form.quantization:
+        base["quantization"] = form.quantization
     return Adapter(known.adapter, weights, {"base": base})
 
 
@@ -122,23 +123,6 @@ def refuse_other_base(model: nn.Module, about: dict, where: Path | str) -> None:
         raise AdapterError(
             f"{where}: trained on another base: {plain(base.get('name'))} with fingerprint {plain(theirs)}, "
             f"but this model is {known.base_name} with fingerprint {known.fingerprint}"
-        )
-
-
-def warn_if_held_otherwise(model: nn.Module, about: dict, where: Path | str) -> None:
-    """A LabkitWarning, beginning with `where`, where the adapter learned on the base in another form than `model` is
-    in: in four bits and not dense, say. It works, with slightly other numbers. PEFT's folders don't tell."""
-    base, now = about.get("base"), facts_of(model).quantization
-    if not isinstance(base, dict):
-        return
-    then = base.get("quantization")
-    if str(then).partition(",")[2] != str(now).partition(",")[2]:  # whose kernels pack it makes no difference
-        forms = [f"in four bits ({plain(held)})" if held else "dense" for held in (then, now)]
-        warnings.warn(
-            f"{where}: this adapter was trained on the base {forms[0]}, and here the base is {forms[1]}, so answers "
-            "may change a little. Load the base as it was in training to get the same ones",
-            LabkitWarning,
-            stacklevel=4,  # who loads the adapter, or adds it to a bank
         )
 
 

@@ -13,7 +13,8 @@ from labkit.casting import is_finite
 from labkit.errors import AdapterError, ConfigError
 from labkit.linear import ORDINARY, device_of, is_linear
 from labkit.lora import routes
-from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base, warn_if_held_otherwise
+from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base
+from labkit.lora.base_form import warn_if_held_otherwise
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import read_adapter
 from labkit.lora.inject import lora_layers, refuse_bank

@@ -1,9 +1,11 @@
-"""Adapters on disk, in PEFT's two files and one of our own.
+"""Adapters on disk, in PEFT's two files and one or two of our own.
 
     adapter_config.json          what was adapted, in PEFT's words
     adapter_model.safetensors    A and B of every layer, float32, under PEFT's key names
     labkit.json                  where it came from: task, system prompt, base and how it was held, recipe, scores;
                                  sha256 of the two
+    history.json                 how its training went, if labkit trained it (see labkit.training.history_file);
+                                 whoever loads an adapter doesn't look at it
 
 PEFT reads what is saved here, and what PEFT saves is read here. PEFT's files have no checksum: in a folder that
 PEFT wrote, a number that was changed on the way cannot be told from one that was meant.
@@ -18,7 +20,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from labkit.errors import AdapterError, ConfigError, LabkitWarning
-from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base, warn_if_held_otherwise
+from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base
+from labkit.lora.base_form import warn_if_held_otherwise
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.model_facts import Model
@@ -28,17 +31,19 @@ from labkit.storage.writing import folder_written_aside, refuse_occupied, restor
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 ABOUT_FILE = "labkit.json"
+HISTORY_FILE = "history.json"
 _NAMES_OF_EXPERTS = {"gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
-FILES = (CONFIG_FILE, WEIGHTS_FILE, ABOUT_FILE)
+FILES = (CONFIG_FILE, WEIGHTS_FILE, ABOUT_FILE, HISTORY_FILE)
 
 
-def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) -> Path:
+def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None, history: dict | None = None) -> Path:
     """Write the adapter of `model` to the folder `path`, whole or not at all.
 
     Args:
         model: a model with LoRA layers, as :func:`labkit.inject_lora` leaves it.
         path: the folder; an older one there is replaced.
         about: what to write into ``labkit.json`` besides the base: task, system prompt, recipe, scores.
+        history: how its training went, as :func:`labkit.training.history_file.as_file` puts it.
 
     Returns:
         The folder.
@@ -57,6 +62,8 @@ def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None) 
         _write_json(folder / CONFIG_FILE, adapter.config.to_peft(adapter.about["base"]["name"]))
         sums = {name: digest_of(folder / name) for name in (CONFIG_FILE, WEIGHTS_FILE)}
         _write_json(folder / ABOUT_FILE, {**adapter.about, **(about or {}), "sha256": sums})
+        if history:
+            (folder / HISTORY_FILE).write_text(json.dumps(history) + "\n", encoding="utf-8", newline="\n")
     return path
 
 
@@ -114,7 +121,7 @@ def read_adapter(model: nn.Module, path: Path | str) -> Adapter:
     try_patterns(config.regular_expressions(), [name for name, _ in model.named_modules()], path / CONFIG_FILE)
     state = read_weights(path / WEIGHTS_FILE)
     adapter = fitted(model, config, state, about, where=path / WEIGHTS_FILE, config_where=path / CONFIG_FILE)
-    _check_sums(path, about)
+    check_sums(path, about)
     warn_if_held_otherwise(model, about, path)
     return adapter
 
@@ -146,7 +153,7 @@ def read_about(path: Path | str) -> dict:
     base = about.get("base") or {}
     if not isinstance(base, dict):
         raise AdapterError(f"{file}: 'base' must be a JSON object, found {type(base).__name__}")
-    for of, fields in ((about, ("task", "system", "data")), (base, ("name", "fingerprint", "quantization"))):
+    for of, fields in ((about, ("task", "system", "data")), (base, ("name", "fingerprint", "quantization", "dtype"))):
         for field in fields:
             value = of.get(field)
             if value is not None and (not isinstance(value, str) or value != value.encode(errors="replace").decode()):
@@ -154,7 +161,7 @@ def read_about(path: Path | str) -> dict:
     return about
 
 
-def _check_sums(path: Path, about: dict) -> None:
+def check_sums(path: Path, about: dict) -> None:
     """AdapterError where PEFT's files are not those that ``labkit.json`` was written with."""
     sums = about.get("sha256", {})
     if not isinstance(sums, dict):

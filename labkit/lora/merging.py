@@ -6,6 +6,7 @@
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,25 @@ def unmerge(model: Model) -> Model:
     for _, layer in lora_layers(model):
         layer.unmerge()
     return model
+
+
+@contextmanager
+def merged_meanwhile(model: nn.Module) -> Iterator[None]:
+    """Inside the ``with`` block `model` is merged, as by :func:`merge`; afterwards each layer has its own parameter
+    back, the same object with the same bits, whatever happened in between.
+
+    Raises:
+        ConfigError: as :func:`merge`, for a model whose LoRA layers sit on dense ones.
+    """
+    layers = [layer.base_layer for _, layer in lora_layers(model)]
+    weights = [layer.weight for layer in layers]
+    try:
+        merge(model)
+        yield
+    finally:
+        unmerge(model)
+        for layer, weight in zip(layers, weights):
+            layer.weight = weight
 
 
 def merge_and_unload(model: Model) -> Model:
@@ -156,13 +176,24 @@ def say_merged(model: nn.Module) -> None:
 
 def refuse_tied(model: nn.Module) -> None:
     """ConfigError where a LoRA layer of `model` sits on a weight that another module uses as well."""
+    for name, shared in _shared_weights(model):
+        raise ConfigError(
+            f"{name} shares its weight with {', '.join(shared)}: merging would change both, and the adapter only ever "
+            "changed one. Keep this adapter unmerged."
+        )
+
+
+def is_tied(model: nn.Module) -> bool:
+    """Whether :func:`refuse_tied` refuses."""
+    return any(True for _ in _shared_weights(model))
+
+
+def _shared_weights(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
+    """Each LoRA layer whose weight has other names in `model` as well, and these."""
     owners: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         owners.setdefault(id(parameter), []).append(name)
     for name, layer in lora_layers(model):
         shared = owners.get(id(getattr(layer.base_layer, "weight", None)), [])
         if len(shared) > 1:
-            raise ConfigError(
-                f"{name} shares its weight with {', '.join(s for s in shared if not s.startswith(name + '.'))}: "
-                "merging would change both, and the adapter only ever changed one. Keep this adapter unmerged."
-            )
+            yield name, [s for s in shared if not s.startswith(name + ".")]

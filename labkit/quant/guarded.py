@@ -70,7 +70,11 @@ class GuardedLinear4bit(bnb.nn.Linear4bit):
             quant_type="nf4",
             module=self,
         )
-        return parameter.to(device or weight.device)  # this is what quantizes it
+        parameter = parameter.to(device or weight.device)  # this is what quantizes it
+        # It holds its layer, which nothing here asks for. In that circle, both would stay in memory after the model is
+        # dropped, until Python's collector comes by.
+        parameter.module = None
+        return parameter
 
     @property
     def weight_dtype(self) -> torch.dtype:

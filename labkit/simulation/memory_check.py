@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from labkit.base.describing import layer_count, set_layers
-from labkit.errors import ConfigError, LabkitWarning
+from labkit.errors import ConfigError, LabkitWarning, reason_of
 from labkit.linear import PackedLinear, device_of, linear_layers
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers
@@ -57,6 +57,7 @@ def refuse_what_cannot_fit(
     free: int | None = None,
     may_checkpoint: bool = True,
     device: torch.device | None = None,
+    whole: Sequence[Batch] | None = None,
 ) -> None:
     """Refuse to begin a training that will run out of memory, and say what would fit.
 
@@ -72,6 +73,7 @@ def refuse_what_cannot_fit(
         free: bytes; what :func:`free_bytes` finds when None.
         may_checkpoint: whether checkpointing can be recommended.
         device: where it's going to be trained, where that's not where it is.
+        whole: the batches as they are where nothing is shared between rows: with checkpointing, or fewer rows at once.
 
     Raises:
         ConfigError: a step takes more than is free. The message has both numbers, and the first way that fits.
@@ -106,7 +108,8 @@ def refuse_what_cannot_fit(
         if way.checkpointing and not may_checkpoint:
             continue
         with suppress(Exception):  # not every model has checkpointing, or layers for LoRA
-            tried[way] = sum(needed(way).values())
+            shares = way.rows == planned.rows and way.checkpointing == planned.checkpointing
+            tried[way] = sum(needed(way, batches if shares else whole or batches).values())
             if tried[way] <= free:
                 takes = f"{tried[way] / 1e9:.2f} GB" if tried[way] >= 0 else "less than the model takes now"
                 remedy = f"It fits with {_in_words(way, planned)}: {takes}"
@@ -121,8 +124,7 @@ def refuse_what_cannot_fit(
 
 def _say_unchecked(model: nn.Module, error: Exception) -> None:
     """A warning, once for the same reason."""
-    reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
-    said = f"Whether a step of {type(model).__name__} fits into memory couldn't be checked: {reason}"
+    said = f"Whether a step of {type(model).__name__} fits into memory couldn't be checked: {reason_of(error)}"
     said += ". Training starts anyway"
     if said not in _SAID:
         _SAID.add(said)
@@ -164,7 +166,7 @@ def _lighter_ways(planned: Way, model: nn.Module) -> Iterator[Way]:
 
 def _in_words(way: Way, planned: Way) -> str:
     changes = {
-        'a base in four bits (load_base with quantize="nf4")': way.nf4,
+        'a base in four bits (load it with quantize="nf4")': way.nf4,
         "LoRA (labkit.inject_lora)": way.lora,
         "gradient_checkpointing=True": way.checkpointing and not planned.checkpointing,
         "one row at a time (a larger gradient_accumulation)": way.rows < planned.rows,

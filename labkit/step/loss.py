@@ -9,8 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labkit.base.describing import refuse_encoder_decoder
+from labkit.errors import ConfigError
 from labkit.step.batch import Batch
-from labkit.step.shared_prefix import attention_by_row, pack, refuse_unless_exact
+from labkit.step.shared_prefix import attention_by_row, pack, what_hinders
+
+_SHARED = "share_prefix is on: what all rows of a step begin with is computed once, and padding not at all"
 
 
 class CompletionLoss(nn.Module):
@@ -19,20 +22,28 @@ class CompletionLoss(nn.Module):
     Args:
         model: a causal language model of transformers.
         share_prefix: compute what all rows of a batch begin with only once, and padding not at all (see
-            :mod:`labkit.step.shared_prefix`). The loss and the gradients are the same.
+            :mod:`labkit.step.shared_prefix`). The loss and the gradients are the same. It isn't exact where the model
+            draws random numbers in training, checkpoints its layers, or mixes tokens in another way than by causal
+            attention: there True is refused, and ``"auto"`` is False.
+
+    Attributes:
+        share_prefix: whether it's done.
+        about_prefix: which of the two it is, in a sentence, and why not; empty where False was asked for.
 
     Raises:
-        ConfigError: `model` has an encoder and a decoder; `share_prefix`, and the model draws random numbers in
-            training, checkpoints its layers, or mixes tokens in another way than by causal attention: there it would
-            not be exact.
+        ConfigError: `model` has an encoder and a decoder, or `share_prefix` is True where it isn't exact.
     """
 
-    def __init__(self, model: nn.Module, share_prefix: bool = False):
+    def __init__(self, model: nn.Module, share_prefix: bool | str = False):
         super().__init__()
         refuse_encoder_decoder(model.config)
-        self.model, self.share_prefix = model, share_prefix
+        self.model, self.about_prefix = model, ""
+        hindrance = what_hinders(model, self._logits) if share_prefix else None
+        if hindrance and share_prefix != "auto":
+            raise ConfigError(f"share_prefix: {'. '.join(hindrance)}")
+        self.share_prefix = bool(share_prefix) and not hindrance
         if share_prefix:
-            refuse_unless_exact(model, self._logits)
+            self.about_prefix = f"share_prefix is off: {hindrance[0]}" if hindrance else _SHARED
 
     def forward(self, batch: Batch) -> tuple[Tensor, int]:
         """Summed loss (a scalar, float32, nats) and how many tokens it counts.
@@ -54,7 +65,7 @@ class CompletionLoss(nn.Module):
             )
 
 
-def label_logits(model: nn.Module, input_ids: Tensor, positions: Tensor, **named: Tensor) -> Tensor:
+def label_logits(model: nn.Module, input_ids: Tensor, positions: Tensor, **named) -> Tensor:
     """Logits at the given positions only, equal to those of the model's own forward.
 
     It is the model's own forward that runs, so whatever the model does to its logits (soft caps, scales)
@@ -76,4 +87,4 @@ def label_logits(model: nn.Module, input_ids: Tensor, positions: Tensor, **named
         return hidden.flatten(0, 1).index_select(0, positions)
 
     with model.get_output_embeddings().register_forward_pre_hook(keep_counted):
-        return model(input_ids=input_ids, **named, use_cache=False).logits
+        return model(**{"use_cache": False} | named, input_ids=input_ids).logits

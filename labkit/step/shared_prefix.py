@@ -16,7 +16,6 @@ from unittest.mock import patch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PretrainedConfig
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -30,7 +29,7 @@ _NAME = "labkit_shared_prefix"
 _ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 _NOT_PLAIN = (
     'it works only where transformers computes causal attention itself ("sdpa" or "eager"), and this {!r} model '
-    "computes its own. Train without share_prefix"
+    "computes its own"
 )
 
 
@@ -112,7 +111,8 @@ def attention_by_row(model: nn.Module, packed: PackedBatch) -> Iterator[Tensor]:
 
     def attend(module, query, key, value, attention_mask, **named):
         if attention_mask is not None and not any(attention_mask is mask for mask in made):
-            raise ConfigError(_NOT_PLAIN.format(config.model_type))  # it made one of its own, for a single long row
+            # it made one of its own, for a single long row
+            raise ConfigError(f"{_NOT_PLAIN.format(config.model_type)}. Train without share_prefix")
         # transformers has one "sdpa" for all; what is "eager" stands in each architecture's module
         plain = ALL_ATTENTION_FUNCTIONS.get(before) or sys.modules[type(module).__module__].eager_attention_forward
         found, weights = plain(module, *map(packed.by_row, (query, key, value)), attention_mask, **named)
@@ -128,31 +128,29 @@ def attention_by_row(model: nn.Module, packed: PackedBatch) -> Iterator[Tensor]:
         del ALL_ATTENTION_FUNCTIONS[_NAME]
 
 
-def refuse_unless_exact(model: nn.Module, logits: Callable[[Batch, bool], Tensor]) -> None:
-    """Raise ConfigError where a step with a shared prefix would not be the plain step.
+def what_hinders(model: nn.Module, logits: Callable[[Batch, bool], Tensor]) -> tuple[str, str] | None:
+    """Why a step with a shared prefix would not be the plain step, and the remedy; None where it would.
 
     Args:
         model: a causal language model of transformers.
         logits: those of a batch, where it has labels; with a shared prefix, or without. Both are tried on a few tokens.
     """
-    config = text_config(model.config)
-    reason = None
     if is_checkpointed(model):
-        reason = "gradient checkpointing would compute the layers again without it. Choose one of the two"
-    elif draws_random_numbers(model):
-        reason = (
+        return "gradient checkpointing would compute the layers again without it", "Choose one of the two"
+    if draws_random_numbers(model):
+        return (
             "this model draws random numbers in training (dropout, or a router's jitter), and with a shared prefix "
-            "they'd fall differently on each row's copy of it. Set all dropout and jitter to 0, or train without "
-            "share_prefix"
+            "they'd fall differently on each row's copy of it",
+            "Set all dropout and jitter to 0, or train without share_prefix",
         )
-    elif not (_may_be_exact(model, config) and _is_exact(model, logits)):
-        reason = _NOT_PLAIN.format(config.model_type)
-    if reason:
-        raise ConfigError(f"share_prefix: {reason}")
+    if not (has_plain_attention(model) and _is_exact(model, logits)):
+        return _NOT_PLAIN.format(text_config(model.config).model_type), "Train without share_prefix"
+    return None
 
 
-def _may_be_exact(model: nn.Module, config: PretrainedConfig) -> bool:
-    """Whether anything speaks against it that a few tokens would not show."""
+def has_plain_attention(model: nn.Module) -> bool:
+    """Whether nothing speaks against :func:`attention_by_row` that a few tokens wouldn't show."""
+    config = text_config(model.config)
     return (
         config._attn_implementation in ("sdpa", "eager")
         and getattr(model, "_supports_attention_backend", False)

@@ -7,6 +7,7 @@ Whatever is wrong, the answer is one error that names the file and the cause, in
 import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -116,6 +117,11 @@ def plain(text: object, longest: int = 200) -> str:
     """`text` in one printable line: a stranger's names can be long, and can hold what moves a terminal's cursor."""
     line = printable(str(text)[: longest + 1], keep="")
     return line if len(line) <= longest else f"{line[:longest]} …"
+
+
+def markdown(text: object) -> str:
+    """`text` in one line of Markdown that shows it as it is: a stranger's is no markup."""
+    return re.sub(r"([\\`*_~<>&|!#()\[\]])", r"\\\1", plain(text))
 
 
 def _refuse_special(file: Path, kind: type[LabkitError] = AdapterError) -> None:

@@ -28,11 +28,17 @@ _TOKEN = "[0-9a-f]{8}"  # in the name of what a writer has beside its path
 
 def write_atomically(path: Path | str, content: str | bytes) -> None:
     """Write `content` (text as UTF-8) to `path`: a reader sees the old file or the new one, never a part."""
+    with file_written_aside(path) as aside:
+        aside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def file_written_aside(path: Path | str) -> Iterator[Path]:
+    """A free name to write a file to; it becomes `path` when the ``with`` block ends without an error."""
     path = Path(path)
     with _aside(path) as aside:
-        with open(aside, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
+        yield aside
+        with open(aside, "r+b") as file:  # Windows flushes only what it may write to
             os.fsync(file.fileno())
         _rename(aside, path)
 

@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from labkit.errors import ConfigError, DataError
 from labkit.storage.paths import course_data_dir
+from labkit.tasks.conversations import as_question, common_system
 from labkit.tasks.rows import STANDARD_INPUT, read_rows
 
 TASKS = ("tickets", "sql", "voice", "clauses")
@@ -58,7 +59,8 @@ class Task:
         has, and 8 to end it with."""
         if self.max_new_tokens is not None:
             return self.max_new_tokens
-        longest = heapq.nlargest(256, (text for row in rows if isinstance(text := row.get("completion"), str)), key=len)
+        answers = (as_question(row).get("completion") for row in rows)
+        longest = heapq.nlargest(256, (text for text in answers if isinstance(text, str)), key=len)
         tokens = max((len(tokenizer(text, verbose=False).input_ids) for text in longest), default=0)
         return tokens + tokens // 4 + 8
 
@@ -74,20 +76,23 @@ def load_task(name: str) -> Task:
     return importlib.import_module(f"labkit.tasks.{name}").TASK
 
 
-def task_from_files(files: Mapping[str, Path | str], system: str | None = None) -> Task:
-    """A task from a learner's own JSONL: scored by exact match. Each file is read once.
+def task_from_files(files: Mapping[str, Path | str], system: str | None = None, format: str = "auto") -> Task:
+    """A task from a learner's own rows: scored by exact match. Each file is read once.
 
     Args:
         files: the file of each split, such as ``{"train": "mine.jsonl"}``; ``-`` is standard input.
-        system: the system prompt.
+        system: the system prompt. If there is none and all rows bring the same one, that's the task's.
+        format: what the fields of a row are (see :func:`labkit.read_rows`).
 
     Raises:
         DataError: a file is not as it should be (see :func:`labkit.read_rows`).
     """
     paths = {split: Path(path) for split, path in files.items()}
-    held = {split: read_rows(path) for split, path in paths.items()}
+    held = {split: read_rows(path, format) for split, path in paths.items()}
     first = next(iter(paths.values()))
     name = "stdin" if str(first) in STANDARD_INPUT else first.stem
+    if system is None:  # so that the adapter's folder says what it was trained with
+        system = common_system(row for rows in held.values() for row in rows.to_list())
     return Task(name, system or "Answer the user.", exact_match, paths, max_new_tokens=None, held=held)
 
 

@@ -3,16 +3,19 @@
 <output_dir>/checkpoint-000010/
     weights.safetensors      the trained parameters
     optimizer.safetensors    the optimizer's averages and step count for each of them
-    run.json                 step, history, and the recipe the run was started with
+    best.safetensors         with validation: the trained parameters as they were at its lowest loss
+    run.json                 step, history, clock, and the recipe the run was started with
 """
 
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -22,6 +25,7 @@ from torch import Tensor
 from labkit.errors import TrainingError
 from labkit.step.batch import Example
 from labkit.storage.writing import folder_written_aside, remove_folder, restored
+from labkit.training.config import TrainConfig
 
 _PREFIX = "checkpoint-"
 _NAME = re.compile(rf"{_PREFIX}(\d+)")
@@ -29,11 +33,21 @@ _NAME = re.compile(rf"{_PREFIX}(\d+)")
 _CONSTANT = ("qmap1", "qmap2")
 # in the place of the averages of a parameter that no step has reached yet, as an expert that no token was sent to
 _NO_GRADIENT = "no_gradient"
+_BEST = "best.safetensors"
+
+
+class Restored(NamedTuple):
+    """How far a run had come: steps done, what is told of them, and the weights of its best validation, if any."""
+
+    step: int
+    history: list[dict]
+    clock: list[float]
+    best: dict[str, Tensor]
 
 
 def digest(examples: Sequence[Example]) -> str:
     """A short fingerprint of encoded training rows, to tell whether a resumed run sees the same data."""
-    content = json.dumps([[example.prompt_length, example.input_ids] for example in examples])
+    content = json.dumps([[example.prompt_length, example.input_ids, *example.uncounted] for example in examples])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -44,6 +58,8 @@ def save(
     optimizer: torch.optim.Optimizer,
     recipe: dict,
     history: list[dict],
+    clock: Sequence[float] = (),
+    best: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Write the checkpoint of `step`, then remove older ones and what a killed run left half-written."""
     path = Path(output_dir) / f"{_PREFIX}{step:06d}"
@@ -59,7 +75,9 @@ def save(
     with folder_written_aside(path) as folder:
         save_file({name: p.detach().contiguous() for name, p in trainable.items()}, folder / "weights.safetensors")
         save_file(averages, folder / "optimizer.safetensors")
-        run = {"step": step, "recipe": recipe, "history": history}
+        if best:
+            save_file(best, folder / _BEST)
+        run = {"step": step, "recipe": recipe, "history": history, "clock": [*clock]}
         (folder / "run.json").write_text(json.dumps(run), encoding="utf-8", newline="\n")
     remove_all_but_newest(output_dir)
     return path
@@ -67,30 +85,38 @@ def save(
 
 def restore(
     output_dir: Path | str, trainable: dict[str, Tensor], optimizer: torch.optim.Optimizer, recipe: dict
-) -> tuple[int, list[dict]]:
+) -> Restored:
     """Load the newest checkpoint into the parameters and the optimizer.
 
     Returns:
-        How many steps are done and their history; ``(0, [])`` when there is no checkpoint.
+        How far the run had come: no step, and nothing else, when there is no checkpoint.
 
     Raises:
         TrainingError: the checkpoint belongs to a run with another recipe, data or model, or is damaged.
     """
     path = newest(output_dir)
     if path is None:
-        return 0, []
+        return Restored(0, [], [], {})
     try:
         run = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        step, history, made_with = run["step"], run["history"], run["recipe"]
+        step, history, made_with = run["step"], run["history"], dict(run["recipe"])
+        clock = run.get("clock") or [0.0] * len(history)
         weights, averages = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
+        has_best = any("validation_loss" in entry for entry in history)
+        # a copy, since Windows removes no file of which a part is in use
+        best = {name: tensor.clone() for name, tensor in load_file(path / _BEST).items()} if has_best else {}
         state = {name: {} for name in weights}
         for full_name, value in averages.items():
             name, _, key = full_name.rpartition(".")
-            state[name][key] = value.clone()  # no part of the file: Windows removes none that is in use
+            state[name][key] = value.clone()
         if not all(state.values()):
             raise ValueError("a parameter's averages are missing")
+        if has_best and _shapes(best) != _shapes(weights):
+            raise ValueError(f"{_BEST} holds other parameters")
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise TrainingError(f"{path}: the checkpoint is damaged ({error}). Remove it and start again") from None
+    # what a checkpoint of an older labkit doesn't say couldn't be chosen then, or wasn't looked at
+    made_with = asdict(TrainConfig()) | {"dtype": recipe.get("dtype")} | made_with
     changed = sorted(key for key in recipe if recipe[key] != made_with.get(key))
     if changed or _shapes(weights) != _shapes(trainable):
         what = ", ".join(changed) or "the trained parameters"
@@ -113,7 +139,15 @@ def restore(
                     key: value if key == "step" else value.to(parameter.device)
                     for key, value in state[name].items()
                 }
-    return step, history
+    return Restored(step, history, clock, best)
+
+
+def shared_prefix_before(output_dir: Path | str) -> bool | None:
+    """Whether the run in `output_dir` was made with a shared prefix; None where no checkpoint says."""
+    path = newest(output_dir)
+    with suppress(OSError, ValueError, TypeError, KeyError):  # a damaged one is refused when it's restored
+        return bool(json.loads((path / "run.json").read_text(encoding="utf-8"))["recipe"]["share_prefix"])
+    return None
 
 
 def newest(output_dir: Path | str) -> Path | None:

@@ -17,19 +17,21 @@ from torch import nn
 
 from labkit.errors import LabkitError, TrainingError
 from labkit.linear import device_of
+from labkit.lora.base_form import form_of
 from labkit.model_facts import facts_of
 from labkit.step.batch import Example, collate, padding_id
 from labkit.step.gradient_checkpointing import checkpointed
-from labkit.step.loss import CompletionLoss
 from labkit.tasks import Task
 from labkit.training import checkpoints
 from labkit.training.config import TrainConfig
 from labkit.training.optimizers import make_optimizer
 from labkit.training.processes import add_up_gradients, hand_out, is_sharded, make_accelerator
-from labkit.training.refusals import examples_if_all_is_well
+from labkit.training.refusals import Prepared, prepared_if_all_is_well
 from labkit.training.reports import StepReport, TrainResult, report_on
 from labkit.training.schedule import learning_rate_at, parts_of, rows_at
 from labkit.training.surroundings import autocast_dtype, own_random_numbers, seed_random_numbers, torch_as_it_comes
+from labkit.training.trackers import Log, refuse_trackers, told_to_trackers
+from labkit.training.validation import Validator
 
 
 @torch_as_it_comes()
@@ -40,12 +42,18 @@ def train(
     config: TrainConfig | None = None,
     *,
     rows: Sequence | None = None,
+    validation: Sequence | str | None = None,
     output_dir: Path | str | None = None,
     resume: bool = False,
     on_step: Callable[[StepReport], None] | None = None,
+    log: Log = None,
+    log_dir: Path | str | None = None,
     force: bool = False,
 ) -> TrainResult:
     """Train what is trainable in `model` on the task's rows, in place.
+
+    With validation rows, the loss on them is measured on the way (see :class:`labkit.TrainConfig`), and the model ends
+    with the weights that had the lowest; the steps are the same as without.
 
     Args:
         model: with LoRA injected, or with all parameters trainable for full fine-tuning.
@@ -53,9 +61,13 @@ def train(
         task: gives the system prompt and, unless `rows` are given, the training rows.
         config: how to train.
         rows: train on these instead of the task's training split.
+        validation: rows to validate on, or the name of one of the task's splits, such as ``"validation"``.
         output_dir: where checkpoints go.
         resume: go on from the newest checkpoint in `output_dir`, if there is one.
         on_step: called after every step on the main process, for progress bars and the like.
+        log: who else is told of every step: ``"tensorboard"``, ``"wandb"`` or another of Accelerate's trackers, a
+            ``GeneralTracker`` of your own, or a list of these.
+        log_dir: where trackers that write files write them.
         force: begin even where the simulator says that a step does not fit into memory.
 
     Returns:
@@ -64,24 +76,36 @@ def train(
     Raises:
         ConfigError: nothing is trainable, or the model was made in inference mode; there are no rows; the batch cannot
             be split as asked; checkpoints without a folder, into one that holds those of an earlier run, or of a model
-            that is sharded; an optimizer, gradient checkpointing or a shared prefix that is unavailable here;
-            Accelerate is set to something that `config` doesn't say; a step that does not fit into memory (see
-            `force`).
+            that is sharded; settings of a validation that isn't there, or one of a model that is sharded; an optimizer,
+            a tracker, gradient checkpointing or a shared prefix that is unavailable here; Accelerate is set to
+            something that `config` doesn't say; a step that does not fit into memory (see `force`).
         BaseModelError: the chat template can't show a row, an answer has no end, or the model lacks some of its tokens.
         DataError: a row isn't as a row of a file should be, or is longer than the model's context.
-        TrainingError: the loss or the gradient is no longer a number, or the checkpoint is another run's.
+        TrainingError: a loss or the gradient is no longer a number, or the checkpoint is another run's.
     """
     config, accelerator = config or TrainConfig(), make_accelerator()
-    examples = examples_if_all_is_well(
-        model, tokenizer, task, rows, config, accelerator, output_dir, resume=resume, force=force
+    refuse_trackers(log, log_dir)
+    run = prepared_if_all_is_well(
+        model,
+        tokenizer,
+        task,
+        rows,
+        config,
+        accelerator,
+        output_dir,
+        validation=validation,
+        resume=resume,
+        force=force,
     )
+    config, examples, loss_module = run.config, run.examples, run.loss
     with _moved(model, accelerator):
-        loss_module = CompletionLoss(model, config.share_prefix)
         trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         optimizer = make_optimizer(config.optimizer, trainable.values(), config.learning_rate, config.weight_decay)
-        recipe, result, start = _recipe(model, examples, config), TrainResult(), 0
+        validator = Validator(loss_module, tokenizer, task, run, accelerator)
+        recipe, result, start = _recipe(model, run), TrainResult(about_prefix=loss_module.about_prefix), 0
         if resume:
-            start, result.history = checkpoints.restore(output_dir, trainable, optimizer, recipe)
+            done = checkpoints.restore(output_dir, trainable, optimizer, recipe)
+            start, result.history, result.clock, validator.best = done
             if accelerator.is_main_process:  # a run killed right after its last checkpoint had no time for this
                 checkpoints.remove_all_but_newest(output_dir)
     if is_sharded(accelerator):
@@ -91,9 +115,15 @@ def train(
 
     pad = padding_id(model, tokenizer)
     model.zero_grad()  # whatever a stopped step or a hand left there is not this run's
-    began = time.perf_counter()
-    with _in_train_mode(model, config):
+    began, before = time.perf_counter(), result.clock[-1] if start else 0.0
+    with (
+        told_to_trackers(accelerator, log, log_dir, task.name, recipe, start) as tell,
+        _in_train_mode(model, config),
+    ):
         for step in range(start, config.steps):
+            if result.is_out_of(config.patience):
+                result.stopped_early = True
+                break
             # dropout depends on the step, not on what came before, and no two processes drop the same numbers
             seed_random_numbers(model, config.seed + step, accelerator.process_index)
             batch = [examples[i] for i in rows_at(step, len(examples), config)]
@@ -113,16 +143,24 @@ def train(
             optimizer.zero_grad()
 
             tokens = sum(len(example.input_ids) for example in batch)
-            result.history.append({"step": step + 1, "loss": loss, "learning_rate": rate, "tokens": tokens})
+            entry = {"step": step + 1, "loss": loss, "learning_rate": rate, "tokens": tokens}
+            if validator.is_due(step + 1):
+                entry |= validator.measured(result)
+            result.history.append(entry)
             result.seconds = time.perf_counter() - began
-            report = report_on(result, start, config.steps)
+            result.clock.append(before + result.seconds)
+            last = step + 1 if result.is_out_of(config.patience) else config.steps
+            report = report_on(result, start, last, validator.newest)
             result.tokens_per_second = report.tokens_per_second
             if not accelerator.is_main_process:
                 continue
             if config.checkpoint_every and (step + 1) % config.checkpoint_every == 0:
-                checkpoints.save(output_dir, step + 1, trainable, optimizer, recipe, result.history)
+                told = result.history, result.clock, validator.best
+                checkpoints.save(output_dir, step + 1, trainable, optimizer, recipe, *told)
+            tell(entry)
             if on_step:
                 on_step(report)
+    validator.put_best_back()
     return result
 
 
@@ -130,7 +168,7 @@ def _backward(
     loss_module: nn.Module, accelerator: Accelerator, batch: list[Example], config: TrainConfig, pad_token_id: int
 ) -> float:
     """Add up the gradients of a step; the loss per token over the whole batch, whatever way it was split."""
-    counted = sum(len(example.input_ids) - example.prompt_length for example in batch)
+    counted = sum(example.counted for example in batch)
     parts = parts_of(batch, config, accelerator.process_index, accelerator.num_processes)
     sharded, device = is_sharded(accelerator), next(loss_module.parameters()).device
     total = torch.zeros((), device=device)
@@ -174,14 +212,17 @@ def _in_train_mode(model: nn.Module, config: TrainConfig) -> Iterator[None]:
         model.train(was_training)
 
 
-def _recipe(model: nn.Module, examples: list[Example], config: TrainConfig) -> dict:
+def _recipe(model: nn.Module, run: Prepared) -> dict:
     """What a checkpoint must have been made with to be gone on from."""
-    known = facts_of(model)
+    known, validation = facts_of(model), run.validation_examples
     return {
-        **asdict(config),
-        "data": checkpoints.digest(examples),
+        **asdict(run.config),
+        "data": checkpoints.digest(run.examples),
+        "validation": checkpoints.digest(validation) if validation else None,
         "base": known.fingerprint,
         "lora": str(known.adapter),
+        "began_from": known.began_from,
         "quantization": known.quantization,
+        "dtype": form_of(model).dtype,
         "autocast": autocast_dtype(device_of(model)),
     }

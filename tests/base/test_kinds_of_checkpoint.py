@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import peft
@@ -18,7 +19,7 @@ from transformers import T5ForConditionalGeneration as T5
 import labkit
 from labkit import LoraConfig, inject_lora, load_base, lora_layers, save_merged
 from labkit.base import find_base, fingerprint
-from labkit.errors import BaseModelError, ConfigError
+from labkit.errors import BaseModelError, ConfigError, LabkitWarning
 
 SHAPE = {"hidden_size": 64, "intermediate_size": 128, "initializer_range": 0.3}
 TOKENS = torch.tensor([[1, 5, 9, 33, 2]])
@@ -133,6 +134,22 @@ def test_a_packed_checkpoint_goes_to_nf4_from_what_it_stands_for(kind, tmp_path)
     folder, _ = PACKED[kind](tmp_path / "packed")
     dense, found = (load_base(folder, device="cpu", quantize=quantize)[0] for quantize in (None, "nf4"))
     assert torch.equal(logits(labkit.quantize_model(dense)), logits(found))
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_rounding_a_second_time_is_said_except_where_it_changes_nothing(kind, tmp_path):
+    folder, _ = PACKED[kind](tmp_path / "packed")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LabkitWarning)
+        model, _ = load_base(folder, device="cpu", quantize="nf4")
+    said = [str(each.message) for each in caught if "is quantized already" in str(each.message)]
+    if kind == "nf4":  # the same sixteen levels and the same blocks: bit for bit what it was
+        layer = model.model.layers[0].mlp.up_proj
+        dense = load_base(folder, device="cpu")[0].model.layers[0].mlp.up_proj.weight
+        assert torch.equal(layer.dense_weight(), dense) and said == []
+    else:
+        name = {"mxfp4": "mxfp4", "fp8": "fp8"}.get(kind, "bitsandbytes")
+        assert len(said) == 1 and f"already ({name}), and NF4 rounds it again. Get the model that it was" in said[0]
 
 
 @pytest.mark.parametrize("kind", ["gptq", "awq", "fbgemm_fp8", "torchao", "exl2", None])

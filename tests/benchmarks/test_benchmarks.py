@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import make_tiny_llama
 
-from benchmarks.readme_table import BEGIN, END, TABLE, Row, main, table, with_part
+from benchmarks.readme_table import BEGIN, END, TABLE, Row, line, main, table, with_part
 from benchmarks.side_by_side import in_turn, peft_with, random_adapter, ratio
 from labkit import AdapterBank, LoraConfig
 
@@ -39,7 +39,7 @@ def test_a_line_says_what_was_measured_and_what_could_be(tmp_path, ratio, limit,
 
 def test_no_speed_is_above_its_limit():
     for row in TABLE:
-        if row.limit is not None and row.what.startswith("speed"):
+        if row.limit is not None and row.what.startswith("speed") and "not yet measured" not in line(row):
             assert row.ratio() <= float(row.shown_limit().rstrip("×"))
 
 

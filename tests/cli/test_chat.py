@@ -126,6 +126,25 @@ def test_an_adapter_is_taken_in_once(chat, course, capsys):
     assert chat.bank.names == ["sql", "voice"] and chat.bank.active == "sql" and chat.who == "sql"
 
 
+def test_an_adapter_that_learned_conversations_is_given_what_was_said_until_a_new_one_begins(
+    chat, course, capsys, tmp_path, tiny_tokenizer
+):
+    model = load_adapter(make_model(), course / "adapters" / "sql")
+    save_adapter(model, tmp_path / "talker", {"system": "Be kind", "conversations": True})
+    mine = "And mine?"
+    lines = [f"/use {tmp_path / 'talker'}", QUESTION, mine, "/new", mine, "/use sql", QUESTION, mine]
+    told, first, second, _, anew, _, _, alone = heard(chat, capsys, *lines)
+    assert "it's given what was said before. /new starts another" in told
+    said = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": spoken(first)}]
+    asked = [said[:1], [*said, {"role": "user", "content": mine}], mine]
+    wanted = generate(model, tiny_tokenizer, asked, "Be kind", LIMIT)
+    assert [spoken(first), spoken(second), spoken(anew)] == wanted and len(set(wanted)) == 3
+    assert [spoken(alone)] == generate(model, tiny_tokenizer, [mine], "To SQL", LIMIT)
+    assert not chat.remembers, "this one learned single questions"
+    output = heard(chat, capsys, lines[0], "x" * 200, "x" * 300)[-1]
+    assert "the model reads up to 500. Type something shorter, or begin a new conversation." in output
+
+
 # ---- lines that cannot be followed
 
 
@@ -172,7 +191,7 @@ def test_a_damaged_adapter_and_one_of_another_base_are_refused_with_the_reason(c
 def test_nothing_typed_asks_nothing_and_help_lists_commands_and_adapters(chat, capsys):
     assert heard(chat, capsys, "", "   ", "\t") == ["", "", ""]
     [helped] = heard(chat, capsys, "/help")
-    assert all(word in helped for word in ("/use", "/mix", "/base", "/quit", "Ctrl-C", "adapters: sql, voice"))
+    assert all(word in helped for word in ("/use", "/mix", "/base", "/new", "/quit", "Ctrl-C", "adapters: sql, voice"))
 
 
 def test_a_line_goes_on_after_a_backslash(chat, capsys, tiny_tokenizer):

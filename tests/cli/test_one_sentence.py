@@ -73,7 +73,12 @@ WITH_A_VALUE = [
 # what the simulator reads itself: its messages are tested with it
 PLANS_OWN = {"model", "--method", "--dtype", "--adapter-dtype", "--card", "--utilization"}
 NO_NUMBER = ["", " ", "text", "nan", "-inf", "9" * 5000, "1\x1b[2J"]
-NEEDED = {"merge": ["adapter", "merged"], "plan": ["smollm2-135m"]}
+NEEDED = {
+    "merge": ["adapter", "merged"],
+    "export": ["adapter", "out.gguf"],
+    "push": ["adapter", "me/x"],
+    "plan": ["smollm2-135m"],
+}
 
 
 @pytest.mark.parametrize("command, option, action", WITH_A_VALUE, ids=[f"{c} {o}" for c, o, _ in WITH_A_VALUE])
@@ -94,8 +99,9 @@ def test_a_bad_value_is_refused_with_the_options_name(command, option, action, r
     for value in bad[kind]:
         if action.option_strings:
             said = refused(command, *NEEDED.get(command, []), f"{option}={value}")
-        elif command == "merge":
-            said = refused(command, *(value if option == name else name for name in ("adapter", "out")))
+        elif command in ("merge", "export", "push"):
+            given = [action.dest for action in COMMANDS[command]._actions if not action.option_strings]
+            said = refused(command, *(value if option == name else name for name in given))
         else:
             said = refused(command, value)
         assert option in said
@@ -125,6 +131,17 @@ ASKED_WRONGLY = {
     "merge nowhere merged": "nowhere/adapter_config.json: the file is missing",
     "merge adapter file": "file: this is a file, and labkit won't overwrite it",
     "merge adapter adapter": "adapter: this folder holds adapter_config.json",
+    "export": "the following arguments are required: adapter, out",
+    "export nowhere out.gguf": "nowhere/adapter_config.json: the file is missing",
+    "export adapter out.gguf --base=nowhere": "no base model 'nowhere' is known",
+    "export adapter file": "file: the file's name must end in .gguf",
+    "export adapter folder": "folder is a folder. Name a file in it, such as folder/adapter.gguf",
+    "export adapter out.gguf --with-base --from=x": "--from and --with-base both say which base",
+    "export adapter out.gguf --base=base --with-base": "--with-base is for SmolLM2-135M-Instruct",
+    "push": "the following arguments are required: adapter, repo",
+    "push nowhere me/x": "nowhere/adapter_config.json: the file is missing",
+    "push adapter x --dry-run": "say where to as user/name",
+    "plan smollm2-135m --method=qlora --quantize=none": "Leave out --quantize none, or say lora",
     "merge adapter merged --base=base --double": "--double is about the scales of four bits: say --quantize nf4",
 }
 WITH_ROWS = {
@@ -257,6 +274,7 @@ STRANGE_WORDS = {
     "a base that hides": ({"base": {"name": HIDDEN, "fingerprint": HIDDEN}}, "trained on another base"),
     "a base that is none": ({"base": [HIDDEN]}, "'base' must be a JSON object"),
     "a form of four bits that is no text": ({"base": {"quantization": 4}}, "'quantization' must be text"),
+    "a dtype that is no text": ({"base": {"dtype": ["float32"]}}, "'dtype' must be text"),
     "a checksum that hides": ({"sha256": {CONFIG_FILE: HIDDEN}}, "damaged, or changed since"),
     "half a character": ({"system": "\ud800"}, "'system' must be text"),
 }
@@ -285,3 +303,18 @@ def test_what_a_desktop_leaves_in_a_folder_occupies_nothing(name, here, monkeypa
     (tmp_path / "merged" / name).write_text("")
     assert main(["merge", "adapter", str(tmp_path / "merged"), "--base=base"]) == 0
     assert (tmp_path / "merged" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "--share-prefix is on: what all rows of a step begin with is computed once, and padding not at all\n"),
+        (["--dropout", "0.1"], "--share-prefix is off: this model draws random numbers in training"),
+        (["--no-share-prefix"], None),
+    ],
+)
+def test_training_says_once_whether_it_shares_prefixes(here, tmp_path, capsys, options, said):
+    asked = ["--data", here / "rows.jsonl", "--base", here / "base", "--out", tmp_path, "--steps", 2, *options]
+    assert main(["train", *map(str, asked)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("share-prefix") == bool(said) and (said or "") in out

@@ -8,7 +8,9 @@ import pytest
 from chat_templates import tokenizer_with
 from conftest import make_tiny_llama, make_tiny_tokenizer
 
+import labkit
 from labkit.cli import main
+from labkit.tasks import task_from_files
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -110,3 +112,93 @@ def test_a_base_that_cannot_be_taught_is_refused_in_one_sentence(capsys, tmp_pat
         assert status == 0, "it can be asked"
     else:
         assert status == 2 and problem in said and said.count("\n") == 1
+
+
+TALK = [("user", "One?"), ("assistant", "one"), ("user", "Two?"), ("assistant", "two")]
+TALKS = [
+    {"messages": [{"role": "system", "content": "Count"}, *({"role": r, "content": f"{c} {i}"} for r, c in TALK)]}
+    for i in range(4)
+]
+
+
+def test_conversations_train_an_adapter_that_is_scored_on_the_last_answer_and_remembers(base, capsys, tmp_path):
+    data, out = tmp_path / "talks.jsonl", tmp_path / "run"
+    data.write_text("".join(json.dumps(row) + "\n" for row in TALKS))
+    arguments = ["--base", base, "--out", out, "--rank", 2, "--steps", 2, "--test", data, "--evaluate", 2]
+    status, printed, said = run(capsys, "train", "--data", data, "--turns", "last", *arguments)
+    assert status == 0 and "On 2 rows" in printed and "training: step 2 of 2" in said
+    about = json.loads((out / "adapter" / "labkit.json").read_text())
+    assert about["conversations"] is True and about["system"] == "Count"
+    assert about["recipe"]["training"]["turns"] == "last"
+    status, printed, _ = run(capsys, "evaluate", "--base", base, "--adapter", out / "adapter", "--data", data, "--json")
+    assert status == 0 and json.loads(printed)["max_new_tokens"] == 14, "five, a quarter more, and 8"
+
+
+def test_what_is_counted_makes_another_loss(base, tmp_path):
+    data = tmp_path / "talks.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in TALKS))
+    losses = {}
+    for turns in ("all", "last"):
+        model, tokenizer = labkit.load_base(str(base))
+        labkit.inject_lora(model, labkit.LoraConfig(r=2))
+        config = labkit.TrainConfig(steps=1, turns=turns)
+        losses[turns] = labkit.train(model, tokenizer, task_from_files({"train": data}), config).losses
+    assert losses["all"] != losses["last"]
+    with pytest.raises(labkit.ConfigError, match="turns must be all or last, got 'first'"):
+        labkit.TrainConfig(turns="first")
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"messages": TALKS[0]["messages"][:2]}, "talks.jsonl:2: the assistant says nothing. Add its answer"),
+        (
+            {"conversations": [{"from": "tool", "value": "3"}]},
+            "talks.jsonl:2: message 1 is a tool call, or what a tool",
+        ),
+        ({"question": "a", "answer": "b"}, 'talks.jsonl:2: the field "prompt" is missing. Rename the fields'),
+        ({"messages": [], "prompt": "a", "completion": "b"}, "Say which, with --format prompt or --format "),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_conversation_that_is_none_is_one_sentence(base, capsys, tmp_path, command, row, problem):
+    data = tmp_path / "talks.jsonl"
+    data.write_text(json.dumps(TALKS[0]) + "\n" + json.dumps(row))
+    more = ["--out", tmp_path / "run"] if command == "train" else []
+    status, printed, said = run(capsys, command, "--base", base, "--data", data, *more)
+    assert status == 2 and problem in said and said.count("\n") == 1 and printed == ""
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_conversation_that_the_template_refuses_is_named(capsys, tmp_path, command):
+    folder, data = base_with(tmp_path / "base", "mistral"), tmp_path / "talks.jsonl"
+    two_users = {"messages": [*TALKS[0]["messages"][:2], *TALKS[0]["messages"][1:]]}
+    data.write_text(json.dumps(TALKS[0]) + "\n" + json.dumps(two_users))
+    more = ["--out", tmp_path / "run"] if command == "train" else []
+    status, _, said = run(capsys, command, "--base", folder, "--data", data, *more)
+    *_, refused = said.strip().splitlines()
+    assert status == 2 and "talks.jsonl:2: the base's chat template refuses this conversation: Conv" in refused
+
+
+def test_rows_of_ones_own_are_planned_for(base, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("LABKIT_BASE", str(base))
+    data = tmp_path / "talks.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in TALKS))
+    _, printed, _ = run(capsys, "plan", "smollm2-135m", "--data", data, "--card", "H100", "--turns", "last")
+    _, tokenizer = labkit.load_base(str(base))
+    longest = labkit.encode(tokenizer, TALKS[0], "", turns="last")
+    tokens = len(longest.input_ids)
+    assert f"talks: 4 rows of up to {tokens} tokens, of which the loss counts {longest.counted}\n" in printed
+    assert f"1 × {tokens} tokens per step, {longest.counted} of them counted" in printed and "(4 examples" in printed
+    _, printed, _ = run(capsys, "plan", "smollm2-135m", "--data", data, "--seq", 64, "--labelled", 8)
+    assert "1 × 64 tokens per step, 8 of them counted" in printed, "what is said beats what is measured"
+
+
+def test_a_template_that_cannot_count_all_answers_names_the_option(capsys, tmp_path):
+    folder, data = base_with(tmp_path / "base", "no end"), tmp_path / "talks.jsonl"
+    data.write_text(json.dumps(TALKS[0]))
+    arguments = ["train", "--base", folder, "--data", data, "--out", tmp_path / "run", "--steps", 1]
+    status, _, said = run(capsys, *arguments)
+    assert status == 2 and said.count("\n") == 1
+    assert "talks.jsonl:1: the base's chat template ends an answer with no token" in said and "--turns last" in said
+    assert run(capsys, *arguments, "--turns", "last")[0] == 0

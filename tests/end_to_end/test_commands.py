@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 
 from labkit.cli import main
 from labkit.storage.writing import alone_at
+from labkit.training.history_file import history
 
 pytestmark = pytest.mark.usefixtures("one_thread")  # as the processes have it: the same bits
 ROWS = [{"prompt": f"say {i}", "completion": f"ok {i}"} for i in range(20)]
@@ -185,7 +186,9 @@ def test_broken_data_is_refused_with_file_line_and_remedy(case, labkit, tiny_bas
 
 @pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted_to_the_bit(labkit, tiny_base, good_data, tmp_path):
+    """The best step included, and the history, whatever the seconds were."""
     arguments = ["--steps", 80, "--checkpoint-every", 3, "--dropout", 0.1]
+    arguments += ["--validation", good_data, "--validate-every", 7, "--patience", 50]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert labkit(*train_arguments(tiny_base, good_data, whole, *arguments)).returncode == 0
 
@@ -202,6 +205,8 @@ def test_killed_and_resumed_equals_uninterrupted_to_the_bit(labkit, tiny_base, g
     finished = labkit(*command)
     assert finished.returncode == 0, finished.stderr
     assert weights(killed) == weights(whole)
+    assert history(killed / "adapter").history == history(whole / "adapter").history
+    assert len(history(killed / "adapter").validations) == 12
 
 
 def test_resume_with_other_settings_is_refused(labkit, tiny_base, good_data, tmp_path, monkeypatch):

@@ -446,6 +446,54 @@ def test_a_completion_is_asked_for_only_where_it_is_read(tiny_llama, tiny_tokeni
         evaluate(tiny_llama, tiny_tokenizer, task, [answer])
 
 
+def talk(*said: str) -> list[dict]:
+    return [{"role": role, "content": text} for role, text in zip(["user", "assistant"] * 3, said)]
+
+
+def test_of_a_conversation_the_last_answer_is_asked_for_with_all_that_was_said_before(model, tiny_tokenizer):
+    """The oracle is greedy decoding of the conversation before it; a question alone is answered otherwise."""
+    said = talk("Number 1?", "one", "And then?", "two", "Thanks")
+    seen = []
+    task = Task("mine", "Spell.", lambda answer, row: seen.append(row) or {"n": len(answer)}, {}, max_new_tokens=8)
+    found = evaluate(model, tiny_tokenizer, task, [{"messages": said}, *ROWS[:1], {"messages": said[:1]}])
+    asked = [said[:3], ROWS[0]["prompt"], said[:1]]
+    assert found.predictions == [greedy(model, tiny_tokenizer, prompt, "Spell.", 8) for prompt in asked]
+    assert found.predictions == generate(model, tiny_tokenizer, asked, "Spell.", 8)
+    assert [(row["prompt"], row["completion"]) for row in seen] == [
+        (said[:3], "two"),
+        (ROWS[0]["prompt"], "one"),
+        (said[:1], None),
+    ]
+    assert found.predictions[0] != generate(model, tiny_tokenizer, ["And then?"], "Spell.", 8)[0]
+    again = evaluate(model, tiny_tokenizer, task, found.rows)
+    assert again.predictions == found.predictions, "rows that come back can go in again"
+    own = [{"role": "system", "content": "Be kind"}, *said]
+    assert evaluate(model, tiny_tokenizer, task, [{"messages": own}]).predictions == [
+        greedy(model, tiny_tokenizer, said[:3], "Be kind", 8)
+    ]
+
+
+def test_an_overfit_model_answers_the_last_turn(tiny_tokenizer):
+    model = make_tiny_llama(max_position_embeddings=512)
+    rows = [{"messages": talk(f"Number {i}?", word, "Again?", word)} for i, word in enumerate(["one", "two", "six"])]
+    config = TrainConfig(steps=80, batch_size=3, learning_rate=2e-2, turns="last")
+    train(model, tiny_tokenizer, TASK, config, rows=rows)
+    found = evaluate(model, tiny_tokenizer, TASK, rows)
+    assert found.scores["exact"].mean == 1 and found.predictions == ["one", "two", "six"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "problem"),
+    [
+        (talk("Hi") + [{"role": "bot", "content": "Ho"}], 'prompt 2: message 2 has the role "bot"'),
+        ([{"role": "assistant", "content": "Hi"}], "prompt 2: no user speaks"),
+    ],
+)
+def test_a_prompt_that_is_no_conversation_is_refused(model, tiny_tokenizer, prompt, problem):
+    with pytest.raises(DataError, match=problem):
+        generate(model, tiny_tokenizer, ["Hi", prompt], "", 1)
+
+
 def test_nothing_to_evaluate_is_refused(model, tiny_tokenizer):
     for options in ({"rows": []}, {"rows": ROWS, "limit": 0}):
         with pytest.raises(ConfigError, match="nothing to evaluate on: there are no rows"):

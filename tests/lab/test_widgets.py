@@ -1,17 +1,15 @@
 import sys
-from types import SimpleNamespace
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
 from labkit.lab.widgets import progress_text, training_bar
+from labkit.training.reports import StepReport
 
 
-def report(step, steps=40, loss=0.4123, tokens_per_second=1530.4, seconds_left=48.2):
-    return SimpleNamespace(
-        step=step, steps=steps, loss=loss, tokens_per_second=tokens_per_second, seconds_left=seconds_left
-    )
+def report(step, steps=40, loss=0.4123, tokens_per_second=1530.4, seconds_left=48.2, validation_loss=None):
+    return StepReport(step, steps, loss, 1e-3, 9, 1.0, tokens_per_second, seconds_left, validation_loss)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +20,10 @@ def test_progress_text(seconds, shown):
     assert progress_text(report(12, seconds_left=seconds)) == (
         f"step 12 of 40 · loss 0.412 · 1,530 tokens/s · {shown} left"
     )
+
+
+def test_a_validation_loss_stands_beside_the_loss():
+    assert "loss 0.412 · validation 0.500 · 1,530 tokens/s" in progress_text(report(12, validation_loss=0.5))
 
 
 def test_the_last_step_has_no_time_left():
@@ -57,12 +59,12 @@ def test_a_terminal_gets_one_line_that_rewrites_itself(capsys, monkeypatch):
 
 NOTEBOOK_CELL = """
 import random
-from types import SimpleNamespace
 from labkit.lab.widgets import training_bar
+from labkit.training.reports import StepReport
 
 bar = training_bar()
 for step in range(1, 21):
-    bar(SimpleNamespace(step=step, steps=20, loss=random.random(), tokens_per_second=random.random(), seconds_left=1))
+    bar(StepReport(step, 20, random.random(), 1e-3, 9, 1.0, tokens_per_second=random.random(), seconds_left=1))
 """
 
 

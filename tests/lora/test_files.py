@@ -48,7 +48,7 @@ def test_what_is_in_the_folder(tmp_path):
     assert config["base_model_name_or_path"] == "someone/model"
     assert not [value for value in config.values() if isinstance(value, str) and value.startswith("/")]
     assert read_about(tmp_path / "a") == {
-        "base": {"name": "someone/model", "fingerprint": "abc"},
+        "base": {"name": "someone/model", "fingerprint": "abc", "dtype": "bfloat16"},
         "task": "tickets",
         "system_prompt": "Ça va ✔",
         "sha256": {

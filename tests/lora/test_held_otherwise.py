@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import peft
 import pytest
+import torch
 from adapted import adapted, randomise
 from conftest import make_tiny_llama
 
@@ -14,6 +15,7 @@ from labkit import (
     LoraConfig,
     inject_lora,
     load_adapter,
+    load_base,
     merge,
     merge_and_unload,
     merge_into_dense,
@@ -21,8 +23,9 @@ from labkit import (
     save_adapter,
     unmerge,
 )
-from labkit.cli import main
-from labkit.model_facts import note
+from labkit.linear import dense_weight
+from labkit.lora.base_form import form_needed, form_of
+from labkit.lora.files import read_about
 
 FORMS = {
     "dense": lambda: make_tiny_llama(),
@@ -30,6 +33,11 @@ FORMS = {
     "double": lambda: quantize_model(make_tiny_llama(), double=True),
 }
 FOUR_BITS = r"in four bits \(nf4 by labkit, blocks of 64"
+WAY = {
+    "dense": 'without quantize="nf4"',
+    "nf4": 'with quantize="nf4"',
+    "double": 'with quantize="nf4" and double=True',
+}
 SAID = {"dense": "dense", "nf4": FOUR_BITS + r"\)", "double": FOUR_BITS + r", double\)"}
 
 
@@ -58,7 +66,9 @@ def test_every_way_in_says_it(way, trained, used, tmp_path):
         with silent():
             enter()
     else:
-        said = f"trained on the base {SAID[trained]}, and here the base is {SAID[used]}, so answers may change a little"
+        said = f"trained on the base {SAID[trained]}, and here the base is {SAID[used]}, so "
+        said += "more answers may be wrong" if trained == "dense" else "answers may change a little"
+        said += f". Load the base {WAY[trained]} to get those that it learned$"
         with pytest.warns(LabkitWarning, match=said) as caught:
             enter()
         assert len(caught) == 1 and caught[0].filename == __file__
@@ -92,22 +102,40 @@ def test_merging_into_four_bits_warns_and_into_anything_else_does_not():
         merge_into_dense(again)
 
 
-def test_on_the_command_line_it_is_one_line(tmp_path, tiny_tokenizer, capsys):
-    make_tiny_llama(vocab_size=128, max_position_embeddings=512).save_pretrained(tmp_path / "base")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_form_is_written_down_and_leads_back_to_the_base(form, dtype, tmp_path, tiny_tokenizer):
+    """What ``labkit.json`` says of the base is all that it takes to load it again, bit for bit."""
+    make_tiny_llama(vocab_size=128).save_pretrained(tmp_path / "base")
     tiny_tokenizer.save_pretrained(tmp_path / "base")
-    model = inject_lora(make_tiny_llama(vocab_size=128), LoraConfig(target_modules=["q_proj"]))
-    note(model, quantization="nf4 by labkit, blocks of 64")
-    save_adapter(model, tmp_path / "adapter", {"system": "s"})
-    (tmp_path / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
-    chosen = ["--base", str(tmp_path / "base")]
-    commands = {
-        "merge": [str(tmp_path / "adapter"), str(tmp_path / "merged"), *chosen],
-        "evaluate": ["--adapter", str(tmp_path / "adapter"), "--data", str(tmp_path / "rows.jsonl"), *chosen],
-    }
-    capsys.readouterr()
-    for command, arguments in commands.items():
-        assert main([command, *arguments]) == 0
-        said = capsys.readouterr().err.splitlines()
-        assert len(said) == 1 and said[0].startswith(
-            f"labkit {command}: {tmp_path / 'adapter'}: this adapter was trained on the base in"
-        )
+    held = {"nf4": {"quantize": "nf4"}, "double": {"quantize": "nf4", "double": True}}.get(form, {})
+    model, _ = load_base(tmp_path / "base", device="cpu", dtype=dtype, **held)
+    weight = dense_weight(model.model.layers[0].self_attn.q_proj)
+    inject_lora(model, LoraConfig(target_modules=["q_proj"]))
+    needed = form_needed(read_about(save_adapter(model, tmp_path / "adapter")))
+    assert needed == form_of(model) and needed.settings == held
+    again, _ = load_base(tmp_path / "base", device="cpu", dtype=needed.dtype, **needed.settings)
+    assert torch.equal(dense_weight(again.model.layers[0].self_attn.q_proj), weight) and weight.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    "base, dtype, settings",
+    [
+        ({}, None, {}),
+        ({"quantization": "nf4 by labkit, blocks of 64"}, None, {"quantize": "nf4"}),
+        ({"quantization": "nf4 by labkit, blocks of 128, double", "dtype": "bfloat16"}, "bfloat16", {}),
+        ({"quantization": "rm -rf, double", "dtype": "__dict__"}, None, {}),
+    ],
+    ids=["nothing", "an older folder", "blocks that load_base doesn't make", "a stranger's"],
+)
+def test_what_a_folder_says_is_taken_as_far_as_it_is_understood(base, dtype, settings):
+    needed = form_needed({"base": base})
+    assert (needed.dtype, needed.settings) == (dtype, settings)
+    assert form_needed({}) is None
+
+
+def test_a_layer_of_other_blocks_has_no_option_to_name(tmp_path):
+    source = inject_lora(quantize_model(make_tiny_llama(), block_size=32), LoraConfig(target_modules=["q_proj"]))
+    save_adapter(source, tmp_path / "adapter")
+    with pytest.warns(LabkitWarning, match="blocks of 32.*Load the base as it was in training to get those"):
+        load_adapter(FORMS["nf4"](), tmp_path / "adapter")

@@ -160,7 +160,7 @@ def test_a_base_is_loaded_to_the_device(tmp_path):
     for quantize in (None, "nf4"):
         second_device.copied.clear()
         model, _ = labkit.load_base(tmp_path, device="second", quantize=quantize)
-        assert lies_on(model, "second")
+        assert lies_on(model, "second") and model.dtype == torch.bfloat16, "a base of one's own, not on a CPU"
         assert torch.uint8 not in second_device.copied, "packed elsewhere, then moved"
 
 
@@ -330,8 +330,9 @@ def test_a_blend_of_the_mixer_answers_as_on_the_cpu(capsys):
 def test_training_goes_as_on_the_cpu(nf4, options):
     config = labkit.TrainConfig(steps=2, batch_size=4, learning_rate=1e-2, **options)
     models = {device: make_model(device, nf4) for device in DEVICES}
-    losses = {device: train(model, config).losses for device, model in models.items()}
-    assert losses["second"] == pytest.approx(losses["cpu"], rel=1e-5)
+    runs = {device: train(model, config, validation=ROWS[:3]) for device, model in models.items()}
+    assert runs["second"].losses == pytest.approx(runs["cpu"].losses, rel=1e-5)
+    assert runs["second"].best == pytest.approx(runs["cpu"].best, rel=1e-5)
     assert lies_on(models["second"], "second")
     assert same({device: logits(model) for device, model in models.items()})
 
@@ -345,7 +346,7 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(tmp_path):
                 raise InterruptedError
 
         model = make_model("second")
-        train(model, config, output_dir=tmp_path / name, on_step=stop, **options)
+        train(model, config, validation=ROWS[:3], output_dir=tmp_path / name, on_step=stop, **options)
         return logits(model)
 
     whole = run("whole")

@@ -1,9 +1,11 @@
 """What goes wrong with bitsandbytes on a CPU, shown, and shown to be kept away."""
 
+import gc
 import os
 import subprocess
 import sys
 import warnings
+import weakref
 
 import pytest
 import torch
@@ -74,6 +76,19 @@ def test_guarded_an_evaluation_changes_nothing(double):
     assert stored(layer) == before
     assert torch.equal(input_gradient(layer), gradient) and torch.equal(layer.dense_weight(), weight)
     torch.testing.assert_close(gradient, weight.sum(dim=0).expand(4, -1), atol=1e-5, rtol=1e-5)
+
+
+def test_guarded_a_layer_that_nobody_needs_is_freed_at_once():
+    """bitsandbytes' weight knows its layer, which would keep both until Python's collector comes by."""
+    layer = GuardedLinear4bit(dense(), double=True)
+    layer.replace_weight(torch.randn(64, 128))
+    gone = [weakref.ref(layer), weakref.ref(layer.weight)]
+    gc.disable()
+    try:
+        del layer
+        assert [each() for each in gone] == [None, None]
+    finally:
+        gc.enable()
 
 
 # ---- trap 2: scales of rows that are no whole blocks

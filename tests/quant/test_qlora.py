@@ -203,8 +203,8 @@ def test_gradient_checkpointing_gives_the_same_gradients(backend):
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 parameter.register_hook(lambda grad, name=name, grads=grads: grads.__setitem__(name, grad.clone()))
-        config = TrainConfig(steps=1, batch_size=4, gradient_checkpointing=checkpointing)
-        # forced, because the simulator that train asks runs the model as well
+        # forced, because the simulator that train asks runs the model as well, and so does share_prefix="auto"
+        config = TrainConfig(steps=1, batch_size=4, gradient_checkpointing=checkpointing, share_prefix=False)
         train(model, make_tiny_tokenizer(), TASK, config, rows=ROWS, force=True)
         assert len(runs) == 2 * before + 1 + checkpointing
         assert not any(getattr(module, "gradient_checkpointing", False) for module in model.modules())

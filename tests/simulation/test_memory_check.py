@@ -137,8 +137,8 @@ def test_four_bits_are_proposed_where_nothing_less_fits():
         message(prepared(make_tiny_llama(**WIDE), method, False), empty_batch(1, 8, 1), 9)
         for method in ("full", "lora")
     ]
-    assert 'It fits with a base in four bits (load_base with quantize="nf4") and LoRA' in said[0]
-    assert 'It fits with a base in four bits (load_base with quantize="nf4"): less than the model takes now' in said[1]
+    assert 'It fits with a base in four bits (load it with quantize="nf4") and LoRA' in said[0]
+    assert 'It fits with a base in four bits (load it with quantize="nf4"): less than the model takes now' in said[1]
 
 
 def test_the_part_with_the_most_labels_counts_as_well_as_the_one_with_the_longest_row(tiny_tokenizer, monkeypatch):
@@ -211,6 +211,31 @@ def test_the_batch_that_train_asks_about_is_the_longest(tiny_tokenizer, monkeypa
     assert asked[0].input_ids.shape[0] == 2 and asked[1].input_ids.shape[0] == 4
     assert asked[0].input_ids.shape[1] > asked[1].input_ids.shape[1] > 20
     assert len(asked[0].positions) < len(asked[1].positions)
+
+
+def test_what_auto_chose_is_what_is_asked_about(tiny_tokenizer, monkeypatch):
+    """Where nothing is shared, as with checkpointing or a row alone, rows count whole."""
+    asked = []
+    ask = "labkit.training.refusals.refuse_what_cannot_fit"
+    monkeypatch.setattr(ask, lambda model, batches, *_, **more: asked.append((*batches, more)))
+    for changed in ({}, {"share_prefix": True}, {"gradient_checkpointing": True}, {"share_prefix": False}):
+        model = prepared(make_tiny_llama(max_position_embeddings=256), "lora", False)
+        train(model, tiny_tokenizer, TASK, TrainConfig(steps=1, batch_size=4, **changed), rows=ROWS)
+    lengths = [batch.input_ids.shape[1] for batch, _ in asked]
+    assert lengths[0] == lengths[1] < lengths[2] == lengths[3]
+    assert [more["may_checkpoint"] for _, more in asked] == [True, False, True, True]
+    assert {more["whole"][0].input_ids.shape[1] for _, more in asked} == {lengths[3]}
+
+
+def test_a_way_in_which_nothing_is_shared_is_tried_on_whole_rows():
+    model = prepared(make_tiny_llama(max_position_embeddings=256), "lora", False)
+    whole, cut = (Batch(torch.ones(4, n, dtype=torch.long), torch.ones(4, n, dtype=torch.long)) for n in (64, 56))
+    free = sum(memory_check._needed(model, whole, Way(4, True, "adamw")).values())
+    assert sum(memory_check._needed(model, cut, Way(4, False, "adamw")).values()) > free
+    with pytest.raises(ConfigError, match="It fits with gradient_checkpointing=True: "):
+        refuse_what_cannot_fit(model, cut, free=free, whole=[whole])
+    with pytest.raises(ConfigError, match="It fits with one row at a time"):
+        refuse_what_cannot_fit(model, cut, free=free - 1, whole=[whole])
 
 
 def test_with_a_shared_prefix_no_checkpointing_is_recommended_and_a_row_alone_counts_whole(tiny_tokenizer, monkeypatch):

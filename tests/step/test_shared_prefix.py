@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -20,12 +21,23 @@ from transformers import (
 )
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from labkit import CompletionLoss, ConfigError, LoraConfig, TrainConfig, encode, inject_lora, quantize_model, train
+from labkit import (
+    CompletionLoss,
+    ConfigError,
+    LoraConfig,
+    TrainConfig,
+    TrainingError,
+    encode,
+    inject_lora,
+    quantize_model,
+    train,
+)
 from labkit.lora.inject import lora_layers
 from labkit.quant.bnb import find_bitsandbytes
-from labkit.step.batch import IGNORED, Batch, collate
+from labkit.step.batch import IGNORED, Batch, Example, collate
 from labkit.step.gradient_checkpointing import checkpoint_layers
 from labkit.step.shared_prefix import pack, shared_tokens
+from labkit.training.checkpoints import newest, shared_prefix_before
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -41,7 +53,6 @@ def rows_of(*rows: tuple[list[int], list[int]]) -> Batch:
     return Batch(ids, labels)
 
 
-BATCHES = {}
 BATCHES = {
     "different lengths": (
         3,
@@ -53,6 +64,13 @@ BATCHES = {
     "nothing in common": (0, rows_of(([5, 6, 7], [8, 2]), ([6, 5, 7], [8, 9, 2]))),
     "prompts of one token": (0, rows_of(([5], [8, 2]), ([5], [8, 9, 2]))),
     "one row": (2, rows_of(([5, 6, 7], [8, 2]))),
+    "conversations with the same first answer": (
+        2,
+        collate(
+            [Example([5, 6, 7, 8, 9, 10, 11, 12, 2], 3, ((5, 7),)), Example([5, 6, 7, 8, 9, 13, 14, 2], 3, ((5, 6),))],
+            pad_token_id=2,
+        ),
+    ),
     "the padding id in the prefix": (3, rows_of(([2, 2, 2, 4], [8, 2]), ([2, 2, 2, 5, 6], [8, 2]))),
 }
 
@@ -250,24 +268,69 @@ def run(tokenizer, config, model=None, **options):
 def test_a_run_equals_the_plain_one(tiny_tokenizer, parts):
     """With four parts, each has a single row."""
     config = replace(CONFIG, gradient_accumulation=parts)
-    plain, model = run(tiny_tokenizer, config)
+    plain, model = run(tiny_tokenizer, replace(config, share_prefix=False))
     shared, other = run(tiny_tokenizer, replace(config, share_prefix=True))
     assert shared.losses == pytest.approx(plain.losses, rel=1e-5)
     for name, p in weights_of(other).items():
         torch.testing.assert_close(p, model.get_parameter(name), atol=1e-5, rtol=0)
 
 
-def test_a_resumed_run_ends_in_the_bits_of_an_uninterrupted_one(tiny_tokenizer, tmp_path):
-    def stop(report):
-        if report.step == 3:
-            raise InterruptedError
+def stop(report):
+    if report.step == 3:
+        raise InterruptedError
 
-    config = replace(CONFIG, share_prefix=True, checkpoint_every=2)
+
+@pytest.mark.parametrize(
+    ("begun", "resumed", "dropout"),
+    [(True, True, 0), ("auto", "auto", 0), ("auto", "auto", 0.1), (False, "auto", 0), (False, "auto", 0.1)],
+)
+def test_a_resumed_run_ends_in_the_bits_of_an_uninterrupted_one(tiny_tokenizer, tmp_path, begun, resumed, dropout):
+    """Also one that was begun when "auto" wasn't the default yet: its checkpoint says False, and that's kept."""
+    config = replace(CONFIG, share_prefix=begun, checkpoint_every=2)
     with pytest.raises(InterruptedError):
-        run(tiny_tokenizer, config, output_dir=tmp_path / "a", on_step=stop)
-    resumed, model = run(tiny_tokenizer, config, output_dir=tmp_path / "a", resume=True)
-    whole, other = run(tiny_tokenizer, config, output_dir=tmp_path / "b")
-    assert resumed.history == whole.history
+        run(tiny_tokenizer, config, make_model(dropout), output_dir=tmp_path / "a", on_step=stop)
+    again = replace(config, share_prefix=resumed)
+    found, model = run(tiny_tokenizer, again, make_model(dropout), output_dir=tmp_path / "a", resume=True)
+    whole, other = run(tiny_tokenizer, config, make_model(dropout), output_dir=tmp_path / "b")
+    assert found.history == whole.history
+    assert all(p.equal(weights_of(other)[name]) for name, p in weights_of(model).items())
+
+
+def test_what_auto_chose_is_said_and_kept(tiny_tokenizer, tmp_path):
+    """Resumed with the other choice, the run would end in other bits."""
+    config = replace(CONFIG, share_prefix="auto", checkpoint_every=2)
+    with pytest.raises(InterruptedError):
+        run(tiny_tokenizer, config, output_dir=tmp_path, on_step=stop)
+    assert shared_prefix_before(tmp_path) is True
+    with pytest.raises(TrainingError, match="not the same: share_prefix"):
+        run(tiny_tokenizer, replace(config, share_prefix=False), output_dir=tmp_path, resume=True)
+    (newest(tmp_path) / "run.json").write_text("{")
+    assert shared_prefix_before(tmp_path) is None and shared_prefix_before(tmp_path / "nowhere") is None
+
+
+# "auto" has to know it of: dropout, checkpointing, attention of another kind; and of an earlier choice
+@pytest.mark.parametrize(
+    ("made", "changed", "said"),
+    [
+        (lambda: make_model(0), {}, "share_prefix is on: what all rows of a step begin with is computed once"),
+        (lambda: make_model(0), {"share_prefix": False}, "^$"),
+        (lambda: make_model(0.1), {}, "share_prefix is off: this model draws random numbers in training"),
+        (
+            lambda: make_model(0),
+            {"gradient_checkpointing": True},
+            "share_prefix is off: gradient checkpointing would compute the layers again",
+        ),
+        (lambda: with_lora(make("falcon")), {}, "share_prefix is off: it works only .* this 'falcon' model"),
+    ],
+)
+def test_auto_is_on_where_it_is_exact(tiny_tokenizer, made, changed, said):
+    assert TrainConfig().share_prefix == "auto"
+    config = replace(CONFIG, steps=2, batch_size=2, **changed)
+    found, model = run(tiny_tokenizer, config, made())
+    assert re.search(said, found.about_prefix)
+    chosen = found.about_prefix.startswith("share_prefix is on")
+    wanted, other = run(tiny_tokenizer, replace(config, share_prefix=chosen), made())
+    assert found.losses == wanted.losses
     assert all(p.equal(weights_of(other)[name]) for name, p in weights_of(model).items())
 
 

@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from conftest import make_tiny_llama, make_tiny_tokenizer
+from gguf import GGUFReader
 
 import labkit
 from labkit.base import fetching
@@ -96,7 +98,7 @@ def _checkpoint():
 
     def read(folder):
         got = torch.nn.Parameter(torch.zeros(5))
-        step, history = checkpoints.restore(folder, {"w": got}, torch.optim.AdamW([got]), {})
+        step, history, *_ = checkpoints.restore(folder, {"w": got}, torch.optim.AdamW([got]), {})
         assert step == 0 or history == [{"version": step}] and got.data.eq(step).all()
         return step or None
 
@@ -153,6 +155,32 @@ def _merged():
     return write, read
 
 
+def _exported():
+    place = Path(tempfile.mkdtemp())
+    make_tiny_llama().save_pretrained(place / "base")
+    make_tiny_tokenizer().save_pretrained(place / "base")
+    base, _ = labkit.load_base(place / "base")
+    labkit.inject_lora(base, labkit.LoraConfig(r=2, target_modules=["q_proj"]))
+
+    def write(folder, version):
+        for name, parameter in base.named_parameters():
+            if "lora_" in name:
+                parameter.data.fill_(version)
+        labkit.save_adapter(base, place / "adapter", {"system": str(version)})
+        labkit.export_gguf(place / "adapter", folder / "out.gguf", place / "base", overwrite=True)
+
+    def read(folder):
+        if (folder / "Modelfile").exists():
+            assert (folder / "Modelfile").read_text().endswith('PARAMETER stop "<|im_end|>"\n')
+        if (folder / "out.gguf").exists():
+            (version,) = {
+                int(number) for tensor in GGUFReader(folder / "out.gguf").tensors for number in tensor.data.flat
+            }
+            return version
+
+    return write, read
+
+
 def _fetched():
     """A fetch of what's damaged or missing, with neither pip nor GGUF: they write into folders of their own."""
     model = make_tiny_llama()
@@ -194,5 +222,6 @@ KINDS = {
     "result": lambda: Kind(lambda folder, v: write_result("study", {"version": v}, folder), _result, {"study.json"}),
     "a study's line": lambda: Kind(*_line(), {"lines"}),
     "merged": lambda: Kind(*_merged(), {"merged"}, (False,)),
+    "exported": lambda: Kind(*_exported(), {"out.gguf", "Modelfile"}),
     "fetched": lambda: Kind(*_fetched(), {"cache"}),
 }

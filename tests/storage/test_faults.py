@@ -14,7 +14,7 @@ FAULTS = {"full": errno.ENOSPC, "denied": errno.EACCES, "io": errno.EIO, "kill":
 # a sample for the quick lane; what takes longest has one for the slow one
 QUICK = {("file", fault) for fault in FAULTS} | {("learner's record", "full"), ("result", "denied")}
 QUICK |= {("a study's line", "kill"), ("a study's line", "io"), ("folder", "kill")}
-SLOW = {(kind, fault) for kind in KINDS for fault in FAULTS if kind not in ("merged", "fetched")}
+SLOW = {(kind, fault) for kind in KINDS for fault in FAULTS if kind not in ("merged", "exported", "fetched")}
 SLOW |= {("merged", "kill"), ("fetched", "full")}
 
 

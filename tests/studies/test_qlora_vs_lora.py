@@ -1,7 +1,6 @@
 """The stored studies of notebook 08: they hold what the notebook reads out of them, and their scripts still measure."""
 
 import json
-from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -10,9 +9,8 @@ from conftest import make_tiny_llama
 
 import labkit
 from benchmarks import qlora_step
-from studies import qlora_8b, qlora_vs_lora
+from studies import qlora_vs_lora
 from studies.results import RESULTS
-from studies.runner import StudyError
 
 
 def stored(name: str) -> dict:
@@ -111,32 +109,3 @@ def test_the_recorded_trap_is_one_and_guarded_there_is_none():
     assert norms["as it comes", True] < 0.05 * norms["as it comes", False]
     assert norms["guarded", True] == pytest.approx(norms["as it comes", False], rel=1e-5)
     assert spoilt["as it comes", True]["merge_error"] > 0.5 > 0.01 > spoilt["guarded", True]["merge_error"]
-
-
-# ---- the shape of a large model
-
-
-def test_the_large_shape_is_built_block_by_block_and_trains():
-    small = qlora_8b.SHAPE | {
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "vocab_size": 96,
-    }
-    device = torch.device("cpu")
-    model = qlora_8b.quantized_shape(small, device)
-    assert len(model.model.layers) == 3 and [block.self_attn.layer_idx for block in model.model.layers] == [0, 1, 2]
-    assert model(torch.tensor([[1, 5, 9]])).logits.shape == (1, 3, 96)
-    found = qlora_8b.measure(small, {"rows": 2, "tokens": 16, "labelled": 4}, device, "adamw", steps=4)
-    a_block = 4 * (64 + 64) + 3 * (64 + 128) - 2 * 2 * 16  # keys and values give out 32 numbers, not 64
-    assert found["trainable"] == 3 * 16 * a_block
-    assert found["losses"][-1] < found["losses"][0]
-
-
-def test_without_a_gpu_nothing_is_stored(monkeypatch, tmp_path):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(StudyError, match="this machine has none"):
-        replace(qlora_8b.STUDY, folder=tmp_path).complete()
-    assert not list(tmp_path.iterdir())

@@ -25,7 +25,6 @@ from studies import (
     full_vs_lora,
     make_adapters,
     merge_routes,
-    qlora_8b,
     qlora_vs_lora,
     tickets_controls,
 )
@@ -34,7 +33,7 @@ from studies.processes import in_a_process
 from studies.results import RESULTS
 from studies.runner import Study, StudyError, main
 
-MODULES = (full_update, full_vs_lora, tickets_controls, bitsandbytes_trap, qlora_vs_lora, qlora_8b, merge_routes)
+MODULES = (full_update, full_vs_lora, tickets_controls, bitsandbytes_trap, qlora_vs_lora, merge_routes)
 STUDIES = [*(module.STUDY for module in MODULES), make_adapters.table(), make_adapters.controls()]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")

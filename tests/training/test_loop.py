@@ -225,6 +225,40 @@ def test_a_resumed_run_ends_in_the_bits_of_an_uninterrupted_one(run, interrupted
     assert sorted(os.listdir(interrupted / "other")) == ["checkpoint-000010"]
 
 
+# what a checkpoint said before there were validation, conversations, a dtype of the base, and share_prefix="auto"
+SAID = "steps batch_size learning_rate warmup_share weight_decay max_grad_norm gradient_accumulation seed".split()
+SAID += "checkpoint_every optimizer gradient_checkpointing share_prefix data base lora quantization autocast".split()
+
+
+def as_an_older_labkit_wrote_it(folder: Path) -> None:
+    file = folder / "checkpoint-000004" / "run.json"
+    written = json.loads(file.read_text())
+    recipe = {name: written["recipe"][name] for name in SAID}
+    file.write_text(json.dumps({"step": written["step"], "recipe": recipe, "history": written["history"]}))
+
+
+def test_a_checkpoint_of_an_older_labkit_goes_on_with_what_was_usual_then(run, interrupted):
+    as_an_older_labkit_wrote_it(interrupted)
+    resumed, model = run(SAVED, output_dir=interrupted, resume=True)
+    whole, uninterrupted = run(SAVED, output_dir=interrupted / "other")
+    assert resumed.history == whole.history
+    assert same_bits(weights_of(model), weights_of(uninterrupted))
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({"turns": "last"}, "turns"),
+        ({"patience": 2, "score_rows": 1}, "patience, score_rows, validation"),
+    ],
+)
+def test_a_checkpoint_of_an_older_labkit_is_no_other_runs(run, interrupted, more, what):
+    as_an_older_labkit_wrote_it(interrupted)
+    looking = {"validation": ROWS} if "patience" in more else {}
+    with pytest.raises(TrainingError, match=rf"not the same: {what}\)"):
+        run(replace(SAVED, **more), output_dir=interrupted, resume=True, **looking)
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "adamw8bit"])
 def test_a_parameter_that_no_step_has_reached_yet_is_no_damage(run, tmp_path, optimizer):
     """An expert that no token was sent to, until step 5; one that never has a gradient; and one that always has."""
@@ -250,7 +284,7 @@ def test_a_parameter_that_no_step_has_reached_yet_is_no_damage(run, tmp_path, op
             output.logits = output.logits + 1e-3 * late.square().sum() * output.logits
         return output
 
-    config = replace(SAVED, optimizer=optimizer)
+    config = replace(SAVED, optimizer=optimizer, share_prefix=False)  # "auto" would look at the model, too
     first = 4
     whole, model = run(config, model_with_idle_parts(), output_dir=tmp_path / "whole")
     with pytest.raises(InterruptedError):
@@ -407,7 +441,11 @@ def test_rows_may_be_any_mapping(run):
 
 WRONG = {
     "a whole number": {
-        "steps": [0, 1_000_001, 3.0, "3", True, None, float("nan"), 10**5000],
+        "steps": [0, 1_000_001, 3.0, "3", True, float("nan"), 10**5000],
+        "epochs": [0, 1_000_001, 1.5, "3", True],
+        "validate_every": [0, 2.0, "2"],
+        "patience": [0, 2.0, False],
+        "score_rows": [-1, 2.0, None],
         "batch_size": [-1, 8.0, "8", [8]],
         "gradient_accumulation": [0, 1.0, False],
         "checkpoint_every": [0, 2.0, "2"],
@@ -419,7 +457,8 @@ WRONG = {
     },
     "a number above 0": {"max_grad_norm": [0, -1.0, math.nan, "1", False, None]},
     "a number from 0 to 1": {"warmup_share": [1.5, -0.1, math.nan, "0.1", True]},
-    "True or False": {"gradient_checkpointing": ["no", 1, None], "share_prefix": [0, "yes"]},
+    "True or False": {"gradient_checkpointing": ["no", 1, None]},
+    'True, False or "auto"': {"share_prefix": [0, "yes", None]},
     "one of adamw": {"optimizer": ["sgd", None, ["adamw"], {}]},
 }
 
@@ -436,8 +475,8 @@ def test_a_setting_that_makes_no_sense_is_refused_by_its_name_and_value(words, n
 def test_numbers_of_other_libraries_become_pythons_own_so_that_a_checkpoint_can_hold_them(run, tmp_path):
     given = {"steps": np.int64(2), "batch_size": torch.tensor(4), "learning_rate": np.float32(0.5), "seed": np.uint8(3)}
     config = TrainConfig(**given, max_grad_norm=math.inf, checkpoint_every=np.int32(2), share_prefix=np.False_)
-    assert config == TrainConfig(2, 4, 0.5, max_grad_norm=math.inf, seed=3, checkpoint_every=2)
-    assert {type(value) for value in vars(config).values()} == {int, float, str, bool}
+    assert config == TrainConfig(2, 4, 0.5, max_grad_norm=math.inf, seed=3, checkpoint_every=2, share_prefix=False)
+    assert {type(value) for value in vars(config).values()} == {int, float, str, bool, type(None)}
     run(replace(config, learning_rate=1e-3), output_dir=tmp_path)
     assert run(replace(config, learning_rate=1e-3), output_dir=tmp_path, resume=True)[0].losses
 
@@ -466,6 +505,8 @@ def test_two_processes_train_like_one(tmp_path):
             two = json.loads((tmp_path / f"told-{parts}-{rank}.json").read_text())
             assert (one["processes"], two["processes"]) == (1, 2)
             assert two["losses"] == pytest.approx(one["losses"], rel=1e-6)
+            assert len(one["validations"]) == 6
+            assert two["validations"] == pytest.approx(one["validations"], rel=1e-5)
             assert two["steps"] == (one["steps"] if rank == 0 else [])  # reports come once, not once a process
             for name, p in load_file(tmp_path / f"weights-{parts}-{rank}.safetensors").items():
                 torch.testing.assert_close(p, weights[name], atol=1e-5, rtol=0)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from labkit.base.chat_format import Asked
 from labkit.base.describing import context_length
 from labkit.errors import ConfigError, LabkitError, system_error
 from labkit.evaluation.generation import answers_and_cuts, whole_number
@@ -22,7 +23,7 @@ class Stopped(Exception):
 def ask(
     model: nn.Module,
     tokenizer,
-    question: str,
+    question: Asked,
     system: str,
     max_new_tokens: int,
     show: Callable[[tuple[Answer, ...]], None],
@@ -32,6 +33,7 @@ def ask(
 
     Args:
         model: as :func:`labkit.playground`; its mode, settings and adapter are afterwards as before.
+        question: what is asked; or a conversation that ends with it, as a list of messages.
         show: called with the answers so far after each token. What it raises ends it all.
         chosen: who answers, as it is to be shown, and what that is to the model's :class:`labkit.AdapterBank`.
 
@@ -40,7 +42,8 @@ def ask(
             from 1 on.
     """
     max_new_tokens = whole_number("max_new_tokens", max_new_tokens)
-    if not question.strip():
+    alone = isinstance(question, str) or len(question) == 1
+    if not (question if isinstance(question, str) else question[-1]["content"]).strip():
         raise ConfigError("Type a sentence first, then press Enter or Answer.")
     tokens = len(encode_prompt(tokenizer, question, system))
     context = context_length(model.config)
@@ -51,7 +54,8 @@ def ask(
             f"{context:,}. Take a smaller max_new_tokens."
         )
     if tokens > room:
-        raise ConfigError(f"That is {tokens:,} tokens, and the model reads up to {room:,}. Type something shorter.")
+        shorter = "Type something shorter." if alone else "Type something shorter, or begin a new conversation."
+        raise ConfigError(f"That is {tokens:,} tokens, and the model reads up to {room:,}. {shorter}")
 
     if chosen:
         who, adapter = chosen

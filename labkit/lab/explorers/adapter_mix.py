@@ -47,13 +47,15 @@ def adapter_mixer(
         max_new_tokens: where an answer is cut off at the latest; it is said when that happens.
 
     Raises:
-        ConfigError: the model has no bank, or an empty one; no rows; a weight for an adapter that is not there, or
-            one the sliders do not reach; `max_new_tokens` is no whole number from 1 on.
+        ConfigError: the model has no bank, or an empty one; no rows, or a conversation; a weight for an adapter that is
+            not there, or one the sliders do not reach; `max_new_tokens` is no whole number from 1 on.
     """
     bank, weights = facts_of(model).bank, dict(weights or {})
     max_new_tokens = whole_number("max_new_tokens", max_new_tokens)
     if not bank or not rows:
         raise ConfigError("adapter_mixer needs a model whose bank has adapters, and rows to ask")
+    if any(not isinstance(row.get("prompt"), str) for row in rows.values()):
+        raise ConfigError("adapter_mixer asks single questions: each row needs a prompt that is text")
     for name, weight in weights.items():
         if name not in bank or not LOWEST <= weight <= HIGHEST:
             raise ConfigError(f"no slider of {', '.join(bank.names)} goes to {weight} {name}")

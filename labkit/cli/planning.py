@@ -1,0 +1,85 @@
+"""``labkit plan``: what a fine-tune of any model would cost, on a card and with rows of your own."""
+
+import argparse
+import json
+from dataclasses import asdict
+
+from labkit.cli.adapter_to_train import targets
+from labkit.cli.base_options import refuse_double_alone
+from labkit.errors import ConfigError
+
+
+def plan(options: argparse.Namespace) -> None:
+    """What a fine-tune would cost: memory, cards, time, money. Nothing is trained or downloaded."""
+    import labkit
+    from labkit.simulation.cards import card_named
+    from labkit.simulation.estimates import estimate, refuse_no_estimate
+
+    rows, sequence, labelled = _size_of_rows(options) if options.data else (5000, 512, 1.0)
+    examples, sequence = options.examples or rows, options.seq or sequence
+    labelled = labelled if options.labelled is None else options.labelled
+    # refused before the work
+    card = None if options.card is None else card_named(options.card)
+    counts = {"examples": examples, "epochs": options.epochs}
+    refuse_no_estimate(card, options.utilization, options.price, **counts)
+    if options.price is not None and card is None:
+        raise ConfigError("--price is for the time on a card: say --card, too")
+    refuse_double_alone(options)
+    method, double = options.method, True
+    if options.quantize == "none" and method == "qlora":
+        raise ConfigError("--method qlora is LoRA on a base in four bits. Leave out --quantize none, or say lora")
+    if options.quantize == "nf4":
+        if method == "full":
+            raise ConfigError("--quantize nf4 goes with LoRA: four bits can't be trained. Leave out --method full")
+        method, double = "qlora", options.double
+    cost = labkit.simulate(
+        options.model,
+        method,
+        double=double,
+        r=options.rank,
+        target_modules=targets(options),
+        batch_size=options.batch_size,
+        sequence=sequence,
+        labelled=labelled,
+        dtype=options.dtype,
+        adapter_dtype=options.adapter_dtype,
+        optimizer=options.optimizer,
+        checkpointing=options.checkpointing,
+    )
+    found = None
+    if card:
+        found = estimate(
+            cost,
+            card,
+            examples,
+            options.batch_size,
+            epochs=options.epochs,
+            utilization=options.utilization,
+            price_per_hour=options.price,
+        )
+    if options.json:
+        print(json.dumps(cost.as_dict() | {"estimate": found and asdict(found)}, indent=2))
+        return
+    print(cost)
+    for each, fits in cost.cards():
+        print(f"  {'✔' if fits else '✗'} {each.name:<18} {each.usable_bytes / 1e9:6.1f} GB usable")
+    if found:
+        print(found)
+        if not dict(cost.cards())[card]:
+            print(f"But a step does not fit into that card: {cost.peak / 1e9:.1f} GB of {card.usable_bytes / 1e9:.1f}.")
+
+
+def _size_of_rows(options: argparse.Namespace) -> tuple[int, int, int]:
+    """Of the rows in ``--data``: how many, the tokens of the longest, and the most that the loss counts in one."""
+    from labkit.base.loading import find_tokenizer
+    from labkit.step.batch import encode
+    from labkit.tasks import task_from_files
+
+    task = task_from_files({"train": options.data}, options.system, options.format)
+    tokenizer, whose = find_tokenizer(options.model)
+    examples = [encode(tokenizer, row, task.system, turns=options.turns) for row in task.rows("train")]
+    longest, counted = max(len(one.input_ids) for one in examples), max(one.counted for one in examples)
+    if not options.json:
+        print(f"{task.name}: {len(examples):,} rows of up to {longest:,} tokens, of which the loss counts {counted:,}")
+        print(f"  (as {whose} splits text into tokens)")
+    return len(examples), longest, counted

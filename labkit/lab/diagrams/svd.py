@@ -52,6 +52,7 @@ def turn_stretch_turn(matrix: Tensor | list) -> Figure:
         for direction, color, style, name in zip((step @ Vh.T).T, (COLOURS[0], COLOURS[3]), ("-", "--"), "₁₂"):
             arm = {"color": color, "linestyle": style, "marker": "", "linewidth": 2.6}
             ax.plot(*zip((0, 0), direction), label=f"v{name}, which becomes σ{name} u{name}", **arm)
+            ax.plot(*direction, color=color, marker="o", markersize=4)  # or a dash's gap could hide how far it goes
         for point, outward, name in zip((step @ marked).T, (_cofactors(step) @ marked).T, "abc"):
             ax.plot(*point, color="black", marker="o", markersize=5)
             x, y = point + 0.2 * reach * outward / outward.norm().clamp(min=1e-9)
@@ -59,7 +60,7 @@ def turn_stretch_turn(matrix: Tensor | list) -> Figure:
         ax.set(xlim=(-reach, reach), ylim=(-height, height), aspect="equal")
         ax.set_title(title, loc="center", size=10)
         ax.axis("off")
-    figure.legend(handles=panels[0].lines[1:3], loc="lower center", ncols=2, handlelength=2.5)
+    figure.legend(handles=panels[0].lines[1:4:2], loc="lower center", ncols=2, handlelength=2.5)
     return figure
 
 

@@ -219,5 +219,7 @@ def test_the_real_base_never_stands_in_memory_whole(base):
     told = json.loads(done.stdout)
     assert told["weights"] == 106_168_320
     assert told["linear"] / (2 * told["weights"]) < 0.27
-    # packed layers and what loading a base takes anyway (tokenizer, headers); the linear layers alone are 425 MB
-    assert told["peak"] < told["linear"] + 120e6
+    # packed layers, the embedding (a base in four bits lets go of its file, so what it keeps of it is copied), and what
+    # loading a base takes anyway (tokenizer, headers); the linear layers alone are 425 MB
+    embedding = 49_152 * 576 * 4
+    assert told["peak"] < told["linear"] + embedding + 100e6

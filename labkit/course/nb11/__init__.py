@@ -1,3 +1,3 @@
-"""Notebook 11, PEFT and more machines: its exercises and its quiz, registered when this is imported."""
+"""Notebook 11, The ecosystem: its exercises and its quiz, registered when this is imported."""
 
 from labkit.course.nb11 import exercises, questions  # noqa: F401

@@ -14,6 +14,7 @@ from functools import partial
 from labkit.cli import commands, planning, training
 from labkit.cli.base_options import add_base_options, add_device_option, add_quantize_options
 from labkit.cli.messages import in_options, refused, settings_of, show_warning
+from labkit.cli.preview import preview
 from labkit.cli.values import number, path, share_or_count, text, whole
 from labkit.errors import LabkitError, system_error
 
@@ -133,7 +134,19 @@ def _parser() -> argparse.ArgumentParser:
     add_base_options(sub, "as the adapter's base was")
     sub.add_argument("--adapter", type=path, help="an adapter's folder; its task and system prompt are used")
     sub.add_argument("--limit", type=whole(1), help="only the first so many rows")
+    sub.add_argument(
+        "--shots", type=whole(1), metavar="N", help="show N answered rows before each question: a few-shot prompt"
+    )
+    sub.add_argument(
+        "--shots-from", type=path, help="take them from the top of this file (the training rows of --task)"
+    )
     sub.add_argument("--json", action="store_true", help="the scores as JSON")
+
+    sub = command(preview, "show rows as the model gets them, what the loss doesn't count in gray")
+    _data_options(sub, "this file of rows; - is standard input")
+    sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")
+    _turns_option(sub)
+    sub.add_argument("--rows", type=whole(1), default=1, help="how many, from the top (%(default)s)")
 
     sub = command(commands.history, "draw how the training of an adapter went")
     sub.add_argument("adapter", type=path, help="the adapter's folder")

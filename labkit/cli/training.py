@@ -19,7 +19,7 @@ def train(options: argparse.Namespace) -> None:
     refuse_double_alone(options)
     origin = origin_of(options)
     # with --task, --validation may be one of the task's splits
-    task = _task(options, train=options.data, test=options.test, validation=options.data and options.validation)
+    task = task_of(options, train=options.data, test=options.test, validation=options.data and options.validation)
     out = Path(options.out or Path("runs") / task.name)
     main = os.environ.get("RANK", "0") == "0"  # of several processes, started by accelerate launch, all train
     with _alone_in(out) if main else nullcontext():  # ... and one reports and writes
@@ -132,16 +132,16 @@ def evaluate(options: argparse.Namespace) -> None:
             raise ConfigError(f"this adapter was trained on rows of your own ({about['data']}): say --data and a file")
         options.task = about.get("task")
     options.system = options.system or about.get("system")
-    task = _task(options, test=options.data)
-    rows = task.rows("test")
+    task = task_of(options, test=options.data)
+    rows, examples = task.rows("test"), _examples(options, task)
     model, tokenizer = load_base_for(options, about)
     if options.adapter:
         labkit.load_adapter(model, options.adapter)
-    evaluation = labkit.evaluate(model, tokenizer, task, rows, limit=options.limit)
+    evaluation = labkit.evaluate(model, tokenizer, task, rows, limit=options.limit, examples=examples)
     if options.json:
         scores = {name: asdict(score) for name, score in evaluation.scores.items()}
         found = {"task": task.name, "rows": len(evaluation.rows), "scores": scores}
-        found |= {"cut_off": evaluation.cut_off, "max_new_tokens": evaluation.max_new_tokens}
+        found |= {"shots": len(examples), "cut_off": evaluation.cut_off, "max_new_tokens": evaluation.max_new_tokens}
         print(json.dumps(found, indent=2))
     else:
         _print_scores(evaluation)
@@ -155,6 +155,22 @@ def _validation(options: argparse.Namespace, task):
         return None
     split = "validation" if options.data else str(options.validation)
     return split if split in task.files else read_rows(options.validation, options.format)
+
+
+def _examples(options: argparse.Namespace, task) -> list[dict]:
+    """The rows that ``--shots`` shows before each question."""
+    from labkit.tasks.rows import read_rows
+
+    if options.shots is None:
+        if options.shots_from is not None:
+            raise ConfigError("--shots-from is where --shots come from: say --shots and how many")
+        return []
+    if options.shots_from is None and options.data:
+        raise ConfigError("--shots needs rows that aren't scored: say --shots-from and a file, train.jsonl say")
+    rows = read_rows(options.shots_from, options.format) if options.shots_from else task.rows("train")
+    if options.shots > len(rows):
+        raise ConfigError(f"--shots {options.shots} is more than the {len(rows)} rows to take them from")
+    return rows.select(range(options.shots)).to_list()
 
 
 def _print_best(result, patience: int | None) -> None:
@@ -198,7 +214,7 @@ def _remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def _task(options: argparse.Namespace, **files):
+def task_of(options: argparse.Namespace, **files):
     """The course's task, or one from the learner's own files."""
     from labkit.tasks import load_task, task_from_files
 

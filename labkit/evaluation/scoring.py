@@ -12,7 +12,7 @@ from labkit.errors import ConfigError
 from labkit.evaluation.generation import answers_and_cuts, whole_number
 from labkit.step.turns import shown_by_template
 from labkit.tasks import Task, exact_match
-from labkit.tasks.conversations import as_question
+from labkit.tasks.conversations import after_examples, as_question
 from labkit.tasks.rows import check_rows
 
 _DRAWN_ONE_BY_ONE = 20_000  # values; of more, only how often each one is drawn
@@ -119,6 +119,7 @@ def evaluate(
     limit: int | None = None,
     batch_size: int = 64,
     on_batch: Callable[[int, int], None] | None = None,
+    examples: Sequence[Mapping] = (),
 ) -> Evaluation:
     """Let the model answer the task's test rows, and score the answers.
 
@@ -128,14 +129,17 @@ def evaluate(
     Args:
         rows: evaluate on these instead of the task's test split.
         limit: only the first so many.
+        examples: rows that stand answered before each question, as turns: a few-shot prompt. None of them should be
+            among the rows that are scored.
 
     The other arguments are those of :func:`generate`.
 
     Raises:
         ConfigError: there are no rows to evaluate on, or `limit` is no whole number from 0 on; see also
             :func:`generate`.
-        DataError: one of `rows` isn't as a row of a file should be (see :func:`labkit.read_rows`), or a conversation
-            that the chat template refuses. Its completion is the score's own affair, except where that is exact match.
+        DataError: one of `rows` or `examples` isn't as a row of a file should be (see :func:`labkit.read_rows`), or the
+            chat template refuses a conversation. A completion in `rows` is the score's own affair, except where that is
+            exact match.
     """
     if limit is not None:
         limit = whole_number("limit", limit, 0)
@@ -146,11 +150,13 @@ def evaluate(
     if not rows:
         raise ConfigError("nothing to evaluate on: there are no rows")
     prompts = [row["prompt"] for row in rows]
+    if examples := check_rows(examples) if len(examples) else []:
+        prompts = [after_examples(prompt, examples) for prompt in prompts]
     systems = [row.get("system") or task.system for row in rows]
-    for number, (row, system) in enumerate(zip(rows, systems), 1):
-        if row.get("messages"):
+    for number, (row, prompt, system) in enumerate(zip(rows, prompts, systems), 1):
+        if not isinstance(prompt, str):
             with shown_by_template(row.get("source") or f"row {number}"):
-                prompt_text(tokenizer, row["prompt"], system)
+                prompt_text(tokenizer, prompt, system)
     answers, cut = answers_and_cuts(model, tokenizer, prompts, systems, max_new_tokens, batch_size, on_batch)
     row_scores = [task.score(answer, row) for answer, row in zip(answers, rows)]
     scores = {}

@@ -176,10 +176,15 @@ def _embedding_rows(model: nn.Module) -> int:
     return model.get_input_embeddings().weight.shape[0]
 
 
-def render_masked(tokenizer, example: Example) -> str:
-    """The example as text, with all that the loss does not count in grey (ANSI colours)."""
-    rendered = ""
-    for masked, tokens in groupby(zip(example.input_ids, example.labels), key=lambda token: token[1] == IGNORED):
-        text = showable(tokenizer.decode([token for token, _ in tokens]))
-        rendered += f"\x1b[38;5;245m{text}\x1b[0m" if masked else text
-    return rendered
+def render_masked(tokenizer, example: Example, counted: str = "{}", masked: str = "\x1b[38;5;245m{}\x1b[0m") -> str:
+    """The example as text, with all that the loss doesn't count in gray.
+
+    Args:
+        counted, masked: how each kind of text is shown, with ``{}`` in its place. The gray is an ANSI color, which
+            JupyterLab and terminals know.
+    """
+    spans = groupby(zip(example.input_ids, example.labels), key=lambda token: token[1] == IGNORED)
+    return "".join(
+        (masked if left_out else counted).replace("{}", showable(tokenizer.decode([token for token, _ in tokens])), 1)
+        for left_out, tokens in spans
+    )

@@ -92,6 +92,26 @@ def as_question(row: Mapping) -> Mapping:
     return {**row, "prompt": messages[: answers[-1]], "completion": messages[answers[-1]]["content"]}
 
 
+def after_examples(prompt: str | Sequence[Mapping], examples: Sequence[Mapping]) -> list[Mapping[str, str]]:
+    """A few-shot prompt: `prompt` behind `examples`, each shown as turns of the same conversation.
+
+    Args:
+        prompt: what the user says; or a conversation up to there. Its system message stays first.
+        examples: rows; the system prompts of their own aren't shown.
+    """
+    asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    system = [message for message in asked[:1] if message["role"] == "system"]
+    shown = [message for row in examples for message in _turns_of(row) if message["role"] != "system"]
+    return [*system, *shown, *asked[len(system) :]]
+
+
+def _turns_of(row: Mapping) -> Sequence[Mapping[str, str]]:
+    if row.get("messages"):
+        last = as_question(row)
+        return [*last["prompt"], {"role": "assistant", "content": last["completion"]}]
+    return [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"]}]
+
+
 def common_system(rows: Iterable[Mapping]) -> str | None:
     """The system prompt that all rows bring themselves, as a field or as a conversation's first message; None where
     they differ, or one has none."""

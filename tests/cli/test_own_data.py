@@ -15,6 +15,7 @@ from labkit.tasks import task_from_files
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROWS = [{"prompt": f"Number {i}?", "completion": word} for i, word in enumerate(["one", "two", "three", "four"])]
+SPEAKERS = ("user", "assistant")
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS)
 
 
@@ -58,6 +59,43 @@ def test_rows_from_standard_input_train_an_adapter_and_cut_off_answers_are_told(
     found = json.loads(printed)
     assert status == 0 and (found["rows"], found["cut_off"], found["max_new_tokens"]) == (4, 4, 14)
     assert "4 of 4 answers were cut off at 14" in run(capsys, "evaluate", "--base", base, "--data", test)[1]
+
+
+def test_a_few_shot_prompt_shows_rows_from_the_top_of_a_file(base, capsys, tmp_path):
+    """The oracle is the same conversation as a row."""
+    shown, test, written = (tmp_path / f"{name}.jsonl" for name in ("train", "test", "written"))
+    shown.write_text(LINES)
+    test.write_text(LINES.splitlines()[3])
+    before = [{"role": role, "content": row[name]} for row in ROWS[:2] for role, name in zip(SPEAKERS, row)]
+    asked = [{"role": role, "content": ROWS[3][name]} for role, name in zip(SPEAKERS, ROWS[3])]
+    written.write_text(json.dumps({"messages": before + asked}))
+    found = [
+        run(capsys, "evaluate", "--base", base, "--json", "--data", data, *more)[1]
+        for data, more in ((test, ["--shots", 2, "--shots-from", shown]), (written, []), (test, []))
+    ]
+    few, by_hand, none = map(json.loads, found)
+    assert (few["shots"], by_hand["shots"]) == (2, 0)
+    assert few["scores"] == by_hand["scores"] and few["max_new_tokens"] == by_hand["max_new_tokens"]
+
+
+def test_a_preview_shows_what_the_loss_counts(base, capsys, monkeypatch, tmp_path):
+    talk = tmp_path / "talk.jsonl"
+    messages = [{"role": role, "content": content} for role, content in zip(SPEAKERS * 2, "abcd")]
+    talk.write_text(json.dumps({"messages": messages}) + "\n" + LINES)
+    status, printed, _ = run(capsys, "preview", "--base", base, "--data", talk, "--system", "Be kind")
+    head, text = printed.split("\n\n", 1)
+    assert status == 0 and head.startswith(f"{talk}:1: ") and head.endswith("shown between ⟦ and ⟧:")
+    assert text.count("⟦") == 2 and "⟦b<|im_end|>⟧" in text and "Be kind<|im_end|>" in text and "⟦d<|im_end|>⟧" in text
+    tokenizer = make_tiny_tokenizer()
+    example = labkit.encode(tokenizer, labkit.read_rows(talk)[0], "Be kind")
+    assert f"{len(example.input_ids)} tokens for {base}. The loss counts {example.counted} of them" in head
+    last = run(capsys, "preview", "--base", base, "--data", talk, "--turns", "last", "--rows", 3)[1]
+    assert last.count("<|im_end|>⟧") == 3 and "⟦b" not in last and f"{talk}:3: " in last
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    for no_color in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", no_color)
+        shown = run(capsys, "preview", "--base", base, "--data", talk, "--system", "Be kind")[1]
+        assert (labkit.render_masked(tokenizer, example) in shown) == (not no_color)
 
 
 @pytest.mark.parametrize(

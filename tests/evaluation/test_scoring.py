@@ -473,6 +473,24 @@ def test_of_a_conversation_the_last_answer_is_asked_for_with_all_that_was_said_b
     ]
 
 
+def test_a_few_shot_prompt_is_the_examples_as_turns_before_each_question(model, tiny_tokenizer):
+    """The oracle is the same conversation written out by hand; what's scored is the row as it was."""
+    seen = []
+    task = Task("mine", "Spell.", lambda answer, row: seen.append(row) or {"n": len(answer)}, {}, max_new_tokens=8)
+    own, examples = [{"role": "system", "content": "Be kind"}], [ROWS[1], {"messages": talk("A", "b", "C", "d", "Bye")}]
+    shown, rows = (
+        talk("Number 1?", "two", "A", "b", "C", "d"),
+        [ROWS[0], {"messages": [*own, *talk("E", "f", "G", "h")]}],
+    )
+    found = evaluate(model, tiny_tokenizer, task, rows, examples=examples)
+    written = [*shown, *talk(ROWS[0]["prompt"])], [*own, *shown, *talk("E", "f", "G")]
+    assert found.predictions == [greedy(model, tiny_tokenizer, asked, "Spell.", 8) for asked in written]
+    plain = evaluate(model, tiny_tokenizer, task, rows)
+    assert found.predictions != plain.predictions and found.rows == plain.rows and seen[:2] == seen[2:]
+    with pytest.raises(DataError, match='row 1: the field "completion" is missing'):
+        evaluate(model, tiny_tokenizer, task, rows, examples=[{"prompt": "Number 9?"}])
+
+
 def test_an_overfit_model_answers_the_last_turn(tiny_tokenizer):
     model = make_tiny_llama(max_position_embeddings=512)
     rows = [{"messages": talk(f"Number {i}?", word, "Again?", word)} for i, word in enumerate(["one", "two", "six"])]

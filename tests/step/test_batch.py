@@ -89,10 +89,10 @@ def test_longer_than_the_context_is_refused(tiny_tokenizer, source):
     assert caught.value.source == where and caught.value.remedy
 
 
-def test_render_masked_greys_what_the_loss_does_not_count(tiny_tokenizer):
+def test_render_masked_grays_what_the_loss_does_not_count(tiny_tokenizer):
     rendered = render_masked(tiny_tokenizer, encode(tiny_tokenizer, ROW, "Be kind"))
-    grey, plain = rendered.removeprefix("\x1b[38;5;245m").split("\x1b[0m")
-    assert grey.endswith("Say a number.<|im_end|>\n<|im_start|>assistant\n") and plain == "87<|im_end|>"
+    gray, plain = rendered.removeprefix("\x1b[38;5;245m").split("\x1b[0m")
+    assert gray.endswith("Say a number.<|im_end|>\n<|im_start|>assistant\n") and plain == "87<|im_end|>"
 
 
 def test_render_masked_lets_no_row_move_the_cursor(tiny_tokenizer, monkeypatch):

@@ -202,13 +202,13 @@ def test_a_row_that_was_not_checked_before_is_checked(tiny_tokenizer):
 # ---- what's made of it
 
 
-def test_render_masked_greys_each_question(tiny_tokenizer):
+def test_render_masked_grays_each_question(tiny_tokenizer):
     talk = [{**message, "content": text} for message, text in zip(TALK, ["Hi.", "Ho.", "Who?", "Me."])]
     rendered = render_masked(tiny_tokenizer, encode(tiny_tokenizer, {"messages": talk}, "Be kind"))
-    grey, plain = "\x1b[38;5;245m", "\x1b[0m"
+    gray, plain = "\x1b[38;5;245m", "\x1b[0m"
     assert rendered == (
-        f"{grey}<|im_start|>system\nBe kind<|im_end|>\n<|im_start|>user\nHi.<|im_end|>\n<|im_start|>assistant\n{plain}"
-        f"Ho.<|im_end|>{grey}\n<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n{plain}Me.<|im_end|>"
+        f"{gray}<|im_start|>system\nBe kind<|im_end|>\n<|im_start|>user\nHi.<|im_end|>\n<|im_start|>assistant\n{plain}"
+        f"Ho.<|im_end|>{gray}\n<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n{plain}Me.<|im_end|>"
     )
 
 

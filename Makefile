@@ -46,7 +46,7 @@ help:
 	@echo "make test-lowest     the quick tests, in an environment of its own with the oldest versions that are allowed"
 	@echo "make test-browser    the notebooks as a learner uses them, in Chromium (skipped, with the reason, without one)"
 	@echo "make test-gpu        all that needs a CUDA GPU, in under eight minutes: its tests, notebook 08, memory, speed"
-	@echo "make adapters        train the four shipped adapters anew, with controls, and score them, in about an hour"
+	@echo "make adapters        train the four shipped adapters again, with controls, and score them, in about an hour"
 	@echo "make refresh NB=04   run a notebook, store its outputs, say what changed (NB='03 04', NB=all)"
 	@echo "make hooks           have git check each commit: style, notebooks, floors (for contributors)"
 	@echo "make constraints     choose new exact versions for constraints.txt"

@@ -5,7 +5,7 @@
 On the course's base, float32, random adapters of rank 8 on all linear layers.
 
 - choosing: `activate` from 16 and from 256 adapters, against PEFT's `set_adapter` from 16.
-- growth: the same work with `generate` from banks of 1 to 256 adapters, 16 rows of which each draws its adapter anew
+- growth: the same work with `generate` from banks of 1 to 256 adapters, 16 rows of which each draws its adapter again
   every time; opening the rows is within the time taken.
 - many: a thousand adapters on q and v, as the bank counts them and as the operating system does.
 """
@@ -67,7 +67,7 @@ def choosing(banks: list[AdapterBank], states: list[dict]) -> dict:
 
 @torch.no_grad()
 def growth(bank: AdapterBank) -> dict:
-    """Tokens a second of the same work, with the first few adapters of `bank` and with more."""
+    """Tokens per second of the same work, with the first few adapters of `bank` and with more."""
     tokens = torch.randint(3, 40_000, (ROWS, PROMPT_TOKENS), generator=torch.Generator().manual_seed(2))
     draw = random.Random(0)
 
@@ -115,7 +115,7 @@ def many() -> dict:
         "bytes of the base": sum(parameter.nbytes for parameter in bank.model.parameters()),
         "milliseconds to add one": 1e3 * taken / MANY,
     }
-    bank.close()  # lets go of them before the next part
+    bank.close()  # frees them before the next part
     return result
 
 

@@ -6,7 +6,7 @@ Importing it is cheap: torch and friends are loaded only when a name that needs 
 import importlib
 import os
 
-# OpenMP's threads wait for each other by spinning, which takes the core from whoever they wait for. Two programs
+# OpenMP's threads wait for each other by spinning, which takes the core from the thread they wait for. Two programs
 # generating at once on two cores were three times slower for it; alone, waiting passively costs a few percent at
 # most. It counts only if torch is not loaded yet.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -1,6 +1,6 @@
 """What a layer must answer before LoRA can sit on top of it.
 
-``nn.Linear`` holds its weight in the open. A quantized layer does not: it must be asked for a dense
+``nn.Linear`` holds its weight in the open. A quantized layer doesn't: ask it for a dense
 weight, and told to take a new one. LoRA only ever talks through the functions below, so a dense and a
 4-bit base share one :class:`labkit.LoraLinear`.
 """

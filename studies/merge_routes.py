@@ -98,7 +98,7 @@ def relative(found: dict[str, Tensor], expected: dict[str, Tensor], against: dic
 
 @torch.no_grad()
 def label_scores(model: nn.Module, tokenizer, task) -> tuple[Tensor, float]:
-    """Logits where a token of the answer is predicted, shape (tokens, vocabulary), and the mean loss a token."""
+    """Logits where a token of the answer is predicted, shape (tokens, vocabulary), and the mean loss per token."""
     logits, targets = [], []
     rows = task.rows("test").select(range(ROWS["loss"]))
     for start in range(0, ROWS["loss"], 8):

@@ -3,7 +3,7 @@
     python -m studies.qlora_vs_lora        # half an hour on two cores
 
 Both methods train with the recipe of notebook 04, on the same rows in the same order, from the same A and B. Each run
-is a process of its own, so that its memory is its own, and is stored with every wrong answer, so that whoever doubts
+is a process of its own, so that its memory is its own, and is stored with every wrong answer, so that anyone who doubts
 the interval can compute it again. Before the runs, four formats are compared on the base as it is: error of the
 weights, error of the logits, perplexity.
 """

@@ -16,7 +16,7 @@ RESULTS = course_data_dir() / "results"
 
 def provenance(*packages: str) -> dict:
     """The day, the machine, and the versions of torch, of `packages` and of labkit."""
-    import torch  # takes seconds, and whoever only looks at what is stored doesn't need it
+    import torch  # takes seconds, and you don't need it to look at what is stored
 
     return {
         "date": date.today().isoformat(),

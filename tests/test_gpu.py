@@ -124,7 +124,7 @@ def test_merging_and_back(nf4):
         merged[device] = logits(labkit.merge(model))
         assert logits(labkit.unmerge(model)).equal(before)
         dense[device] = logits(labkit.merge_into_dense(model))
-    # into four bits a weight may fall on the other side of a boundary
+    # into four bits per weight may fall on the other side of a boundary
     assert close(merged, atol=0.05 if nf4 else 1e-4) and close(dense)
 
 

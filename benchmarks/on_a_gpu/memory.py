@@ -1,4 +1,4 @@
-"""The simulator against the allocator: the most bytes alive in a training step, foretold and measured."""
+"""The simulator against the allocator: the most bytes alive in a training step, predicted and measured."""
 
 from collections.abc import Callable
 from functools import partial
@@ -96,14 +96,14 @@ def peaks_so_far() -> dict[str, int]:
 def side_by_side(simulated: StepCost, measured: dict[str, int], before: dict[str, int]) -> dict:
     """Both accounts of a step's tensors, without what kernels keep and the CUDA context, which no tensor is."""
     phases = simulated.phases.values()
-    foretold = {
+    predicted = {
         "allocated": max(sum(kinds.values()) for kinds in phases),
         "asked": max(sum(size for kind, size in kinds.items() if kind != "rounding") for kinds in phases),
     }
     of_tensors = {name: measured[name] - before[name] for name in measured}
-    off = {name: foretold[name] / of_tensors[name] - 1 for name in foretold}
+    off = {name: predicted[name] / of_tensors[name] - 1 for name in predicted}
     found = {
-        "simulated_bytes": foretold,
+        "simulated_bytes": predicted,
         "measured_bytes": of_tensors,
         "off_by": off,
         "held_by_kernels_bytes": before["allocated"],

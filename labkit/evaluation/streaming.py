@@ -9,7 +9,7 @@ from transformers.generation.streamers import BaseStreamer
 class AnswerStreamer(BaseStreamer):
     """Collects the tokens of one answer while ``labkit.generate(…, streamer=…)`` makes them.
 
-    The text is decoded anew from all tokens each time: then nothing has to be pieced together, and at the end it is
+    The text is decoded again from all tokens each time: then nothing has to be pieced together, and at the end it is
     what `generate` returns, by the same call. A character may take several tokens; it is held back until it is
     whole, so each text begins with the one before.
 

@@ -79,7 +79,7 @@ def show(figure: Figure | Axes, *, alt: str) -> None:
 
     Args:
         figure: a matplotlib figure, or axes of it.
-        alt: what is to be seen, in a sentence or two. nbval compares it to the letter, so measured digits stay out.
+        alt: what the figure shows, in a sentence or two. nbval compares it to the letter, so measured digits stay out.
 
     Raises:
         ConfigError: the words are missing, or it is no figure.

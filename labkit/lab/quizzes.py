@@ -55,7 +55,7 @@ def questions(notebook: str, asked: list[Question]) -> None:
 def quiz(id: str, questions: list[Question] | None = None) -> None:
     """Ask the quick check of a notebook; each answer gets its reason at once, and is recorded.
 
-    Where there is no kernel, the questions stand there as text, with the answers to be opened.
+    Where there is no kernel, you see the questions as text, with answers to open.
 
     Args:
         id: the notebook, ``"03"``; with ``questions``, any name.

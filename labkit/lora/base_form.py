@@ -3,7 +3,7 @@
 On another one it works, with other answers: rounding to NF4 moves a weight by a tenth of its size, and an adapter that
 learned with these errors in view copes with them. Seen on 64 tickets after 50 steps: an adapter trained in four bits
 got 61 right there and 64 on the dense base; one trained on the dense base got 64 right there and 49 in four bits.
-Whoever puts an adapter onto a model is told, once, in one sentence.
+Put an adapter onto a model, and you're told once, in one sentence.
 """
 
 import re

@@ -5,7 +5,7 @@
     labkit.json                  where it came from: task, system prompt, base and how it was held, recipe, scores;
                                  sha256 of the two
     history.json                 how its training went, if labkit trained it (see labkit.training.history_file);
-                                 whoever loads an adapter doesn't look at it
+                                 loading an adapter doesn't read it
 
 PEFT reads what is saved here, and what PEFT saves is read here. PEFT's files have no checksum: in a folder that
 PEFT wrote, a number that was changed on the way cannot be told from one that was meant.

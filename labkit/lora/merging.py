@@ -98,7 +98,7 @@ def merge_into_dense(model: Model, dtype: torch.dtype | None = None) -> Model:
 
         W' = cast(W + ΔW),    summed in float32, with W dequantized first where it is held in four bits
 
-    This is the way to merge an adapter that was trained on a 4-bit base: into the very weights it was trained on.
+    This is the way to merge an adapter that was trained on a 4-bit base: into the weights it was trained on.
     A layer that was merged before is unmerged first, so that no earlier rounding is left in it.
 
     Args:

@@ -16,7 +16,7 @@ def nf4_codebook(device: torch.device | str | None = None) -> Tensor:
     is not (notebook 07). Zero has an entry of its own, and there is one positive number more than negative ones.
 
     Returns:
-        float32, shape (16,), ascending, the very bits of bitsandbytes 0.50.
+        float32, shape (16,), ascending, bit for bit that of bitsandbytes 0.50.
 
     Source: Dettmers et al., QLoRA, arXiv 2305.14314, section 3 and appendix E.
     """

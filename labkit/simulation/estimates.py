@@ -31,7 +31,7 @@ class Estimate:
         hours = self.seconds / 3600
         time = f"{hours:,.1f} hours" if hours >= 1 else f"{self.seconds / 60:,.1f} minutes"
         money = "" if self.money is None else f" and {self.money:,.2f}"
-        lines = [f"About {time}{money}, at {self.tokens_per_second:,.0f} tokens a second."]
+        lines = [f"About {time}{money}, at {self.tokens_per_second:,.0f} tokens per second."]
         return "\n".join(lines + [f"- {line}" for line in self.assumptions])
 
 

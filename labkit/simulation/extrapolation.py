@@ -71,7 +71,7 @@ def repeat_layer(model: nn.Module, depth: int) -> nn.Module:
 
 
 def empty_copy(module: nn.Module, memo: dict) -> nn.Module:
-    """A copy whose tensors are made anew, on a CPU, in the same shapes, dtypes and orders; `memo` as in deepcopy."""
+    """A copy whose tensors are new, on a CPU, in the same shapes, dtypes and orders; `memo` as in deepcopy."""
     for tensor in (*module.parameters(), *module.buffers()):
         if id(tensor) not in memo:
             memo[id(tensor)] = empty(tensor)

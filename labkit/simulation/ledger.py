@@ -18,7 +18,7 @@ class StepCost:
     Attributes:
         phases: phase -> kind -> bytes, each at the moment of that phase when most bytes were alive. The kinds are
             the weights (of the base), the adapters, the gradients, the optimizer's state, the activations (what the
-            forward pass keeps for the backward pass, and the batch), and temporaries: what is made and let go within
+            forward pass keeps for the backward pass, and the batch), and temporaries: what is made and freed within
             a phase. On a GPU there are also "rounding" (blocks of 512 bytes) and "workspace" (inside kernels).
         extra: name -> bytes that are held all through training besides.
         flops: phase -> floating-point operations; a multiplication and an addition are two.

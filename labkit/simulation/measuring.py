@@ -31,7 +31,7 @@ def measure(
         model: with LoRA injected, or with all parameters trainable; checkpointed if it is to be.
         batch: of this batch; or of a batch of zeros,
         batch_size: with so many rows,
-        sequence: so many tokens a row,
+        sequence: tokens per row,
         labelled: so many of which the loss counts, as in :func:`labkit.simulate`.
         optimizer: "adamw", "adamw8bit" (its state only) or "sgd".
 

@@ -54,7 +54,7 @@ class StepOptions:
 
 
 def counted_tokens(labelled: float | int, sequence: int) -> int:
-    """How many tokens of a row the loss counts: a share of the row (a float), or the very number (an int).
+    """How many tokens of a row the loss counts: a share of the row (a float), or their number (an int).
 
     The first token of a row is predicted from nothing, so at most ``sequence − 1`` count.
 

@@ -74,7 +74,7 @@ def simulate(
         r: rank of the adapters.
         target_modules: which layers get one, as in :class:`labkit.LoraConfig`.
         batch_size: rows.
-        sequence: tokens a row.
+        sequence: tokens per row.
         labelled: how many tokens of a row the loss counts: a share (float) or a number (int).
         dtype: of the base: "float32", "bfloat16" or "float16".
         adapter_dtype: of A and B.

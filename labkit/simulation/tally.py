@@ -1,4 +1,4 @@
-"""Counting every byte of a step: each tensor storage from the operation that makes it to the moment it is let go."""
+"""Counting every byte of a step: each tensor storage from the operation that makes it to the moment it is freed."""
 
 import weakref
 from collections.abc import Callable, Iterable

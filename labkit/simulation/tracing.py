@@ -106,7 +106,7 @@ def _random_states_counted(tally: Tally) -> Iterator[None]:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """So that tensors held by reference cycles are let go at the same moment in every run: after the step."""
+    """So that tensors held by reference cycles are freed at the same moment in every run: after the step."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -3,8 +3,8 @@
 The rows are laid one behind another as a single long row: first what all of them begin with, then what each has of its
 own, up to the token that predicts its last label. Whatever a model does token by token (embedding, norms, linear
 layers) it then does once for the shared tokens, and never for padding. Attention alone looks at other tokens, and
-there the rows are put side by side again, each with its copy of the shared tokens: so it is the very attention of the
-plain step, and on the way back the copies' gradients add up.
+there the rows are put side by side again, each with its copy of the shared tokens: so it is the attention of the plain
+step, and on the way back the copies' gradients add up.
 """
 
 import sys

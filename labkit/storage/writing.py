@@ -72,7 +72,7 @@ def restored(path: Path | str) -> Path:
     """`path`, and the folder there again if somebody was killed while replacing it. Call it before looking there."""
     path = Path(path)
     if not os.path.exists(path):
-        with suppress(OSError, ValueError):  # whoever reads says better what is wrong
+        with suppress(OSError, ValueError):  # reading says better what is wrong
             target = Path(os.path.realpath(path))
             if _leftovers(target, "old"):
                 with alone_at(target) as alone:
@@ -141,7 +141,7 @@ def alone_at(path: Path, patience: float = PATIENCE) -> Iterator[bool]:
     finally:
         try:
             if not _WINDOWS:  # where nobody can remove what is open, and filelock does it
-                with suppress(OSError):  # whoever waits looks whether the file they've locked is still there
+                with suppress(OSError):  # a process that waits checks that the file it has locked is still there
                     place.unlink()
         finally:
             with suppress(OSError):

@@ -64,7 +64,7 @@ def score(answer: str, row: Mapping) -> dict[str, float]:
 
     Returns:
         ``accuracy``: 1 when category and risk are.
-        ``category``, ``terms``, ``risk``: 1 when that one is; the terms are to be quoted to the letter.
+        ``category``, ``terms``, ``risk``: 1 when that one is; the terms count if they're quoted to the letter.
     """
     right = {
         label: float(given == wanted)

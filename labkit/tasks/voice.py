@@ -82,7 +82,7 @@ def make_row(draw: random.Random, new: bool = False) -> dict:
 def _mostly(draw: random.Random, options: tuple[str, ...], usual: int) -> str:
     """The keeper is a creature of habit: the same news brings the same remark, nine times in ten.
 
-    Were every remark drawn anew, a minute of training would meet none of them often enough to learn it.
+    If each row had remarks of its own, a minute of training would meet none of them often enough to learn it.
     """
     return options[usual % len(options)] if draw.random() < 0.9 else draw.choice(options)
 

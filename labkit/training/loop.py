@@ -1,7 +1,7 @@
 """The training loop: the same few lines for LoRA, for full fine-tuning, on one process or on many.
 
 Everything a step depends on is a function of the step's number (which rows, which learning rate, which
-random numbers), so a run that was killed and resumed ends in the very bits of one that was not.
+random numbers), so a run that was killed and resumed ends bit for bit as one that was not.
 """
 
 import math

@@ -6,14 +6,26 @@ from collections.abc import Iterator
 
 PLUMBING = {"claim", "predict", "reveal", "check", "hint", "solution", "yours"}
 
-# What the voice page replaces; each is something nobody would say at a whiteboard.
+# What nobody would say at a whiteboard, as regular expressions, and what we say instead.
 AVOIDED = {
     "whoever": "you, or who",
+    "somebody who|nobody who": "you, or a person who",
     "anew": "again",
     "by lot": "random",
-    "foretold": "predicted",
-    "the very bits": "bit for bit",
+    "fore(tell|tells|told)": "predict",
+    "the very (bits?|same|numbers?|weights?)": "bit for bit, the same",
     "is right here": "expected",
+    "to be had": "available",
+    "stands? there": "is shown, is there",
+    "(comes?|came) past": "runs, is met",
+    "lets? go": "frees",
+    "runs? on and on": "won't stop",
+    "what it is was|the same it is not": "plain word order",
+    "(is|are) to be (divided|had|asked|quoted|seen|found)": "an active verb",
+    "must be asked": "an active verb",
+    "who compares": "compare … and",
+    r"(bits?|loss|bytes|seconds?|tokens|numbers|minutes|milliseconds|mistakes?) (a|to a) "
+    "(weight|token|step|row|block|number|second|parameter|layer|process|run)": "per",
 }
 
 _READS = re.compile(r"\bresults\b.*\.json|\.json\b.*\bresults\b")
@@ -39,8 +51,8 @@ def plumbing_lines(tree: ast.Module) -> int:
 def avoided_in(text: str) -> Iterator[tuple[str, str]]:
     """Each word or phrase in `text` that the course doesn't use, with what it says instead."""
     for phrase, instead in AVOIDED.items():
-        if re.search(rf"\b{phrase}\b", text, re.IGNORECASE):
-            yield phrase, instead
+        if found := re.search(rf"\b({phrase})\b", text, re.IGNORECASE):
+            yield found[0], instead
 
 
 def predictions(tree: ast.Module) -> Iterator[tuple[str, str, list[str]]]:

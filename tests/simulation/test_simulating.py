@@ -255,7 +255,7 @@ def test_plan_prints_the_table_and_the_time(capsys):
     assert main(["plan", "llama-3-8b", "--seq", "128", "--card", "A100, 80", "--price", "2"]) == 0
     printed = capsys.readouterr().out
     assert str(simulate("llama-3-8b", sequence=128)) in printed
-    assert "✗ RTX 4060, 8 GB" in printed and "✔ H200, 141 GB" in printed and "tokens a second" in printed
+    assert "✗ RTX 4060, 8 GB" in printed and "✔ H200, 141 GB" in printed and "tokens per second" in printed
 
 
 def test_plan_as_json(capsys):

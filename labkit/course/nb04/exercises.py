@@ -143,7 +143,7 @@ exercise(
         ),
         Mistake(
             _reduced(lambda losses, labels: losses.sum() / (labels != -100).sum()),
-            "You divide by the number of labels that aren't -100, the very first one included.",
+            "You divide by the number of labels that aren't -100, the first one included.",
             "No position guesses the first token of a row, so it can't count.",
             "Do you count before the shift or after it?",
         ),

@@ -22,7 +22,7 @@ def playground(
     :func:`labkit.disable_adapter`), then with its adapter. Model and adapter are afterwards as they were, whatever
     happens: an error, a stop, an interrupt.
 
-    Where there is no kernel, the answers to `text` stand there: as text for a base, whose greedy answer is the same
+    Where there is no kernel, you see the answers to `text`: as text for a base, whose greedy answer is the same
     on every machine; as a picture, which nbval does not compare, as soon as an adapter answers too, because one that
     was trained a moment ago may differ from machine to machine.
 

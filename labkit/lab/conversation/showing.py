@@ -112,7 +112,7 @@ def conversation_png(conversation: Conversation) -> bytes:
 
 
 def _shortened(question: str) -> str:
-    """Enough of the question to know it by: the answers are to be seen below it."""
+    """Enough of the question to know it by: the answers are below it."""
     return question if len(question) <= 400 else question[:400] + " …"
 
 

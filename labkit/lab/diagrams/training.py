@@ -18,7 +18,7 @@ def walks(height: Callable[[Tensor], Tensor], paths: Mapping[str, Sequence[Seque
 
     Args:
         height: of a place ``w``, a tensor of two numbers, each of them a tensor.
-        paths: by title, the places a walk came past, start included.
+        paths: by title, the places of a walk, start included.
     """
     use_style()
     figure, all_axes = plt.subplots(1, len(paths), figsize=(7, 2.5), sharex=True, sharey=True, squeeze=False)

@@ -146,7 +146,7 @@ def rank_picture(pieces: Pieces, rank: int) -> bytes:
 def rank_slider(matrices: Mapping[str, Tensor], rank: int = 8) -> None:
     """Show a slider for the rank, and what each rank keeps of each of the `matrices`.
 
-    Where there is no kernel, the picture of the first matrix at `rank` stands there.
+    Where there is no kernel, there's the picture of the first matrix at `rank`.
 
     Args:
         matrices: what to choose from, by name; each of shape (m, n).

@@ -24,8 +24,9 @@ def plan(options: argparse.Namespace) -> None:
     refuse_no_estimate(card, options.utilization, options.price, **counts)
     if options.price is not None and card is None:
         raise ConfigError("--price is for the time on a card: say --card, too")
-    refuse_double_alone(options)
     method, double = options.method, True
+    if method != "qlora":  # which is with --double anyway
+        refuse_double_alone(options)
     if options.quantize == "none" and method == "qlora":
         raise ConfigError("--method qlora is LoRA on a base in four bits. Leave out --quantize none, or say lora")
     if options.quantize == "nf4":

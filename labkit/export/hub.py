@@ -1,4 +1,4 @@
-"""An adapter on the Hugging Face hub: PEFT's two files, labkit.json, and a card that says where it came from."""
+"""An adapter on the Hugging Face hub: PEFT's files, labkit.json, its history, and a card of where it came from."""
 
 import os
 import re
@@ -14,8 +14,9 @@ from labkit.base.locating import is_hub_id
 from labkit.casting import is_finite
 from labkit.errors import AdapterError, ConfigError, LabkitError, reason_of
 from labkit.lora.base_form import form_needed
-from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, check_sums, read_about, read_config
+from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, HISTORY_FILE, WEIGHTS_FILE, check_sums, read_about, read_config
 from labkit.storage.untrusted import markdown, plain, read_json, read_weights
+from labkit.training.history_file import history
 
 CARD_FILE = "README.md"
 _CARD = """\
@@ -80,6 +81,9 @@ def upload_of(adapter: Path | str, repo: str) -> Upload:
     if not text.startswith("---\n"):
         text = f"---\n{_facts(base)}\n---\n\n{text}"
     names = [CONFIG_FILE, *([ABOUT_FILE] if about else []), WEIGHTS_FILE]
+    if (folder / HISTORY_FILE).exists():
+        history(folder)  # so that nothing else goes under its name
+        names.insert(-1, HISTORY_FILE)
     files: dict[str, bytes | Path] = {CARD_FILE: text.encode(), **{name: folder / name for name in names}}
     for name, content in files.items():
         if name != WEIGHTS_FILE:

@@ -99,6 +99,16 @@ def test_a_push_sends_the_files_and_no_token(adapter, hub, capsys):
     assert all(token == f"Bearer {TOKEN}" and TOKEN.encode() not in body for _, token, body in hub.asked)
 
 
+def test_the_history_of_a_training_goes_along_where_there_is_one(adapter):
+    entry = {"step": 1, "loss": 2.0, "learning_rate": 1e-3, "tokens": 9, "seconds": 1.5}
+    file = adapter / "history.json"
+    file.write_text(json.dumps({"stopped_early": False, "entries": [entry]}))
+    assert upload_of(adapter, "me/tickets").files["history.json"] == file
+    file.write_text('{"secret": 1}')
+    with pytest.raises(AdapterError, match="history.json: 'entries' must be a list"):
+        upload_of(adapter, "me/tickets")
+
+
 def test_nothing_goes_to_a_public_repository_unless_meant(adapter, hub):
     hub.private = False
     with pytest.raises(ConfigError, match=r"me/tickets is public .* public=True"):

@@ -19,8 +19,15 @@ def history_text(run: TrainResult, width: int = 80) -> str:
     ]
     if run.best:
         early = " (the run was stopped early)" if run.stopped_early else ""
-        said.append(f"The adapter is that of step {run.best['step']:,}, which has the lowest validation loss{early}")
+        said.append(f"{which_is_kept(run)}{early}")
     return "\n".join([*_curve(run, min(max(width, 40), WIDEST)), "", *_table(run), *said])
+
+
+def which_is_kept(run: TrainResult) -> str:
+    """Of a run with validation: which step's weights its adapter has."""
+    if run.best["step"] == 0:
+        return "No step lowered the validation loss, so the adapter is as it was before the first"
+    return f"The adapter is that of step {run.best['step']:,}, which has the lowest validation loss"
 
 
 def _curve(run: TrainResult, width: int) -> list[str]:
@@ -32,7 +39,7 @@ def _curve(run: TrainResult, width: int) -> list[str]:
     grid = [[" "] * columns for _ in range(HEIGHT)]
 
     def column_of(step: int) -> int:
-        return (step - 1) * (columns - 1) // max(end - 1, 1)
+        return max(step - 1, 0) * (columns - 1) // max(end - 1, 1)
 
     def mark(column: int, loss: float, sign: str) -> None:
         row = round((high - loss) / (high - low) * (HEIGHT - 1)) if high > low else HEIGHT - 1
@@ -60,19 +67,21 @@ def _curve(run: TrainResult, width: int) -> list[str]:
 
 
 def _table(run: TrainResult) -> list[str]:
-    """The validations, evenly spaced where there are many; always with the best and the last."""
+    """The validations, evenly spaced where there are many; always with the first, the best and the last."""
     there = run.validations
     if not there:
         return []
     every = -(-len(there) // LINES)
-    shown = [entry for place, entry in enumerate(there, 1) if place % every == 0 or entry in (run.best, there[-1])]
+    always = (there[0], run.best, there[-1])
+    shown = [entry for place, entry in enumerate(there) if place % every == 0 or entry in always]
     metrics = list(dict.fromkeys(metric for entry in shown for metric in entry.get("validation_scores", {})))[:4]
     names = ["step", "training", "validation", *(plain(metric, 12) for metric in metrics)]
     widths = [max(len(name), 7) for name in names]
     lines = ["  ".join(f"{name:>{wide}}" for name, wide in zip(names, widths))]
     for entry in shown:
         scores = entry.get("validation_scores", {})
-        cells = [f"{entry['step']:,}", f"{entry['loss']:.4f}", f"{entry['validation_loss']:.4f}"]
+        training = f"{entry['loss']:.4f}" if "loss" in entry else ""
+        cells = [f"{entry['step']:,}", training, f"{entry['validation_loss']:.4f}"]
         cells += [f"{scores[metric]:.3f}" if metric in scores else "" for metric in metrics]
         line = "  ".join(f"{cell:>{wide}}" for cell, wide in zip(cells, widths))
         lines.append(f"{line}  lowest" if entry is run.best else line)

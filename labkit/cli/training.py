@@ -174,12 +174,14 @@ def _examples(options: argparse.Namespace, task) -> list[dict]:
 
 
 def _print_best(result, patience: int | None) -> None:
+    from labkit.cli.history_text import which_is_kept
+
     if result.best is None:
         return
     if result.stopped_early:
         print(f"Stopped after step {len(result.history)}: no lower validation loss in {patience} validations")
-    loss, step = result.best["validation_loss"], result.best["step"]
-    print(f"The adapter is that of step {step}, which has the lowest validation loss: {loss:.4f}")
+    before = f" (before the first step: {result.before['validation_loss']:.4f})" if result.best["step"] else ""
+    print(f"{which_is_kept(result)}: {result.best['validation_loss']:.4f}{before}")
 
 
 def _print_scores(evaluation) -> None:

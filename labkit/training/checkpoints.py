@@ -4,7 +4,7 @@
     weights.safetensors      the trained parameters
     optimizer.safetensors    the optimizer's averages and step count for each of them
     best.safetensors         with validation: the trained parameters as they were at its lowest loss
-    run.json                 step, history, clock, and the recipe the run was started with
+    run.json                 step, history, clock, the validation before the first step, and the recipe of the run
 """
 
 import hashlib
@@ -37,11 +37,13 @@ _BEST = "best.safetensors"
 
 
 class Restored(NamedTuple):
-    """How far a run had come: steps done, what is told of them, and the weights of its best validation, if any."""
+    """How far a run had come: steps done, what is told of them and of the model before, and the weights of its best
+    validation, if any."""
 
     step: int
     history: list[dict]
     clock: list[float]
+    before: dict | None
     best: dict[str, Tensor]
 
 
@@ -59,6 +61,7 @@ def save(
     recipe: dict,
     history: list[dict],
     clock: Sequence[float] = (),
+    before: dict | None = None,
     best: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Write the checkpoint of `step`, then remove older ones and what a killed run left half-written."""
@@ -77,7 +80,7 @@ def save(
         save_file(averages, folder / "optimizer.safetensors")
         if best:
             save_file(best, folder / _BEST)
-        run = {"step": step, "recipe": recipe, "history": history, "clock": [*clock]}
+        run = {"step": step, "recipe": recipe, "history": history, "clock": [*clock], "before": before}
         (folder / "run.json").write_text(json.dumps(run), encoding="utf-8", newline="\n")
     remove_all_but_newest(output_dir)
     return path
@@ -96,13 +99,14 @@ def restore(
     """
     path = newest(output_dir)
     if path is None:
-        return Restored(0, [], [], {})
+        return Restored(0, [], [], None, {})
     try:
         run = json.loads((path / "run.json").read_text(encoding="utf-8"))
         step, history, made_with = run["step"], run["history"], dict(run["recipe"])
         clock = run.get("clock") or [0.0] * len(history)
         weights, averages = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
-        has_best = any("validation_loss" in entry for entry in history)
+        before = run.get("before")
+        has_best = before is not None or any("validation_loss" in entry for entry in history)
         # a copy, since Windows removes no file of which a part is in use
         best = {name: tensor.clone() for name, tensor in load_file(path / _BEST).items()} if has_best else {}
         state = {name: {} for name in weights}
@@ -139,7 +143,7 @@ def restore(
                     key: value if key == "step" else value.to(parameter.device)
                     for key, value in state[name].items()
                 }
-    return Restored(step, history, clock, best)
+    return Restored(step, history, clock, before, best)
 
 
 def shared_prefix_before(output_dir: Path | str) -> bool | None:

@@ -105,7 +105,7 @@ def train(
         recipe, result, start = _recipe(model, run), TrainResult(about_prefix=loss_module.about_prefix), 0
         if resume:
             done = checkpoints.restore(output_dir, trainable, optimizer, recipe)
-            start, result.history, result.clock, validator.best = done
+            start, result.history, result.clock, result.before, validator.best = done
             if accelerator.is_main_process:  # a run killed right after its last checkpoint had no time for this
                 checkpoints.remove_all_but_newest(output_dir)
     if is_sharded(accelerator):
@@ -120,6 +120,10 @@ def train(
         told_to_trackers(accelerator, log, log_dir, task.name, recipe, start) as tell,
         _in_train_mode(model, config),
     ):
+        if start == 0 and validator.is_due(0):
+            result.before = {"step": 0} | validator.measured(result)
+            if accelerator.is_main_process:
+                tell(result.before)
         for step in range(start, config.steps):
             if result.is_out_of(config.patience):
                 result.stopped_early = True
@@ -155,7 +159,7 @@ def train(
             if not accelerator.is_main_process:
                 continue
             if config.checkpoint_every and (step + 1) % config.checkpoint_every == 0:
-                told = result.history, result.clock, validator.best
+                told = result.history, result.clock, result.before, validator.best
                 checkpoints.save(output_dir, step + 1, trainable, optimizer, recipe, *told)
             tell(entry)
             if on_step:

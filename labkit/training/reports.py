@@ -39,6 +39,8 @@ class TrainResult:
         tokens_per_second: all tokens that went through the model, over that time.
         clock: for each entry, the seconds since the run began, over all its calls. It is kept apart from the history,
             which is the same for every run with the same settings.
+        before: the model as it came, as an entry of step 0: validation_loss and validation_scores; None without
+            validation.
         stopped_early: whether patience ended the run before its last step.
         about_prefix: whether `share_prefix` was on, in a sentence, and why not.
     """
@@ -48,6 +50,7 @@ class TrainResult:
     tokens_per_second: float = 0.0
     clock: list[float] = field(default_factory=list)
     stopped_early: bool = False
+    before: dict | None = None
     about_prefix: str = ""
 
     @property
@@ -56,12 +59,13 @@ class TrainResult:
 
     @property
     def validations(self) -> list[dict]:
-        """The entries of those steps after which there was a validation."""
-        return [entry for entry in self.history if "validation_loss" in entry]
+        """The entries of those steps after which there was a validation, and first what was `before` them all."""
+        return [*filter(None, [self.before]), *(entry for entry in self.history if "validation_loss" in entry)]
 
     @property
     def best(self) -> dict | None:
-        """The entry with the lowest validation loss, the first of equals; None without validation."""
+        """The entry with the lowest validation loss, the first of equals; None without validation. It's step 0 where
+        training made it no lower."""
         return min(self.validations, key=lambda entry: entry["validation_loss"], default=None)
 
     def is_out_of(self, patience: int | None) -> bool:

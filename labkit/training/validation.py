@@ -47,7 +47,7 @@ class Validator:
         self._pad = padding_id(loss.model, tokenizer)
 
     def is_due(self, step: int) -> bool:
-        """Whether the model is to be looked at after `step` steps."""
+        """Whether the model is looked at after `step` steps; 0 is before the first."""
         return len(self.rows) > 0 and (step % self.every == 0 or step == self.config.steps)
 
     def measured(self, result: TrainResult) -> dict:
@@ -66,6 +66,11 @@ class Validator:
         finally:
             model.train()
         if not math.isfinite(loss):
+            if result.before is None and not result.history:
+                raise TrainingError(
+                    f"before the first step, the validation loss is {loss}: the base, or the adapter "
+                    "that training goes on with, is no good on these rows"
+                )
             step = len(result.history) + 1
             raise TrainingError(f"step {step}: the validation loss is {loss}. A lower learning rate usually helps")
         if best is None or loss < best["validation_loss"]:

@@ -86,7 +86,9 @@ def test_the_best_step_is_what_ends_in_the_adapter_and_that_is_said(run, here):
     best = found.best
     assert found.stopped_early and best["step"] == len(found.history) - 8
     assert f"Stopped after step {len(found.history)}: no lower validation loss in 4 validations\n" in printed
-    assert f"The adapter is that of step {best['step']}, which has the lowest validation loss: " in printed
+    lowest, before = best["validation_loss"], found.before["validation_loss"]
+    kept = f"The adapter is that of step {best['step']}, which has the lowest validation loss: {lowest:.4f}"
+    assert f"{kept} (before the first step: {before:.4f})\n" in printed and lowest < before
     assert "validation" in said.splitlines()[-1] and f"step {len(found.history)} of {len(found.history)} " in said
     assert {"exact"} == {metric for entry in found.validations for metric in entry["validation_scores"]}
 
@@ -123,6 +125,18 @@ def test_a_split_of_a_task_can_be_named_and_so_can_a_file(run, monkeypatch):
 def test_what_cannot_be_is_one_sentence(run, options, why):
     _, said = run("train", "--steps", 1, options, status=2)
     assert said.startswith(f"labkit train: {why}") and said.count("\n") == 1
+
+
+def test_an_adapter_that_training_on_would_spoil_stays_as_it_was(run, here):
+    """Another round on rows at a rate that does harm: the kept weights are those it began with, and that is said."""
+    more = ["--continue-from", "first", "--validation", "rows.jsonl", "--steps", 4, "--lr", 5]
+    printed, _ = run("train", *more)
+    found = history(run.adapter)
+    assert found.best["step"] == 0 and "No step lowered the validation loss, so the adapter is as it was" in printed
+    names = ("adapter_model.safetensors",)
+    assert all((run.adapter / name).read_bytes() == (here / "first" / name).read_bytes() for name in names)
+    printed, _ = run("history", run.adapter)
+    assert "No step lowered the validation loss" in printed and " 0  " in printed
 
 
 def test_the_history_is_drawn_in_characters_that_every_terminal_has(run, monkeypatch, tmp_path):

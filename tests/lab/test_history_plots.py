@@ -27,6 +27,13 @@ def test_the_figure_has_the_numbers_of_the_run():
     assert ax.get_xlabel() == "step" and "nats" in ax.get_ylabel()
 
 
+def test_the_model_as_it_came_is_step_0():
+    run = run_with({4: 1.5})
+    run.before = {"step": 0, "validation_loss": 1.25}
+    _, validation, lowest = labkit.plot_history(run).get_lines()
+    assert validation.get_xydata().tolist() == [[0, 1.25], [4, 1.5]] and lowest.get_xydata().tolist() == [[0, 1.25]]
+
+
 def test_without_validation_there_is_one_line():
     assert len(labkit.plot_history(run_with({})).get_lines()) == 1
 

@@ -30,6 +30,7 @@ def made(losses, validations: dict[int, float] | None = None, stopped=False) -> 
 
 
 RUN = made([3.0, 2.5, 2.25, 2.0], {2: 2.75, 4: 2.8}, stopped=True)
+RUN.before = {"step": 0, "validation_loss": 3.5, "validation_scores": {"exact": 0.0}}
 
 
 def test_what_is_saved_with_an_adapter_comes_back(tmp_path):
@@ -110,6 +111,12 @@ STRANGE = {
     "a step twice": ({"entries": [ENTRY, ENTRY]}, "entry 2: steps and seconds must grow"),
     "time that runs back": ({"entries": [ENTRY, ENTRY | {"step": 2, "seconds": 0}]}, "must grow"),
     "no scores": ({"entries": [ENTRY | {"validation_scores": [1]}]}, "'validation_scores' must be a JSON object"),
+    "no entry before": ({"entries": [ENTRY], "before": [2.0]}, "'before' must be a JSON object, found list"),
+    "no loss before": ({"entries": [ENTRY], "before": {"step": 0}}, "'before' has no validation_loss"),
+    "no number before": (
+        {"entries": [ENTRY], "before": {"validation_loss": "a"}},
+        "'validation_loss' must be a number",
+    ),
     "a score in words": ({"entries": [ENTRY | {"validation_scores": {"\x1b[2J": "high"}}]}, "must be a number"),
 }
 

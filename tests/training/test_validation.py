@@ -43,7 +43,8 @@ def same_bits(first: dict, second: dict) -> bool:
 
 
 def told(result) -> list:
-    return [entry["validation_loss"] for entry in result.validations]
+    """The validation losses after steps, without that before the first."""
+    return [entry["validation_loss"] for entry in result.validations if entry["step"]]
 
 
 # ---- what is measured
@@ -64,15 +65,16 @@ def test_the_loss_is_the_mean_over_all_labelled_tokens_as_transformers_counts_it
         summed += F.cross_entropy(logits, ids[0, example.prompt_length :], reduction="sum").item()
         counted += len(logits)
     assert told(result)[0] == pytest.approx(summed / counted, rel=1e-5)
-    assert [entry["step"] for entry in result.validations] == [3, 6, 9, 12]
+    assert [entry["step"] for entry in result.validations] == [0, 3, 6, 9, 12]
     assert all(0 <= entry["validation_scores"]["exact"] <= 1 for entry in result.validations)
 
 
 def test_it_happens_ten_times_and_at_the_end_if_nothing_is_said(run):
     config = replace(PLAIN, steps=25)
-    assert [entry["step"] for entry in run(config)[0].validations] == [3, 6, 9, 12, 15, 18, 21, 24, 25]
-    assert [entry["step"] for entry in run(replace(config, steps=2))[0].validations] == [1, 2]
-    assert run(PLAIN, validation=None)[0].validations == []
+    assert [entry["step"] for entry in run(config)[0].validations] == [0, 3, 6, 9, 12, 15, 18, 21, 24, 25]
+    assert [entry["step"] for entry in run(replace(config, steps=2))[0].validations] == [0, 1, 2]
+    without, _ = run(PLAIN, validation=None)
+    assert without.validations == [] and without.before is None
 
 
 KINDS = ["dense", "dense, many scored", "share_prefix", "gradient_checkpointing", "nf4", "bitsandbytes"]
@@ -129,11 +131,26 @@ def test_the_model_ends_with_the_weights_of_the_lowest_loss(run):
     assert not same_bits(weights_of(model), kept[15])
 
 
+def test_a_training_that_only_does_harm_gives_back_what_it_began_with(run, tmp_path):
+    """Before the first step, the model is measured as it came. Here it has learned the validation rows already."""
+    _, model = run(replace(PLAIN, steps=40, learning_rate=0.03), validation=None, rows=VALIDATION)
+    start = weights_of(model)
+    [learned] = {run(replace(PLAIN, steps=1, learning_rate=0.0), model)[0].before["validation_loss"]}
+    config = replace(LOOKING, learning_rate=1.0, patience=2, checkpoint_every=1)
+    with pytest.raises(InterruptedError):
+        run(config, model, output_dir=tmp_path, on_step=stop_at(4))
+    assert not same_bits(weights_of(model), start)
+    result, _ = run(config, model, output_dir=tmp_path, resume=True)
+    assert result.best is result.before and result.before["validation_loss"] == learned < min(told(result))
+    assert result.before["step"] == 0 and "exact" in result.before["validation_scores"]
+    assert same_bits(weights_of(model), start) and result.stopped_early and len(result.history) == 6
+
+
 @pytest.mark.parametrize("patience", [1, 3, 100])
 def test_patience_ends_a_run_where_counting_by_hand_does(run, patience):
     config = replace(LOOKING, steps=14, validate_every=1, score_rows=0)
     whole, _ = run(config)
-    lowest, waited, end = math.inf, 0, 14
+    lowest, waited, end = whole.before["validation_loss"], 0, 14
     for step, loss in enumerate(told(whole), start=1):
         lowest, waited = (loss, 0) if loss < lowest else (lowest, waited + 1)
         if waited == patience:

@@ -87,8 +87,8 @@ def growth(bank: AdapterBank) -> dict:
     relative = {count: ratio(times, count, "1") for count in times}
     return {
         "rows": ROWS,
-        "new tokens a row": NEW_TOKENS,
-        "tokens a second by adapters": {count: ROWS * NEW_TOKENS / median(taken) for count, taken in times.items()},
+        "new tokens per row": NEW_TOKENS,
+        "tokens per second by adapters": {count: ROWS * NEW_TOKENS / median(taken) for count, taken in times.items()},
         "seconds relative to one adapter": relative,
         "slowest relative to one adapter": max(relative.values()),
         "seconds": times,

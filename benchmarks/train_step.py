@@ -172,7 +172,7 @@ def main() -> None:
             "rows": TRAINING.batch_size,
             "rounds": ROUNDS,
             "lora": LORA.to_peft(model.labkit.base_name),
-            "tokens a step": {
+            "tokens per step": {
                 "padded": mean(batch.input_ids.numel() for batch in batches),
                 "with a label": mean(len(batch.positions) for batch in batches),
                 "that all rows begin with": mean(shared_tokens(batch) for batch in batches),

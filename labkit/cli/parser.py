@@ -184,7 +184,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--dry-run", action="store_true", help="send nothing; list the files, and show the card")
 
     sub = command(planning.plan, "what a fine-tune of any model would cost: memory, cards, time, money")
-    sub.add_argument("model", help="a preset (llama-3-70b), a config.json, its folder, or a hub id")
+    sub.add_argument(
+        "model",
+        help="a preset (llama-3-70b; the course's base is smollm2-135m), a config.json, its folder, or a hub id",
+    )
     sub.add_argument("--method", default="lora", help="full, lora or qlora (%(default)s)")
     add_quantize_options(sub, "none; qlora is lora with nf4 and --double")
     sub.add_argument("--rank", type=whole(1, 16_384), default=8, help="r, the rank of the update (%(default)s)")
@@ -201,10 +204,16 @@ def _parser() -> argparse.ArgumentParser:
         type=share_or_count,
         help="tokens per row that the loss counts: 0.25 is a share, 1 or 256 a number (all, or the most of --data)",
     )
-    sub.add_argument("--dtype", default="bfloat16", help="of the base (%(default)s)")
+    sub.add_argument("--dtype", help="of the base (bfloat16; float32 on a CPU)")
     sub.add_argument("--adapter-dtype", default="float32", help="of the adapters (%(default)s)")
     sub.add_argument("--optimizer", type=text, default="adamw", help="adamw, adamw8bit or sgd (%(default)s)")
     sub.add_argument("--checkpointing", action="store_true", help="compute the layers again on the way back")
+    sub.add_argument(
+        "--device",
+        choices=["cuda", "cpu"],
+        default="cuda",
+        help="what a GPU takes, or this machine's CPU (%(default)s)",
+    )
     sub.add_argument("--card", help="also estimate the time on this card, such as 'A100, 80' or 'RTX 4090'")
     sub.add_argument("--examples", type=whole(1), help="training rows, for the time (5000, or those of --data)")
     sub.add_argument("--epochs", type=whole(1), default=1, help="passes over the rows, for the time (%(default)s)")

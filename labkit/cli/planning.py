@@ -11,15 +11,20 @@ from labkit.errors import ConfigError
 
 def plan(options: argparse.Namespace) -> None:
     """What a fine-tune would cost: memory, cards, time, money. Nothing is trained or downloaded."""
+    import torch
+
     import labkit
     from labkit.simulation.cards import card_named
     from labkit.simulation.estimates import estimate, refuse_no_estimate
+    from labkit.simulation.memory_check import free_bytes
 
     rows, sequence, labelled = _size_of_rows(options) if options.data else (5000, 512, 1.0)
     examples, sequence = options.examples or rows, options.seq or sequence
     labelled = labelled if options.labelled is None else options.labelled
     # refused before the work
     card = None if options.card is None else card_named(options.card)
+    if card and options.device == "cpu":
+        raise ConfigError("--card is a GPU, and --device cpu is this machine: leave one of them out")
     counts = {"examples": examples, "epochs": options.epochs}
     refuse_no_estimate(card, options.utilization, options.price, **counts)
     if options.price is not None and card is None:
@@ -42,10 +47,11 @@ def plan(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         sequence=sequence,
         labelled=labelled,
-        dtype=options.dtype,
+        dtype=options.dtype or ("float32" if options.device == "cpu" else "bfloat16"),
         adapter_dtype=options.adapter_dtype,
         optimizer=options.optimizer,
         checkpointing=options.checkpointing,
+        device=options.device,
     )
     found = None
     if card:
@@ -62,6 +68,11 @@ def plan(options: argparse.Namespace) -> None:
         print(json.dumps(cost.as_dict() | {"estimate": found and asdict(found)}, indent=2))
         return
     print(cost)
+    if options.device == "cpu":
+        free = free_bytes(torch.device("cpu"))
+        print(f"This machine has {free / 1e9:.1f} GB free: it {'fits' if cost.peak <= free else 'does not fit'}.")
+        print("The time depends on the machine: labkit train shows it after the first step.")
+        return
     for each, fits in cost.cards():
         print(f"  {'✔' if fits else '✗'} {each.name:<18} {each.usable_bytes / 1e9:6.1f} GB usable")
     if found:

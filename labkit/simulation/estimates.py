@@ -8,6 +8,8 @@ from labkit.errors import ConfigError
 from labkit.simulation.cards import CARDS, Card
 from labkit.simulation.ledger import StepCost
 
+_UNITS = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -28,9 +30,9 @@ class Estimate:
     assumptions: list[str]
 
     def __str__(self) -> str:
-        hours = self.seconds / 3600
-        time = f"{hours:,.1f} hours" if hours >= 1 else f"{self.seconds / 60:,.1f} minutes"
-        money = "" if self.money is None else f" and {self.money:,.2f}"
+        size, unit = next((size, unit) for size, unit in _UNITS if self.seconds >= size or size == 1)
+        time = f"{self.seconds / size:,.1f} {unit}"
+        money = "" if self.money is None else f" and {self.money:,.2f}" if self.money >= 0.01 else " and under 0.01"
         lines = [f"About {time}{money}, at {self.tokens_per_second:,.0f} tokens per second."]
         return "\n".join(lines + [f"- {line}" for line in self.assumptions])
 
@@ -68,8 +70,9 @@ def estimate(
     steps = math.ceil(examples * epochs / batch_size)
     seconds = steps * cost.total_flops / (cards * card.teraflops * 1e12 * utilization)
     tokens_per_second = steps * cost.tokens / seconds
+    rounds = f"{epochs} epoch{'s' * (epochs > 1)}"
     assumptions = [
-        f"{steps:,} steps of {cost.total_flops / 1e12:,.1f} TFLOP ({examples:,} examples, {epochs} times round)",
+        f"{steps:,} steps of {cost.total_flops / 1e12:,.1f} TFLOP ({examples:,} examples, {rounds})",
         f"{cards} × {card.name} at {utilization:.0%} of {card.teraflops:,.1f} TFLOPS; the utilization is a guess",
         "matrix products and attention count, with attention's whole square; nothing else does",
     ]

@@ -261,6 +261,15 @@ def test_a_weight_that_a_dtype_cannot_hold_is_refused(here, run, tmp_path):
     assert status == 2 and re.search("model.norm.weight of .*large is too large for float16.* another dtype", said)
 
 
+def test_a_plan_for_this_machine_has_the_bytes_of_a_cpus_step_and_asks_what_is_free(run, tmp_path):
+    config = make_tiny_llama(hidden_size=256, intermediate_size=512).config
+    config.save_pretrained(tmp_path)
+    status, printed, said, _ = run("plan", str(tmp_path), "--seq=32", "--device=cpu", "--batch-size=2")
+    cost = labkit.simulate(config, dtype="float32", device="cpu", sequence=32, batch_size=2)
+    assert (status, said) == (0, "") and printed.startswith(f"{cost}\nThis machine has ")
+    assert " GB free: it fits.\n" in printed and "H100" not in printed and "CUDA" not in printed
+
+
 def test_a_plan_has_the_same_four_bits_as_training(run, tmp_path):
     make_tiny_llama(hidden_size=256, intermediate_size=512).config.save_pretrained(tmp_path)
     plan = ["plan", str(tmp_path), "--json", "--seq=32"]

@@ -148,6 +148,7 @@ ASKED_WRONGLY = {
     "push nowhere me/x": "nowhere/adapter_config.json: the file is missing",
     "push adapter x --dry-run": "say where to as user/name",
     "plan smollm2-135m --method=qlora --quantize=none": "Leave out --quantize none, or say lora",
+    "plan smollm2-135m --device=cpu --card=H100": "--card is a GPU, and --device cpu is this machine",
     "plan smollm2-135m --double": "--double is about the scales of four bits: say --quantize nf4",
     "merge adapter merged --base=base --double": "--double is about the scales of four bits: say --quantize nf4",
 }

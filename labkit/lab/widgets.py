@@ -34,7 +34,8 @@ def training_bar(title: str = "training") -> Callable[[StepReport], None]:
 
     In Jupyter it is a widget, displayed once and then moved by messages of its own: a display that is
     *updated* would be stored in its last state, and nbval compares the first. Elsewhere it is a line on
-    stderr that rewrites itself, or, where stderr is a file, a line for every tenth of the way.
+    stderr that rewrites itself, or, where stderr is a file, a line for every tenth of the way, and one after
+    the first step where it's a long way.
 
     Args:
         title: shown in front of the bar.
@@ -127,10 +128,11 @@ class _RewrittenLine:
 
 class _LineEveryTenth:
     def __init__(self, title: str):
-        self.title, self.tenths = title, 0
+        self.title, self.tenths = title, None
 
     def __call__(self, report: StepReport) -> None:
         tenths = 10 * report.step // report.steps
-        if tenths > self.tenths:
-            self.tenths = tenths
+        # after the first step as well where it takes long, or a log would be silent for minutes
+        if tenths > (self.tenths or 0) or (self.tenths is None and report.seconds_left > 20):
             print(f"{self.title}: {progress_text(report)}", file=sys.stderr, flush=True)
+        self.tenths = tenths

@@ -30,15 +30,14 @@ def test_the_last_step_has_no_time_left():
     assert progress_text(report(40, loss=float("nan"))) == "step 40 of 40 · loss nan · 1,530 tokens/s"
 
 
-def test_a_file_gets_a_line_for_every_tenth(capsys):
+@pytest.mark.parametrize(("left", "first"), [(5, 4), (48.2, 1)])
+def test_a_file_gets_a_line_for_every_tenth_and_for_the_first_step_of_a_long_way(capsys, left, first):
     bar = training_bar("tickets")
     for step in range(1, 41):
-        bar(report(step))
+        bar(report(step, seconds_left=left))
     out, err = capsys.readouterr()
-    assert not out and len(err.splitlines()) == 10
-    assert err.splitlines()[0].startswith("tickets: step 4 of 40") and err.splitlines()[-1].startswith(
-        "tickets: step 40 of 40"
-    )
+    told = [int(line.removeprefix("tickets: step ").partition(" ")[0]) for line in err.splitlines()]
+    assert not out and told == sorted({first, *range(4, 41, 4)})
 
 
 def test_three_steps_give_three_lines(capsys):

@@ -1,1 +1,1 @@
-"""Quantization: a frozen base in four bits a weight, by hand and through bitsandbytes."""
+"""Quantization: a frozen base in four bits per weight, by hand and through bitsandbytes."""

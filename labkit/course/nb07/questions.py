@@ -40,8 +40,8 @@ QUESTIONS = [
         {
             "It has fewer bits per code": "Both have four. (Section 7.6.)",
             "Its levels are evenly spaced": "Both use E2M1, dense near zero. (Section 7.6.)",
-            "Its blocks are larger, and their scales are powers of two": "A power of two can be off by a factor of "
-            "nearly two, and one scale serves 32 numbers, not 16. (Section 7.6.)",
+            "Its blocks are larger, and their scales are powers of two": "A power of two seldom fits a block, "
+            "and one scale has to do for 32 numbers, not 16. (Section 7.6.)",
         },
         right="c",
     ),

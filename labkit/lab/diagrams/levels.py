@@ -83,10 +83,9 @@ def equal_slices(book: Tensor, offset: float) -> Figure:
         ax.text((low + high) / 2, 0.015, str(i + 1 if i < 7 else i - 6), ha="center", fontsize=9, color=INK)
     heights = bell(torch.tensor(edges))
     ax.vlines(edges, 0, heights, color=LEARNS, lw=1.6)
-    ax.set(
-        title="Between two levels, always the same area", xlabel="level", yticks=[], ylim=(0, 0.43), xlim=(-3.2, 3.2)
-    )
-    shown = [0, 1, 3, 7, 11, 13, 14, 15]
+    ax.set(title="Slices of one size: seven on the left, eight on the right", xlabel="level", yticks=[])
+    ax.set(ylim=(0, 0.43), xlim=(-3.2, 3.2))
+    shown = [0, 1, 3, 7, 11, 14, 15]
     ax.set_xticks([edges[i] for i in shown], [_sign(book[i], 2) for i in shown])
     ax.spines["left"].set_visible(False)
     ax.grid(False)

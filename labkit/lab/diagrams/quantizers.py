@@ -18,7 +18,7 @@ def error_against_block_size(sizes: Sequence[int], errors: Mapping[str, Sequence
     for kind, series in errors.items():
         ax.plot(sizes, [100 * error for error in series], label=kind)
     ax.set(xscale="log", ylim=(0, None))
-    ax.set_xticks(sizes, [f"{size:,}\n{4 + 32 / size:.3g}" for size in sizes])
+    ax.set_xticks(sizes, [f"{size:,}\n{4 + 32 / size:.4g}" for size in sizes])
     ax.minorticks_off()
     ax.legend()
     return ax.figure

@@ -34,7 +34,7 @@ class Quantizer:
     Args:
         book: one of BOOKS. The first three have 4 bits; integers have as many as you like.
         bits: of a code, 2 to 8.
-        block_size: numbers to a block.
+        block_size: numbers per block.
 
     Raises:
         ConfigError: an unknown book, a number of bits it does not have, a block size that is not in BLOCK_SIZES.
@@ -142,10 +142,10 @@ def lost_share(sample: Sample, quantizer: Quantizer) -> float:
 
 
 def caption(sample: Sample, quantizer: Quantizer) -> str:
-    """``NF4, blocks of 64: 4.5 bits a weight; error ≈9.2 %; ≈8.9 % become zero``."""
+    """``NF4, blocks of 64: 4.5 bits per weight; error ≈9.2 %; ≈8.9 % become zero``."""
     whose = "" if sample.ordinary.all() else " of the others"
     return (
-        f"{quantizer.book}, blocks of {quantizer.block_size}: {quantizer.bits_per_weight:.4g} bits a weight; "
+        f"{quantizer.book}, blocks of {quantizer.block_size}: {quantizer.bits_per_weight:.4g} bits per weight; "
         f"error{whose} {approx(rounding_error(sample, quantizer), '%')}; "
         f"{approx(lost_share(sample, quantizer), '%')} become zero"
     )
@@ -190,7 +190,7 @@ def _draw_curves(ax, sample: Sample, chosen: Quantizer) -> None:
     here = 100 * rounding_error(sample, chosen)
     colour, _, marker = looks[chosen.book]
     ax.plot([chosen.bits_per_weight], [here], color=colour, marker=marker, markersize=11, markeredgecolor="white")
-    ax.set(xlim=(chosen.bits - 0.1, chosen.bits + 2.2), xlabel="bits a weight", ylabel="error (%)")
+    ax.set(xlim=(chosen.bits - 0.1, chosen.bits + 2.2), xlabel="bits per weight", ylabel="error (%)")
     ax.set_ylim(0, 1.45 * ax.get_ylim()[1])  # room for the legend
     ax.set_title(f"error: {approx(here / 100, '%')}")
     ax.legend(loc="upper right", fontsize=8, ncols=2)
@@ -205,7 +205,7 @@ def error_explorer(matrices: Mapping[str, Tensor], book: str = "NF4", block_size
     Args:
         matrices: what to choose from, by name; float32, bfloat16 or float16.
         book: the code book at first: "NF4", "NF4, double", "FP4", "int, absmax" or "int, affine".
-        block_size: numbers to a block at first, a power of two from 16 to 4096.
+        block_size: numbers per block at first, a power of two from 16 to 4096.
 
     Raises:
         ConfigError: no matrices by name; a matrix that cannot be quantized, or is zero; an unknown book or block size.

@@ -72,4 +72,4 @@ def test_block_sizes_say_what_they_cost():
     figure = DRAWINGS["against_block_size"]()
     ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     plt.close(figure)
-    assert ticks == ["16\n6", "1,024\n4.03"]
+    assert ticks == ["16\n6", "1,024\n4.031"]

@@ -125,9 +125,9 @@ def test_the_matrix_itself_stays_as_it_is():
 
 def test_the_line_below_the_sliders():
     sample = take_sample(torch.cat([torch.ones(512), -torch.ones(512)]))
-    assert caption(sample, Quantizer()) == "NF4, blocks of 64: 4.5 bits a weight; error ≈0 %; ≈0 % become zero"
+    assert caption(sample, Quantizer()) == "NF4, blocks of 64: 4.5 bits per weight; error ≈0 %; ≈0 % become zero"
     spiked = take_sample(gaussian(64, 64), 0.01)
-    assert "bits a weight; error of the others ≈" in caption(spiked, Quantizer("int, affine", 3, 128))
+    assert "bits per weight; error of the others ≈" in caption(spiked, Quantizer("int, affine", 3, 128))
 
 
 def picture(sample, quantizer) -> np.ndarray:
@@ -160,7 +160,7 @@ def test_moving_the_sliders_changes_line_and_picture():
         {"a": take_sample(gaussian(64, 64)), "b": take_sample(gaussian(9, 9))}, Quantizer()
     )
     matrix, book, bits, block, outliers, line, image = box.children
-    assert bits.disabled and line.value.startswith("NF4, blocks of 64: 4.5 bits a weight; error ≈9")
+    assert bits.disabled and line.value.startswith("NF4, blocks of 64: 4.5 bits per weight; error ≈9")
     seen = {image.value}
     book.value = "int, absmax"
     assert not bits.disabled and line.value.startswith("int, absmax, blocks of 64: 4.5 bits")
@@ -195,7 +195,7 @@ def test_a_change_of_book_draws_one_picture(monkeypatch):
 
 def test_a_plain_run_prints_the_line(capsys):
     assert error_explorer({"mine": gaussian(64, 64)}, book="int, absmax", block_size=32) is None
-    assert capsys.readouterr().out.startswith("mine, int, absmax, blocks of 32: 5 bits a weight; error ≈")
+    assert capsys.readouterr().out.startswith("mine, int, absmax, blocks of 32: 5 bits per weight; error ≈")
 
 
 CELL = "import torch, labkit\ntorch.manual_seed(0)\nlabkit.error_explorer({'mine': torch.randn(64, 64)})"

@@ -245,9 +245,9 @@ def _int4_unrounded(w, block_size):
 
 
 @mistake(
-    "You round after multiplying by the scale.",
+    "You round the numbers on w's own scale.",
     "The codes are whole numbers. The restored numbers aren't.",
-    "Round the quotients, then multiply.",
+    "Divide by the scale, round, and then multiply by it again.",
 )
 def _int4_rounded_late(w, block_size):
     return w.round()

@@ -679,6 +679,36 @@ def _nf4_codes_as_w(w, book, block_size):
 
 
 @mistake(
+    "Your codes are right, but still in blocks and in torch.int64.",
+    "That's how bucketize and argmin return them.",
+    "Use .flatten().to(torch.uint8) on the codes, and return absmax as one row.",
+)
+def _nf4_as_bucketize_returns(w, book, block_size):
+    codes, absmax = my_nf4(w, book, block_size)
+    return codes.view(-1, block_size).long(), absmax
+
+
+@mistake(
+    "Your codes are right, but still in blocks and in torch.int64.",
+    "That's how bucketize and argmin return them.",
+    "Use .flatten().to(torch.uint8) on the codes, and return absmax as one row.",
+)
+def _nf4_as_bucketize_returns_with_a_column(w, book, block_size):
+    codes, absmax = my_nf4(w, book, block_size)
+    return codes.view(-1, block_size).long(), absmax[:, None]
+
+
+@mistake(
+    "You pack two codes into each byte.",
+    "That comes in a later cell. Here the question is one code for each number.",
+    "Return the codes before you pack them.",
+)
+def _nf4_packed(w, book, block_size):
+    codes, absmax = my_nf4(w, book, block_size)
+    return codes[0::2] << 4 | codes[1::2], absmax
+
+
+@mistake(
     "Your codes and scales are right, but absmax is a column.",
     "keepdim=True is handy for dividing. What's stored is one number per block, in a row.",
     "Use .flatten() on absmax, too.",
@@ -785,6 +815,9 @@ exercise(
         _nf4_restored,
         _nf4_codes_in_blocks,
         _nf4_codes_as_w,
+        _nf4_as_bucketize_returns,
+        _nf4_as_bucketize_returns_with_a_column,
+        _nf4_packed,
         _nf4_absmax_as_column,
         _nf4_int64,
         _nf4_reciprocal,

@@ -12,11 +12,11 @@ def nf4_codebook(device: torch.device | str | None = None) -> Tensor:
 
         c = Φ⁻¹(p) / max Φ⁻¹,    p even in probability: eight above ½, seven below, and exactly 0
 
-    Trained weights are nearly normal, so the entries lie densest where most of them are; the least possible error it
-    is not (notebook 07). Zero has an entry of its own, and there is one positive number more than negative ones.
+    Trained weights are nearly normal, so the entries are densest where most weights are. (It isn't the least possible
+    error: see notebook 07.) Zero has an entry of its own, and there's one positive number more than negative ones.
 
     Returns:
-        float32, shape (16,), ascending, bit for bit that of bitsandbytes 0.50.
+        float32, shape (16,), ascending, bit for bit those of bitsandbytes 0.50.
 
     Source: Dettmers et al., QLoRA, arXiv 2305.14314, section 3 and appendix E.
     """
@@ -58,3 +58,18 @@ def dynamic_codebook(device: torch.device | str | None = None) -> Tensor:
         middles = 10 ** (decade - 6) * (edges[:-1] + edges[1:]) / 2
         book += [middles, -middles]
     return torch.cat(book).sort().values.to(device)
+
+
+def e2m1_codebook(device: torch.device | str | None = None) -> Tensor:
+    """The 16 numbers of E2M1, the element of MXFP4 and NVFP4: a sign bit, two bits of exponent, one of mantissa.
+
+    From 1 on, a number is (1 + mantissa / 2) · 2^(exponent − 1); below, exponent 0 makes 0 and ½. Unlike bitsandbytes'
+    FP4, it isn't scaled to 1, and is in the order of the bit patterns: index 0b1011 holds −1.5.
+
+    Returns:
+        float32, shape (16,): 0, ½, 1, 1½, 2, 3, 4, 6, and the same below zero, −0 included.
+
+    Source: Open Compute Project, Microscaling Formats (MX) Specification 1.0, 2023.
+    """
+    magnitudes = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    return torch.cat([magnitudes, -magnitudes]).to(device)

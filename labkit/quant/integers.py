@@ -34,7 +34,7 @@ def quantize_int(tensor: Tensor, bits: int = 8, block_size: int = 64, affine: bo
         affine:  code = round((w − min) / scale),  scale = (max − min) / (2^bits − 1)
 
     Absmax keeps zero exact and leaves one of the 2^bits codes unused. Affine uses all of them, and needs a second
-    number a block.
+    number per block.
 
     Args:
         tensor: float32, bfloat16 or float16, any shape.

@@ -15,7 +15,7 @@ class NF4Tensor:
     """A tensor in NF4.
 
     Attributes:
-        packed: uint8, shape (⌈n / 2⌉, 1): two codes a byte, the first in the high half.
+        packed: uint8, shape (⌈n / 2⌉, 1): two codes per byte, the first in the high half.
         absmax: float32, shape (⌈n / block_size⌉,): the scale of each block; or the same quantized once more.
         shape, dtype: of the tensor that was quantized, n numbers.
         block_size: numbers per block.

@@ -5,6 +5,7 @@ Same rows in the same order, same seed, same settings. One default of TRL's can'
 """
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -23,15 +24,14 @@ pytest.importorskip("bitsandbytes")
 pytestmark = pytest.mark.slow
 
 BASE = "SmolLM2-135M-Instruct"
-STEPS = 10
-CONFIG = labkit.TrainConfig(steps=STEPS, batch_size=2, learning_rate=2e-3, warmup_share=0.0)
+CONFIG = labkit.TrainConfig(steps=10, batch_size=2, learning_rate=2e-3, warmup_share=0.0)
 LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
 TASK = labkit.load_task("tickets")
 
 
-def rows_in_order():
+def rows_in_order(steps: int):
     rows = TASK.rows("train")
-    return rows.select([i for step in range(STEPS) for i in rows_at(step, len(rows), CONFIG)])
+    return rows.select([i for step in range(steps) for i in rows_at(step, len(rows), CONFIG)])
 
 
 def bits_of_theirs(model, theirs) -> None:
@@ -52,7 +52,7 @@ def ours(theirs=None):
     return model
 
 
-def usual_trainer(tokenizer, rows, double: bool = False, **changes):
+def usual_trainer(tokenizer, rows, steps: int, double: bool = False):
     import peft
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -60,7 +60,7 @@ def usual_trainer(tokenizer, rows, double: bool = False, **changes):
     from labkit.lab.experiments.quiet_trl import QUIETLY, SFTConfig, SFTTrainer
 
     settings = {
-        "max_steps": STEPS,
+        "max_steps": steps,
         "per_device_train_batch_size": CONFIG.batch_size,
         "learning_rate": CONFIG.learning_rate,
         "lr_scheduler_type": "cosine",
@@ -69,7 +69,6 @@ def usual_trainer(tokenizer, rows, double: bool = False, **changes):
         "seed": 0,
         "use_cpu": True,
         **QUIETLY,
-        **changes,
     }
     four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=double)
     model = AutoModelForCausalLM.from_pretrained(find_base(BASE), quantization_config=four_bits, device_map={"": "cpu"})
@@ -102,13 +101,13 @@ def apart(some, others) -> float:
     return max(abs(one - other) for one, other in zip(some, others, strict=True))
 
 
-@pytest.mark.parametrize("double", [False, True])
-def test_ten_steps_and_a_gradient_are_those_of_the_usual_tools(double):
+@pytest.mark.parametrize("double, steps", [(False, CONFIG.steps), (True, 2)])
+def test_losses_and_gradients_are_those_of_the_usual_tools(double, steps):
     from labkit.lab.experiments.quiet_trl import as_text, losses_of
 
     tokenizer = labkit.load_base(BASE, device="cpu")[1]
-    rows = rows_in_order()
-    trainer = usual_trainer(tokenizer, [as_text(tokenizer, row, TASK.system) for row in rows], double)
+    rows = rows_in_order(steps)
+    trainer = usual_trainer(tokenizer, [as_text(tokenizer, row, TASK.system) for row in rows], steps, double)
     model = ours(trainer.model if double else None)
     start = {name: p.detach().clone() for name, p in trained_by_name(model).items()}
     theirs = trained_by_name(trainer.model)
@@ -119,9 +118,8 @@ def test_ten_steps_and_a_gradient_are_those_of_the_usual_tools(double):
     examples = [encode(tokenizer, row, TASK.system) for row in rows]
     for example, row in zip(examples, trainer.train_dataset):
         assert example.input_ids == row["input_ids"] and example.labels == row["labels"]
-    losses = labkit.train(model, tokenizer, TASK, CONFIG).losses
+    losses = labkit.train(model, tokenizer, TASK, replace(CONFIG, steps=steps)).losses
     assert apart(losses, losses_of(trainer)) < 1e-4
-    assert losses[-1] < losses[0] / 2
 
     in_float32(trainer, {name: p.detach() for name, p in trained_by_name(model).items()})  # rounding has added up
     summed, count = CompletionLoss(model.train())(batch := collate(examples[:4], tokenizer.pad_token_id))
@@ -129,7 +127,8 @@ def test_ten_steps_and_a_gradient_are_those_of_the_usual_tools(double):
     trainer.model.train()(input_ids=batch.input_ids, labels=batch.labels).loss.backward()
     theirs = trained_by_name(trainer.model)
     for name, parameter in trained_by_name(model).items():
-        assert (theirs[name].grad - parameter.grad).norm() < 1e-3 * parameter.grad.norm(), name
+        assert (theirs[name].grad - parameter.grad).norm() < 1e-4 * parameter.grad.norm(), name
+    assert losses[-1] < losses[0] - 0.5  # there was something to agree on
 
 
 def test_what_trl_does_with_a_4_bit_base_unasked():
@@ -137,8 +136,8 @@ def test_what_trl_does_with_a_4_bit_base_unasked():
     from labkit.lab.experiments.quiet_trl import as_text, losses_of
 
     tokenizer = labkit.load_base(BASE, device="cpu")[1]
-    texts = [as_text(tokenizer, row, TASK.system) for row in rows_in_order().select(range(3 * CONFIG.batch_size))]
-    trainer = usual_trainer(tokenizer, texts, max_steps=3)
+    texts = [as_text(tokenizer, row, TASK.system) for row in rows_in_order(3)]
+    trainer = usual_trainer(tokenizer, texts, steps=3)
     assert {p.dtype for p in trained_by_name(trainer.model).values()} == {torch.bfloat16}
     start = {name: p.detach().float() for name, p in trained_by_name(trainer.model).items()}
     rounded = losses_of(trainer)
@@ -174,7 +173,7 @@ def test_messages_get_a_line_break_more_and_long_rows_are_cut():
     from labkit.lab.experiments.quiet_trl import QUIETLY, SFTConfig, SFTTrainer, as_text
 
     tokenizer = labkit.load_base(BASE, device="cpu")[1]
-    rows = rows_in_order().select(range(4))
+    rows = rows_in_order(2)
 
     def prepared(rows, **changes):
         settings = SFTConfig(use_cpu=True, bf16=False, **QUIETLY, **changes)

@@ -1,6 +1,8 @@
 """QLoRA as pictures: the layer beside LoRA's, what takes how much memory, and what many runs say of its quality."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -114,8 +116,11 @@ def by_seed(points: Sequence[float], interval: tuple[float, float]) -> Figure:
 def answers(prompts: Sequence[str], written: Sequence[str]) -> Figure:
     """Each prompt, and below it what a model wrote. As a picture: on another processor it may write something else."""
     use_style()
-    figure = plt.figure(figsize=(7, 0.2 + 0.46 * len(prompts)), layout="none")
-    lines = [text for prompt, answer in zip(prompts, written) for text in (prompt[:88], f"  → {answer[:84]}")]
-    words = "\n".join(lines)
-    figure.text(0.01, 0.97, words, family="DejaVu Sans Mono", fontsize=8.5, va="top", linespacing=1.5, parse_math=False)
+    wrap = partial(textwrap.wrap, width=96, break_on_hyphens=False, max_lines=3)
+    lines = []
+    for prompt, answer in zip(prompts, written):
+        lines += [*wrap(prompt), *wrap(answer, initial_indent="  → ", subsequent_indent="    "), ""]
+    figure = plt.figure(figsize=(7, 0.17 * len(lines)), layout="none")
+    words = {"family": "DejaVu Sans Mono", "fontsize": 8.5, "va": "top", "linespacing": 1.35, "parse_math": False}
+    figure.text(0.01, 0.99, "\n".join(lines), **words)
     return figure

@@ -42,6 +42,10 @@ def test_each_format_has_its_perplexity():
     assert list(figure.axes[0].lines[1].get_xdata()) == [14.9, 19]
 
 
-def test_a_long_answer_is_cut_to_the_page():
-    [text] = words(qlora.answers(["Hello"], ["x" * 500]))
-    assert text.splitlines()[0] == "Hello" and len(text.splitlines()[1]) < 90
+def test_an_answer_is_wrapped_and_a_very_long_one_is_cut():
+    [text] = words(qlora.answers(["Hello"], ["so " * 50]))
+    first, *lines = text.splitlines()
+    assert first == "Hello" and lines[0].startswith("  → so") and max(map(len, lines)) <= 96
+    assert text.count("so") == 50
+    [text] = words(qlora.answers(["Hello"], ["so " * 500]))
+    assert len(text.splitlines()) == 4 and "[...]" in text

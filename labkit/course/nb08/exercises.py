@@ -1,92 +1,176 @@
-"""Exercises of notebook 08: the backward pass of a packed layer, what a base weighs, steps in 16 bits, paired runs."""
+"""Exercises of notebook 08: a frozen 4-bit layer, what a base weighs, steps in 16 bits, paired runs.
+
+08.1 is the layer that notebook 08 goes on with, once it has passed: ``my_frozen_linear(x, packed, dequantize)``.
+"""
+
+import weakref
 
 import torch
+import torch.nn.functional as F
 
-from labkit.lab.checking import Case, exercise, mistake
+from labkit.lab.checking import Case, Mistake, Tolerance, exercise, mistake
+from labkit.lab.checking.comparing import difference
+from labkit.quant.nf4 import dequantize_nf4, quantize_nf4
+
+CLOSE = Tolerance(rtol=1e-4, atol=1e-4)  # sums in another order
 
 # --- 08.1 ---------------------------------------------------------------------------------------------------
 
 
-def my_backward(grad, W):
-    """y = x Wᵀ, so the gradient of x is the gradient of y times W."""
-    return grad @ W
+def my_frozen_linear(x, packed, dequantize):
+    """y = x Ŵᵀ, with nothing kept for the backward pass but the packed bytes."""
+
+    class Frozen(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, packed):
+            ctx.packed = packed
+            return F.linear(x, dequantize(packed))
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad @ dequantize(ctx.packed), None  # packed has no gradient
+
+    return Frozen.apply(x, packed)
 
 
-@mistake(
-    "You transposed W.",
-    "The forward pass has Wᵀ in it, and the backward pass goes the other way.",
-    "Try a W that isn't square: which product has the right shape?",
-)
-def _transposed(grad, W):
-    return grad @ W.T
+class _Dequantizer:
+    """Makes Ŵ of packed weights, and knows which of those it made are still there."""
+
+    def __init__(self):
+        self._made = []
+
+    def __call__(self, packed):
+        dense = dequantize_nf4(packed)
+        self._made.append(weakref.ref(dense.untyped_storage()))
+        return dense
+
+    def __repr__(self) -> str:
+        return "a function"
+
+    def any_left(self) -> bool:
+        return any(made() is not None for made in self._made)
 
 
-@mistake(
-    "You have one gradᵀ too many.",
-    "gradᵀ times the input is the gradient of W, and W is frozen.",
-    "Which gradient does x need here?",
-)
-def _of_the_weight(grad, W):
-    return grad.T @ grad @ W
+def _observe_frozen(args, y):
+    """What the layer answers, what comes back through it, and what waits in between: up to the first that's wrong."""
+    x, packed, dequantize = args
+    kept, W = dequantize.any_left(), dequantize_nf4(packed)
+    seen = dict.fromkeys(["the answer", "the gradient of x", "what waits for the backward pass"])
+    seen["the answer"] = y.detach() if isinstance(y, torch.Tensor) else y
+    if difference(seen["the answer"], F.linear(x, W).detach(), CLOSE) is not None:
+        return seen
+    G = torch.linspace(-1, 2, y.numel()).view_as(y)
+    if y.requires_grad:
+        y.backward(G)
+    seen["the gradient of x"] = torch.zeros_like(x) if x.grad is None else x.grad.clone()
+    if difference(seen["the gradient of x"], G @ W, CLOSE) is not None:
+        return seen
+    seen["what waits for the backward pass"] = "a dense matrix" if kept else "nothing dense"
+    return seen
 
 
-@mistake(
-    "You return the gradient as it came in.",
-    "Frozen means that W doesn't change. It's still there between x and y.",
-    "What does a small change of x do to y?",
-)
-def _passes_through(grad, W):
-    return grad.clone()
+def _through(forward=F.linear, backward=torch.matmul):
+    """A frozen layer with another product on the way there, or on the way back."""
+
+    class Frozen(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, packed, dequantize):
+            ctx.packed, ctx.dequantize = packed, dequantize
+            return forward(x, dequantize(packed))
+
+        @staticmethod
+        def backward(ctx, grad):
+            return backward(grad, ctx.dequantize(ctx.packed)), None, None
+
+    return Frozen.apply
 
 
-@mistake(
-    "You summed the rows.",
-    "Every token has a gradient of its own. Sums over rows belong to weights and biases.",
-    "Which shape does x have?",
-)
-def _sums_the_rows(grad, W):
-    return (grad @ W).sum(0)
-
-
-@mistake(
-    "You divided by the number of rows.",
-    "Averaging over tokens is the loss's job, and it's done before the gradient gets here.",
-    "Leave the division out.",
-)
-def _averages(grad, W):
-    return grad @ W / grad.shape[0]
-
-
-def _square_cases():
+def _frozen_cases():
     # square, so that a transposed product runs, and is caught by its numbers
-    return [Case(torch.randn(5, 4), torch.randn(4, 4)), Case(torch.randn(3, 6), torch.randn(6, 6))]
+    shapes = ((5,), 64), ((2, 3), 128)
+    return [
+        Case(torch.randn(*rows, size, requires_grad=True), quantize_nf4(torch.randn(size, size)), _Dequantizer())
+        for rows, size in shapes
+    ]
+
+
+@mistake(
+    "Your layer is right, but a dense Ŵ waits for its backward pass.",
+    "Autograd keeps what it multiplied with, and so does ctx if you hand it the matrix. With every layer doing that, "
+    "the dense model is back in memory.",
+    "What could backward make a second time, so that nothing has to be kept?",
+)
+def _plain(x, packed, dequantize):
+    return F.linear(x, dequantize(packed))
+
+
+@mistake(
+    "Nothing comes back to x.",
+    "Frozen means that W doesn't change. The gradient of x still has to get past it, to the layers below.",
+    "Is there a no_grad, a detach or a return of zeros or None in the way?",
+)
+def _detached(x, packed, dequantize):
+    with torch.no_grad():
+        return F.linear(x, dequantize(packed))
 
 
 exercise(
     "08.1",
-    title="The backward pass of a frozen layer",
-    prompt="The layer computed y = x Wᵀ. Write my_backward(grad, W): the gradient with respect to x, from the gradient "
-    "with respect to y (rows × out) and the dequantized W (out × in).",
-    minutes=5,
-    difficulty=2,
+    title="A frozen 4-bit layer",
+    prompt="Write my_frozen_linear(x, packed, dequantize): y = x Ŵᵀ, where Ŵ = dequantize(packed) has shape (out, in). "
+    "A gradient comes back to x, and between forward and backward no dense Ŵ is kept.",
+    minutes=12,
+    difficulty=3,
     importance=5,
-    solution=my_backward,
-    explanation="Each x_j reaches y_i through W_ij, so its gradient collects grad_i · W_ij over all i. x itself is not "
-    "needed, because no gradient of W is wanted: that is why a frozen layer has to remember nothing but its own bytes.",
-    cases=_square_cases,
+    solution=my_frozen_linear,
+    explanation="Each x_j reaches y_i through Ŵ_ij, so x's gradient is grad @ Ŵ. It needs Ŵ once more, and not x, "
+    "because nobody asks for W's gradient. So the bytes are all the layer keeps, and Ŵ is made twice.",
+    cases=_frozen_cases,
+    observe=_observe_frozen,
+    close=CLOSE,
+    seconds=20.0,  # torch.utils.checkpoint, which is another right way, takes its time to load
     hints=[
-        "Look at the shapes: (rows, out) comes in, (rows, in) must go out, and W is (out, in).",
-        "Through which numbers of W does one x_j reach the outputs?",
-        "grad @ W",
+        "Define a class like Square inside your function. Which of forward's inputs does backward need?",
+        "forward: ctx.packed = packed, and return F.linear(x, dequantize(packed)). What shapes do grad and "
+        "x's gradient have?",
+        "backward: return grad @ dequantize(ctx.packed), None. And my_frozen_linear ends with "
+        "return Frozen.apply(x, packed).",
     ],
     mistakes=[
-        _transposed,
-        _of_the_weight,
-        _passes_through,
-        _sums_the_rows,
-        _averages,
+        _plain,
+        _detached,
+        Mistake(
+            _through(backward=lambda grad, W: grad @ W.T),
+            "Your gradient went through Ŵᵀ.",
+            "There's a Ŵᵀ in the forward pass, and the backward pass goes the other way.",
+            "If Ŵ weren't square, which product would have the shape of x?",
+        ),
+        Mistake(
+            _through(backward=lambda grad, W: grad.clone()),
+            "Your backward returns the gradient as it came in.",
+            "W stands between x and y, frozen or not, so it changes the gradient on its way down.",
+            "If one number of x grows a little, what happens to y?",
+        ),
+        Mistake(
+            _through(forward=torch.matmul),
+            "Your answer is x Ŵ, and should be x Ŵᵀ.",
+            "Ŵ has a row for each output, as the weight of nn.Linear has.",
+            "What does F.linear(x, W) do with W?",
+        ),
+        Mistake(
+            _through(backward=lambda grad, W: grad @ W / grad.shape[0]),
+            "Your gradient is divided by the number of rows.",
+            "Averaging over tokens is the loss's job, and it's done before the gradient gets here.",
+            "Where does your division come from?",
+        ),
+        Mistake(
+            _through(backward=lambda grad, W: torch.ones_like(grad) @ W),
+            "Your gradient doesn't depend on the one that came in.",
+            "backward gets the gradient of y and passes it on to x. It doesn't start from ones.",
+            "Where does grad appear in your backward?",
+        ),
     ],
-    shows="One line, and it needs no activations. That is the whole backward pass of notebook 08's by-hand layer.",
+    shows="The bytes are all it keeps. That's the trick behind QLoRA.",
 )
 
 # --- 08.2 ---------------------------------------------------------------------------------------------------
@@ -107,7 +191,7 @@ def _all_in_four(linear, rest):
 
 
 @mistake(
-    "You left the rest out.",
+    "You leave the rest out.",
     "Embeddings, norms and the output head aren't quantized, but they have to be somewhere.",
     "Add `rest`, at 16 bits each.",
 )
@@ -116,7 +200,7 @@ def _linears_only(linear, rest):
 
 
 @mistake(
-    "You counted bits, which is eight times too much.",
+    "You count bits, which is eight times too much.",
     "A size in bytes is asked for.",
     "How many bits does a byte have?",
 )
@@ -143,7 +227,7 @@ def _rest_in_bits(linear, rest):
 
 
 @mistake(
-    "You left the scales out.",
+    "You leave the scales out.",
     "Every block of weights has a scale beside its codes.",
     "How many bits per weight does the exercise state?",
 )
@@ -152,7 +236,7 @@ def _without_scales(linear, rest):
 
 
 @mistake(
-    "You didn't quantize the scales.",
+    "You don't quantize the scales.",
     "4.5 bits is NF4 without double quantization.",
     "How many bits per weight does the exercise state?",
 )
@@ -169,6 +253,15 @@ def _rest_in_float32(linear, rest):
     return linear * 4.127 / 8 + rest * 32 / 8
 
 
+@mistake(
+    "You gave each number of the rest one byte.",
+    "bfloat16 has 16 bits, and a byte has 8.",
+    "How many bytes does bfloat16 take?",
+)
+def _rest_in_bytes(linear, rest):
+    return linear * 4.127 / 8 + rest
+
+
 exercise(
     "08.2",
     title="What a 4-bit base weighs",
@@ -179,7 +272,7 @@ exercise(
     difficulty=1,
     importance=4,
     solution=my_base_bytes,
-    explanation="A 4-bit model is not four bits throughout. The smaller the model, the larger the share of its "
+    explanation="A 4-bit model isn't four bits throughout. The smaller the model, the larger the share of its "
     "embeddings, and the less is saved.",
     cases=lambda: [Case(106_168_320, 28_346_688), Case(6_979_321_856, 1_050_939_392)],
     hints=[
@@ -196,6 +289,7 @@ exercise(
         _without_scales,
         _single_scales,
         _rest_in_float32,
+        _rest_in_bytes,
     ],
     shows="The second case is an 8B Llama: about 5.7 GB instead of 16.",
 )
@@ -219,7 +313,7 @@ def _in_float32(weights, step):
 
 
 @mistake(
-    "You swapped True and False.",
+    "You swap True and False.",
     "True here marks the weights that don't move.",
     "Which sign asks whether two numbers differ?",
 )
@@ -247,7 +341,7 @@ def _rounds_too_late(weights, step):
 
 
 @mistake(
-    "You rounded to float16.",
+    "You round to float16.",
     ".half() has 11 significant bits, and bfloat16 has 8. In bfloat16, more of the steps vanish.",
     "Use .bfloat16(), not .half().",
 )
@@ -257,7 +351,7 @@ def _in_float16(weights, step):
 
 
 @mistake(
-    "You asked whether bfloat16 can hold the step itself.",
+    "You ask whether bfloat16 can hold the step itself.",
     "It can: small numbers are no trouble for bfloat16. Adding a small number to a large one is.",
     "Take it off the weights, and compare.",
 )
@@ -266,7 +360,25 @@ def _is_the_step_zero(weights, step):
 
 
 @mistake(
-    "You returned the share that moved.",
+    "You return how many moved.",
+    "The question is which ones, one answer for each weight.",
+    "What is your sum over?",
+)
+def _how_many(weights, step):
+    return my_moved(weights, step).sum()
+
+
+@mistake(
+    "You return the weights that move, and not which ones they are.",
+    "A mask says True or False for each weight, and keeps their shape.",
+    "What do you index with, and do you need to?",
+)
+def _the_weights(weights, step):
+    return weights[my_moved(weights, step)]
+
+
+@mistake(
+    "You return the share that moved.",
     "The question is which ones, one answer for each weight.",
     "Leave the mean out.",
 )
@@ -277,8 +389,8 @@ def _share(weights, step):
 exercise(
     "08.3",
     title="Steps that vanish",
-    prompt="`weights` is a float32 tensor that is to be kept in bfloat16. Write my_moved(weights, step): a tensor of "
-    "True and False, which of the bfloat16 weights are another number after `step` is taken off.",
+    prompt="`weights` is a float32 tensor, and we'll keep it in bfloat16. Write my_moved(weights, step): a tensor of "
+    "True and False, which of the bfloat16 weights are another number once `step` is taken off.",
     minutes=6,
     difficulty=3,
     importance=3,
@@ -303,8 +415,10 @@ exercise(
         _against_the_exact,
         _is_the_step_zero,
         _share,
+        _how_many,
+        _the_weights,
     ],
-    shows="Now you know why labkit and PEFT keep adapters in float32 unless they are told otherwise.",
+    shows="Now you know why labkit and PEFT keep adapters in float32 unless you tell them otherwise.",
 )
 
 # --- 08.4 ---------------------------------------------------------------------------------------------------
@@ -352,7 +466,7 @@ def _sizes(new, old, draws):
 
 
 @mistake(
-    "You averaged over the draws.",
+    "You average over the draws.",
     "Each draw needs a number of its own.",
     "Which dimension holds the rows of one draw?",
 )
@@ -365,6 +479,51 @@ def _over_the_draws(new, old, draws):
 )
 def _sums(new, old, draws):
     return (new - old)[draws].sum(1)
+
+
+@mistake(
+    "You count the rows where `new` is better, and none where it's worse.",
+    "A row that `old` got right and `new` didn't counts against `new`.",
+    "What's new − old on such a row?",
+)
+def _only_gains(new, old, draws):
+    return (new - old).clamp(min=0)[draws].mean(1)
+
+
+@mistake(
+    "You give one number for all draws.",
+    "The interval is made of many numbers, one per draw.",
+    "Which dimension does your mean run over?",
+)
+def _one_number(new, old, draws):
+    return (new - old)[draws].mean()
+
+
+@mistake(
+    "You give the difference of each drawn row, without a mean.",
+    "A draw is summed up by one number, the mean over its rows.",
+    "Which dimension holds the rows of one draw?",
+)
+def _no_mean(new, old, draws):
+    return (new - old)[draws]
+
+
+@mistake(
+    "You divide the two scores.",
+    "How much better is asked as a difference: 2 points more, and not 1.02 times as many.",
+    "What do you do with new and old?",
+)
+def _ratio(new, old, draws):
+    return new[draws].mean(1) / old[draws].mean(1)
+
+
+@mistake(
+    "You draw rows for `new`, and take all rows for `old`.",
+    "A draw with many hard rows would make `new` look bad.",
+    "Do both methods see the same rows in your answer?",
+)
+def _old_is_fixed(new, old, draws):
+    return new[draws].mean(1) - old.mean()
 
 
 exercise(
@@ -395,6 +554,11 @@ exercise(
         _sizes,
         _over_the_draws,
         _sums,
+        _only_gains,
+        _one_number,
+        _no_mean,
+        _ratio,
+        _old_is_fixed,
     ],
-    shows="The 2.5th and the 97.5th percentile of these numbers are the interval of section 8.7.",
+    shows="The 2.5th and the 97.5th percentile of these numbers are the interval of section 8.9.",
 )

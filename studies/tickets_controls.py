@@ -30,7 +30,7 @@ RUNS = {
 }
 
 
-def run(name: str, limit: int | None = None) -> dict:
+def run(name: str, limit: int | None = None, **shorter) -> dict:
     """Train and score one of :data:`RUNS` on the first `limit` test rows (all of them when None)."""
     lora, training, change = RUNS[name]
     model, tokenizer = labkit.load_base(device="cpu")
@@ -38,7 +38,7 @@ def run(name: str, limit: int | None = None) -> dict:
     torch.manual_seed(0)
     labkit.inject_lora(model, labkit.LoraConfig(**lora))
     rows = change(list(task.rows("train")))
-    result = labkit.train(model, tokenizer, task, labkit.TrainConfig(**training), rows=rows)
+    result = labkit.train(model, tokenizer, task, labkit.TrainConfig(**training | shorter), rows=rows)
     evaluation = labkit.evaluate(model, tokenizer, task, limit=limit)
     scores = {metric: asdict(score) for metric, score in evaluation.scores.items()}
     return {"train_seconds": result.seconds, "final_loss": result.losses[-1], "scores": scores}

@@ -51,9 +51,11 @@ def test_a_tiny_step_equals_torchs_own_allocator(method, checkpointing, rows, to
 @pytest.mark.parametrize(
     ("method", "rows", "tokens", "checkpointing"),
     [
-        pytest.param("full", 2, 64, False, marks=pytest.mark.slow),
-        pytest.param("lora", 1, 256, True, marks=pytest.mark.slow),
-        pytest.param("qlora", 2, 64, False, marks=pytest.mark.slow),
+        pytest.param("full", 1, 16, False, marks=pytest.mark.slow),
+        pytest.param("lora", 2, 32, True, marks=pytest.mark.slow),
+        pytest.param("qlora", 2, 16, False, marks=pytest.mark.slow),
+        pytest.param("full", 2, 64, False, marks=pytest.mark.long),
+        pytest.param("lora", 1, 256, True, marks=pytest.mark.long),
         pytest.param("lora", 2, 64, False, marks=pytest.mark.long),
         pytest.param("lora", 4, 128, False, marks=pytest.mark.long),
         pytest.param("qlora", 2, 64, True, marks=pytest.mark.long),

@@ -80,15 +80,14 @@ def test_a_price_changes_the_money_only():
 
 
 @pytest.mark.parametrize("checkpointing, seconds", [(False, 2), (True, 2.8)])
-@pytest.mark.parametrize("method", ["full", "lora", "qlora"])
-def test_a_move_is_answered_before_the_learner_loses_patience(method, checkpointing, seconds):
-    """QLoRA of 70B is the longest: 1.25 to 1.4 seconds on a quiet machine, most of it torch's own bookkeeping.
+def test_a_move_is_answered_before_the_learner_loses_patience(checkpointing, seconds):
+    """QLoRA of 70B takes longest: 1.25 to 1.4 seconds on a quiet machine, most of it torch's own bookkeeping.
 
     Checkpointing traces each layer's forward pass twice: 38 % more operations.
     """
 
     def move(sequence: int) -> None:  # a new length each, so that nothing of it is remembered
-        choice = Choice("llama-3-70b", method, sequence=sequence, batch_size=2, checkpointing=checkpointing)
+        choice = Choice("llama-3-70b", "qlora", sequence=sequence, batch_size=2, checkpointing=checkpointing)
         caption(choice, Run())
         cost_picture(choice, Run())
 

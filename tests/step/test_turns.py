@@ -10,7 +10,7 @@ from itertools import groupby
 import pytest
 import torch
 from chat_templates import ALPHABETS, MARKED, TEMPLATES, TRL_PAIRS, marked, tokenizer_with, trl_pair
-from conftest import make_tiny_llama
+from conftest import make_tiny_llama, sampled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -284,28 +284,27 @@ def test_with_trls_own_templates_the_ids_are_the_same_and_it_counts_besides_only
         assert encode(tokenizer, {"messages": TALK}, SYSTEM) == trained
 
 
-@pytest.mark.slow
-def test_trl_counts_the_same_tokens(tmp_path):
+@pytest.mark.parametrize("name", sampled(MARKED, pytest.mark.slow))
+def test_trl_counts_the_same_tokens(name, tmp_path):
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    for name in MARKED:
-        tokenizer = tokenizer_with(name)
-        tokenizer.chat_template, tokenizer.pad_token = marked(name), tokenizer.eos_token
-        config = SFTConfig(
-            output_dir=tmp_path, assistant_only_loss=True, max_length=None, report_to=[], use_cpu=True, bf16=False
-        )
-        talks = [with_system(name, talk) for talk in (TALK, TALK[:4])]
-        trainer = SFTTrainer(
-            make_tiny_llama(vocab_size=400, max_position_embeddings=512),
-            config,
-            train_dataset=Dataset.from_list([{"messages": talk} for talk in talks]),
-            processing_class=tokenizer,
-        )
-        theirs = trainer.data_collator([trainer.train_dataset[row] for row in range(2)])
-        tokenizer = tokenizer_with(name)
-        examples = [encode(tokenizer, {"messages": talk}, SYSTEM) for talk in (TALK, TALK[:4])]
-        for ids, labels, example in zip(theirs["input_ids"].tolist(), theirs["labels"].tolist(), examples):
-            length = len(example.input_ids)
-            assert (ids[:length], labels[:length]) == (example.input_ids, example.labels)
-            assert set(labels[length:]) <= {IGNORED}
+    tokenizer = tokenizer_with(name)
+    tokenizer.chat_template, tokenizer.pad_token = marked(name), tokenizer.eos_token
+    config = SFTConfig(
+        output_dir=tmp_path, assistant_only_loss=True, max_length=None, report_to=[], use_cpu=True, bf16=False
+    )
+    talks = [with_system(name, talk) for talk in (TALK, TALK[:4])]
+    trainer = SFTTrainer(
+        make_tiny_llama(vocab_size=400, max_position_embeddings=512),
+        config,
+        train_dataset=Dataset.from_list([{"messages": talk} for talk in talks]),
+        processing_class=tokenizer,
+    )
+    theirs = trainer.data_collator([trainer.train_dataset[row] for row in range(2)])
+    tokenizer = tokenizer_with(name)
+    examples = [encode(tokenizer, {"messages": talk}, SYSTEM) for talk in (TALK, TALK[:4])]
+    for ids, labels, example in zip(theirs["input_ids"].tolist(), theirs["labels"].tolist(), examples):
+        length = len(example.input_ids)
+        assert (ids[:length], labels[:length]) == (example.input_ids, example.labels)
+        assert set(labels[length:]) <= {IGNORED}

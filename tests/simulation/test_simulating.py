@@ -67,7 +67,7 @@ def test_also_where_the_peak_changes_its_phase():
 @pytest.mark.slow
 @settings(max_examples=settings.default.max_examples // 10, derandomize=True)
 @given(
-    st.integers(5, 9),
+    st.integers(5, 7),
     st.sampled_from(["full", "lora"]),
     st.booleans(),
     st.sampled_from(["adamw", "adamw8bit", "sgd"]),

@@ -47,8 +47,13 @@ def adapted(model, config: labkit.LoraConfig, folder):
     return model
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", gguf.ARCHITECTURES)
+ALIKE = {"mistral", "qwen3", "gemma", "gemma3_text"}  # to llama, qwen2, gemma2 and gemma2
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.long if kind in ALIKE else pytest.mark.slow) for kind in gguf.ARCHITECTURES],
+)
 def test_llama_cpp_gives_the_logits_of_transformers(kind, tmp_path):
     close = GELU_CLOSE if kind.startswith("gemma") else CLOSE
     model = make(kind, tmp_path, **MORE.get(kind, {}))

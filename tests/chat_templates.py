@@ -201,9 +201,13 @@ def marked(name: str) -> str:
 MARKED = tuple(_TURNS)
 
 
-# TRL ships the templates of many bases, and beside each the one it trains with
+# TRL ships the templates of many bases, and beside each the one it trains with, which marks the answers
 _OF_TRL = Path(find_spec("trl").origin).parent / "chat_templates"
-TRL_PAIRS = sorted(path.name.removesuffix("_training.jinja") for path in _OF_TRL.glob("*_training.jinja"))
+TRL_PAIRS = sorted(
+    path.name.removesuffix("_training.jinja")
+    for path in _OF_TRL.glob("*_training.jinja")
+    if "generation %}" in path.read_text("utf-8") and path.with_name(path.name.replace("_training", "")).exists()
+)
 
 
 def trl_pair(name: str) -> tuple[PreTrainedTokenizerFast, str]:

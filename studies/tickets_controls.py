@@ -30,15 +30,18 @@ RUNS = {
 }
 
 
-def run(name: str, limit: int | None = None) -> dict:
-    """Train and score one of :data:`RUNS` on the first `limit` test rows (all of them when None)."""
+def run(name: str, limit: int | None = None, **shorter) -> dict:
+    """Train and score one of :data:`RUNS` on the first `limit` test rows (all of them when None).
+
+    `shorter` are settings of the training in place of its own, for a test that can't wait.
+    """
     lora, training, change = RUNS[name]
     model, tokenizer = labkit.load_base(device="cpu")
     task = labkit.load_task("tickets")
     torch.manual_seed(0)
     labkit.inject_lora(model, labkit.LoraConfig(**lora))
     rows = change(list(task.rows("train")))
-    result = labkit.train(model, tokenizer, task, labkit.TrainConfig(**training), rows=rows)
+    result = labkit.train(model, tokenizer, task, labkit.TrainConfig(**training | shorter), rows=rows)
     evaluation = labkit.evaluate(model, tokenizer, task, limit=limit)
     scores = {metric: asdict(score) for metric, score in evaluation.scores.items()}
     return {"train_seconds": result.seconds, "final_loss": result.losses[-1], "scores": scores}

@@ -1,6 +1,9 @@
 """Chat templates as other people's bases bring them, shortened, each with its tokens; and tokenizers for them."""
 
+import re
 import string
+from importlib.util import find_spec
+from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -196,3 +199,22 @@ def marked(name: str) -> str:
 
 
 MARKED = tuple(_TURNS)
+
+
+# TRL ships the templates of many bases, and beside each the one it trains with, which marks the answers
+_OF_TRL = Path(find_spec("trl").origin).parent / "chat_templates"
+TRL_PAIRS = sorted(
+    path.name.removesuffix("_training.jinja")
+    for path in _OF_TRL.glob("*_training.jinja")
+    if "generation %}" in path.read_text("utf-8") and path.with_name(path.name.replace("_training", "")).exists()
+)
+
+
+def trl_pair(name: str) -> tuple[PreTrainedTokenizerFast, str]:
+    """A tokenizer with the template that TRL trains this base with, and the base's own. Each tag in them is a token."""
+    own, training = ((_OF_TRL / f"{name}{kind}.jinja").read_text(encoding="utf-8") for kind in ("", "_training"))
+    tags = sorted({"<bos>", "<eos>", *re.findall(r"<[^<>\s']{2,}>", own + training)})
+    alphabet = bytes_of([AddedToken(tag, special=True, normalized=False) for tag in tags])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=alphabet, bos_token="<bos>", eos_token="<eos>", chat_template=training
+    ), own

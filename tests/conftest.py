@@ -1,6 +1,7 @@
 """What the tests share: a Llama small enough to train in milliseconds, with grouped queries and tied embeddings,
 and a tokenizer that fits it."""
 
+import gc
 import os
 import string
 
@@ -33,6 +34,12 @@ EVERY_TEST = pytest.StashKey[dict[str, set[str]]]()
 @pytest.hookimpl(tryfirst=True)  # before -m takes any away
 def pytest_collection_modifyitems(config, items):
     config.stash[EVERY_TEST] = {item.nodeid: {mark.name for mark in item.iter_markers()} & LANES for item in items}
+
+
+def pytest_collection_finish():
+    """What's imported by now stays to the end, and no collection of garbage needs to look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def sampled(values, *marks) -> list:

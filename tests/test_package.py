@@ -61,13 +61,14 @@ def test_every_public_name_is_used_where_types_are_checked():
     assert set(labkit.__all__) - used == set()
 
 
-def mypy(path: Path) -> list[int]:
-    """The lines of `path` that mypy objects to."""
-    command = [sys.executable, "-m", "mypy", "--no-error-summary", "--output=json", str(path)]
+def mypy(*paths: Path) -> list[list[int]]:
+    """The lines of each of `paths` that mypy objects to."""
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", "--output=json", *map(str, paths)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode in (0, 1) and not run.stderr, run.stderr
-    found = [json.loads(line) for line in run.stdout.splitlines()]
-    return sorted({problem["line"] for problem in found if problem["severity"] == "error"})
+    problems = [found for found in map(json.loads, run.stdout.splitlines()) if found["severity"] == "error"]
+    where = {(Path(ROOT, problem["file"]).resolve(), problem["line"]) for problem in problems}
+    return [sorted(line for file, line in where if file == path.resolve()) for path in paths]
 
 
 @pytest.mark.slow
@@ -76,8 +77,7 @@ def test_the_types_of_public_names_let_right_calls_pass_and_no_wrong_one(tmp_pat
     wrong = [number for number, line in enumerate(source.splitlines(), start=1) if "# type: ignore[" in line]
     bare = tmp_path / "bare.py"
     bare.write_text(re.sub(r"  # type: ignore\[.*", "", source), encoding="utf-8")
-    assert mypy(TYPED) == []
-    assert mypy(bare) == wrong
+    assert mypy(TYPED, bare) == [[], wrong]
 
 
 @pytest.mark.parametrize("name", labkit.__all__)

@@ -54,14 +54,21 @@ def window(equipped):
 
 
 def _whole_run(number: str):
-    """A fixture: the notebook, opened and run from top to bottom once, for all tests that go on from there."""
+    """A fixture: the notebook, opened and run from top to bottom once, for all tests that go on from there.
+
+    The first one cell by cell, with a look at the clock; the others by *Run All Cells*.
+    """
 
     @pytest.fixture(scope="session", name=f"notebook_{number}")
     def opened_and_run(lab, window):
+        from browser.first_minutes import first_minutes
         from browser.notebook_page import NotebookPage
 
-        notebook = NotebookPage(window, lab, number)
-        notebook.run_all()
+        if number == "00":
+            notebook = first_minutes(window, lab)
+        else:
+            notebook = NotebookPage(window, lab, number)
+            notebook.run_all()
         notebook.whole_run = notebook.sight()
         yield notebook
         # JupyterLab says the one thing whenever a kernel is restarted; there is nothing else to forgive

@@ -29,6 +29,7 @@ class Lab:
         as_copied: each notebook's bytes in the repository when the copy was made, by file name.
         learner: the learner's data folder, empty at first.
         pid: of ``make``, whose child JupyterLab is.
+        seconds: from ``make lab`` to the printed address.
     """
 
     address: str
@@ -36,6 +37,7 @@ class Lab:
     as_copied: dict[str, bytes]
     learner: Path
     pid: int
+    seconds: float
 
     @property
     def port(self) -> int:
@@ -66,7 +68,7 @@ def make_lab(folder: Path) -> Iterator[Lab]:
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
     }
     environment.pop("OMP_NUM_THREADS", None)  # one, for the unit tests' tiny matrices; a learner has all cores
-    log = folder / "jupyterlab.log"
+    log, began = folder / "jupyterlab.log", time.monotonic()
     with open(log, "wb") as output:
         process = subprocess.Popen(
             ["make", "lab", "BROWSER=no", f"PORT={_free_port()}", f"FOLDER={course}"],
@@ -78,7 +80,8 @@ def make_lab(folder: Path) -> Iterator[Lab]:
             start_new_session=True,  # so that make and JupyterLab can be stopped together
         )
     try:
-        yield Lab(_printed_address(process, log), course, as_copied, learner, process.pid)
+        address = _printed_address(process, log)
+        yield Lab(address, course, as_copied, learner, process.pid, time.monotonic() - began)
     finally:
         everybody = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         os.killpg(process.pid, signal.SIGTERM)

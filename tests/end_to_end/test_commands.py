@@ -73,11 +73,11 @@ def weights(out: Path) -> bytes:
 def test_train_then_evaluate(labkit, tiny_base, good_data, tmp_path):
     out = tmp_path / "run"
     done = in_a_process(
-        *train_arguments(tiny_base, good_data, out, "--steps", 150, "--test", good_data, "--evaluate", 5)
+        *train_arguments(tiny_base, good_data, out, "--steps", 30, "--test", good_data, "--evaluate", 5)
     )
     assert done.returncode == 0, done.stderr
     about = json.loads((out / "adapter" / "labkit.json").read_text())
-    assert about["task"] == "good" and about["recipe"]["training"]["steps"] == 150 and "exact" in about["scores"]
+    assert about["task"] == "good" and about["recipe"]["training"]["steps"] == 30 and "exact" in about["scores"]
     assert sorted(path.name for path in out.iterdir()) == ["adapter"], "checkpoints are gone once the adapter is there"
 
     scored = labkit(
@@ -86,8 +86,7 @@ def test_train_then_evaluate(labkit, tiny_base, good_data, tmp_path):
     assert scored.returncode == 0, scored.stderr
     assert json.loads(scored.stdout)["scores"] == about["scores"], "the saved adapter scores what the trained one did"
 
-    again = in_a_process(*train_arguments(tiny_base, good_data, out, "--steps", 1))
-    assert "Traceback" not in again.stderr
+    again = labkit(*train_arguments(tiny_base, good_data, out, "--steps", 1))
     assert again.returncode == 2 and "holds an adapter already" in again.stderr
 
 
@@ -136,7 +135,7 @@ def test_a_terminal_without_our_signs_and_a_reader_that_leaves(tmp_path):
     latin = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
     done = in_a_process("progress", env=latin, encoding="cp1252")
     assert done.returncode == 0 and "Traceback" not in done.stderr and "?" in done.stdout
-    line = f"{sys.executable} -m labkit.cli plan smollm2-135m --seq 16 | head -n 1"
+    line = f"{sys.executable} -m labkit.cli progress | head -n 1"
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=300)
     assert done.stderr == "" and done.stdout.count("\n") == 1
 
@@ -186,23 +185,25 @@ def test_broken_data_is_refused_with_file_line_and_remedy(case, labkit, tiny_bas
 
 @pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted_to_the_bit(labkit, tiny_base, good_data, tmp_path):
-    """The best step included, and the history, whatever the seconds were."""
+    """The best step included, and the history, whatever the seconds were. While it's alive no other may train there,
+    and once it's dead, it's in nobody's way."""
     arguments = ["--steps", 80, "--checkpoint-every", 3, "--dropout", 0.1]
     arguments += ["--validation", good_data, "--validate-every", 7, "--patience", 50]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert labkit(*train_arguments(tiny_base, good_data, whole, *arguments)).returncode == 0
 
     command = list(map(str, train_arguments(tiny_base, good_data, killed, *arguments)))
-    for wanted in ("checkpoint-000003", "checkpoint-00004"):  # killed twice, early and late
-        process = subprocess.Popen([*COMMAND, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and not any((killed / "checkpoints").glob(f"{wanted}*")):
-            time.sleep(0.001)
-        assert process.poll() is None, "the run was over before it could be killed"
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        assert not (killed / "adapter").exists()
-        command.append("--resume")
-    finished = labkit(*command)
+    process = subprocess.Popen([*COMMAND, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not any((killed / "checkpoints").glob("checkpoint-*")):
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGSTOP)
+    assert process.poll() is None, "the run was over before it could be killed"
+    other = labkit(*command, "--overwrite")
+    assert other.returncode == 2 and "another run trains into" in other.stderr
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / "adapter").exists()
+    finished = labkit(*command, "--resume")
     assert finished.returncode == 0, finished.stderr
     assert weights(killed) == weights(whole)
     assert history(killed / "adapter").history == history(whole / "adapter").history
@@ -238,22 +239,6 @@ def test_one_run_at_a_time_trains_into_a_folder(labkit, tiny_base, good_data, tm
             second.setenv("RANK", "1")
             assert labkit(*arguments).returncode == 0
     assert labkit(*arguments).returncode == 0 and os.listdir(out) == ["adapter"]
-
-
-@pytest.mark.slow
-def test_a_run_that_was_killed_blocks_nobody(labkit, tiny_base, good_data, tmp_path):
-    out = tmp_path / "run"
-    arguments = train_arguments(tiny_base, good_data, out, "--checkpoint-every", 1, "--steps")
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments), "100000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while process.poll() is None and not any(out.glob("checkpoints/checkpoint-*")):
-        time.sleep(0.01)
-    done = labkit(*arguments, 1, "--overwrite")
-    assert done.returncode == 2 and "another run trains into" in done.stderr
-    process.kill()
-    process.wait()
-    assert labkit(*arguments, 1, "--overwrite").returncode == 0 and os.listdir(out) == ["adapter"]
 
 
 def test_a_full_disk_is_a_sentence(labkit, tiny_base, good_data, tmp_path, monkeypatch):

@@ -4,11 +4,8 @@ import os
 
 import pytest
 import torch
-from conftest import sampled
 
 from studies.tickets_controls import RUNS, run
-
-ROWS = 64
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +17,14 @@ def all_cores():
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(
-    # first the one that learns how a ticket looks, and so comes nearest to the right training
-    "name",
-    sampled(sorted([*RUNS][1:], key=lambda name: name != "tickets shuffled"), pytest.mark.slow),
-)
+@pytest.mark.slow
+def test_half_the_steps_on_shuffled_tickets_teach_nothing():
+    """They show how a ticket looks, so they come nearest to the right ones, which teach 11 of these 16 by then."""
+    assert run("tickets shuffled", limit=16, steps=25)["scores"]["exact"]["mean"] < 0.4
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [*RUNS][1:])
 def test_broken_training_does_not_learn_tickets(name):
     # notebook 04 shows live that the same settings, unbroken, reach over 85 %
-    assert run(name, limit=ROWS)["scores"]["exact"]["mean"] < 0.4
+    assert run(name, limit=64)["scores"]["exact"]["mean"] < 0.4

@@ -220,7 +220,8 @@ OTHERS = {
     | {"encoder_attention_heads": 4, "encoder_ffn_dim": 48, "max_position_embeddings": 256, "is_decoder": True},
 }
 QUICK = ["mamba", "opt", "bloom", "rwkv", "bart"]
-SLOWER = [pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind not in QUICK]
+SLOWER = [kind for kind in KINDS if kind not in QUICK]
+SLOWER = [pytest.param(kind, marks=pytest.mark.long if i % 3 else pytest.mark.slow) for i, kind in enumerate(SLOWER)]
 
 
 @pytest.mark.parametrize("kind", [*QUICK, *SLOWER])

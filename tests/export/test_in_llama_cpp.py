@@ -47,8 +47,13 @@ def adapted(model, config: labkit.LoraConfig, folder):
     return model
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", gguf.ARCHITECTURES)
+ALIKE = {"mistral", "qwen3", "gemma", "gemma3_text"}  # to llama, qwen2, gemma2 and gemma2
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.long if kind in ALIKE else pytest.mark.slow) for kind in gguf.ARCHITECTURES],
+)
 def test_llama_cpp_gives_the_logits_of_transformers(kind, tmp_path):
     close = GELU_CLOSE if kind.startswith("gemma") else CLOSE
     model = make(kind, tmp_path, **MORE.get(kind, {}))
@@ -118,7 +123,7 @@ def right(task, rows, answers) -> int:
 
 @pytest.mark.slow
 def test_tickets_come_right_in_llama_cpp(q4_1, base, tmp_path, capsys):
-    task, rows = tickets(6)
+    task, rows = tickets(3)
     _, tokenizer = base
     file = tmp_path / "new" / "tickets.gguf"
     assert main(["export", str(TICKETS), str(file)]) == 0
@@ -130,7 +135,8 @@ def test_tickets_come_right_in_llama_cpp(q4_1, base, tmp_path, capsys):
     for row, answer in zip(rows, answers):
         assert answer["prompt_tokens"] == encode_prompt(tokenizer, row["prompt"], task.system)
     assert right(task, rows, answers) == len(rows)
-    assert right(task, rows[:2], ask(q4_1, None, prompts[:2])) == 0, "the base alone can't"
+    [alone] = ask(q4_1, None, prompts[:1], n_predict=16)
+    assert not alone["text"].startswith(answers[0]["text"][:16]), "the base alone can't"
 
 
 @pytest.mark.long

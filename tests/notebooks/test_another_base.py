@@ -21,6 +21,7 @@ import torch, labkit
 from torch._subclasses.fake_tensor import FakeTensor  # train simulates its first step
 from transformers import PreTrainedModel
 labkit.load_base = partial(labkit.load_base, dtype=torch.{dtype})
+gc.freeze()  # what's imported isn't looked through for models
 _most_bytes, _weighed = 0, weakref.WeakSet()
 
 def weigh(module, _):

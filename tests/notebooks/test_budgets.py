@@ -1,13 +1,15 @@
 """The budget plugin: its arithmetic, and a real run that is too slow."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 
-from tests.notebooks.budgets import REFERENCE_SECONDS, calibrate, over_budget, slowdown
+from tests.notebooks.budgets import REFERENCE_SECONDS, Budgets, calibrate, over_budget, slowdown
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,14 +30,31 @@ def test_calibration_is_about_work_and_repeats():
     assert 0 < first < 10 * second and second < 10 * first
 
 
+def written(folder: Path, **budgets: float) -> list[Path]:
+    """Notebooks by name, each with one cell and so many seconds for it."""
+    for name, budget in budgets.items():
+        cell = nbformat.v4.new_code_cell("import time\ntime.sleep(0.1)", execution_count=1)
+        notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"labkit": {"budget_seconds": budget}})
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+    return [folder / f"{name}.ipynb" for name in budgets]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("budget", "status", "verdict"), [(0.001, 1, "OVER BUDGET"), (120, 0, "in time")])
-def test_a_notebook_over_its_budget_turns_a_green_run_red(budget, status, verdict, tmp_path):
-    cell = nbformat.v4.new_code_cell("import time\ntime.sleep(1)", execution_count=1)
-    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"labkit": {"budget_seconds": budget}})
-    nbformat.write(notebook, tmp_path / "slow.ipynb")
+def test_a_notebook_over_its_budget_turns_a_green_run_red(tmp_path):
     options = ["-p", "tests.notebooks.budgets", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
-    command = [sys.executable, "-m", "pytest", *options, "--rootdir", tmp_path, tmp_path / "slow.ipynb"]
+    notebooks = written(tmp_path, slow=0.001, quick=120)
+    command = [sys.executable, "-m", "pytest", *options, "--rootdir", tmp_path, *notebooks]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert "1 passed" in done.stdout and verdict in done.stdout
-    assert done.returncode == status
+    assert "2 passed" in done.stdout and done.returncode == 1
+    assert re.search(r"^slow.ipynb .* OVER BUDGET$", done.stdout, re.MULTILINE)
+    assert re.search(r"^quick.ipynb .* in time$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("seconds", "before", "after"), [(1, 0, 0), (1e6, 0, 1), (1e6, 2, 2), (1, 1, 1)])
+def test_a_run_in_time_stays_as_it_was(seconds, before, after, tmp_path):
+    budgets = Budgets()
+    [path] = written(tmp_path, quick=120)
+    budgets.seconds[path.name] = seconds
+    session = SimpleNamespace(exitstatus=before, config=SimpleNamespace(rootpath=tmp_path))
+    budgets.pytest_sessionfinish(session)
+    assert session.exitstatus == after

@@ -32,10 +32,17 @@ METHODS = pytest.mark.parametrize("method", ["full", "lora", "qlora"])
 CHECKPOINTING = pytest.mark.parametrize("checkpointing", [False, True])
 
 
-@pytest.mark.slow
 @METHODS
 @CHECKPOINTING
-@pytest.mark.parametrize(("rows", "tokens", "labelled"), [(1, 8, 3), (2, 64, 1.0), (3, 200, 0.25), (1, 800, 10)])
+@pytest.mark.parametrize(
+    ("rows", "tokens", "labelled"),
+    [
+        pytest.param(1, 8, 3, marks=pytest.mark.slow),
+        pytest.param(3, 200, 0.25, marks=pytest.mark.slow),
+        pytest.param(2, 64, 1.0, marks=pytest.mark.long),
+        pytest.param(1, 800, 10, marks=pytest.mark.long),
+    ],
+)
 def test_a_tiny_step_equals_torchs_own_allocator(method, checkpointing, rows, tokens, labelled):
     shape = TINY_SHAPE | {"max_position_embeddings": 1024, "hidden_size": 64, "vocab_size": 384}
     step = {"batch_size": rows, "sequence": tokens, "labelled": labelled}
@@ -51,11 +58,13 @@ def test_a_tiny_step_equals_torchs_own_allocator(method, checkpointing, rows, to
 @pytest.mark.parametrize(
     ("method", "rows", "tokens", "checkpointing"),
     [
-        pytest.param("full", 2, 64, False, marks=pytest.mark.slow),
-        pytest.param("lora", 1, 256, True, marks=pytest.mark.slow),
-        pytest.param("qlora", 2, 64, False, marks=pytest.mark.slow),
+        pytest.param("full", 1, 16, False, marks=pytest.mark.slow),
+        pytest.param("qlora", 2, 16, True, marks=pytest.mark.slow),
+        pytest.param("full", 2, 64, False, marks=pytest.mark.long),
+        pytest.param("lora", 1, 256, True, marks=pytest.mark.long),
         pytest.param("lora", 2, 64, False, marks=pytest.mark.long),
         pytest.param("lora", 4, 128, False, marks=pytest.mark.long),
+        pytest.param("qlora", 2, 64, False, marks=pytest.mark.long),
         pytest.param("qlora", 2, 64, True, marks=pytest.mark.long),
     ],
 )

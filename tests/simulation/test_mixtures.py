@@ -41,15 +41,21 @@ def test_a_row_pays_for_its_own_experts_only():
     assert twice.total_flops - few.total_flops == experts
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", MIXTURES)
+WAYS = [
+    ("lora", "bfloat16", False),
+    ("lora", "float32", False),
+    ("full", "float32", True),
+    ("qlora", "float32", True),
+]
+
+
 @pytest.mark.parametrize(
-    ("method", "dtype", "checkpointing"),
+    ("kind", "method", "dtype", "checkpointing"),
     [
-        ("lora", "bfloat16", False),
-        ("lora", "float32", False),
-        ("full", "float32", True),
-        ("qlora", "float32", True),
+        # among the units each kind in one way, in turn
+        pytest.param(kind, *way, marks=pytest.mark.slow if (i + k) % len(WAYS) == 0 else pytest.mark.long)
+        for i, kind in enumerate(MIXTURES)
+        for k, way in enumerate(WAYS)
     ],
 )
 def test_simulated_equals_measured_and_allocated(kind, method, dtype, checkpointing):

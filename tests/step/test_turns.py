@@ -3,17 +3,18 @@
 import dataclasses
 import functools
 import hashlib
-import importlib.util
 import json
+from contextlib import suppress
+from itertools import groupby
 
 import pytest
 import torch
-from chat_templates import ALPHABETS, MARKED, TEMPLATES, marked, tokenizer_with
-from conftest import make_tiny_llama
+from chat_templates import ALPHABETS, MARKED, TEMPLATES, TRL_PAIRS, marked, tokenizer_with, trl_pair
+from conftest import make_tiny_llama, sampled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit import CompletionLoss, ConfigError, DataError, encode, render_masked
+from labkit import BaseModelError, CompletionLoss, ConfigError, DataError, encode, render_masked
 from labkit.step.batch import IGNORED, Example, collate, encode_prompt
 from labkit.step.turns import TURNS
 from labkit.training.checkpoints import digest
@@ -245,29 +246,65 @@ def test_what_is_counted_is_part_of_the_data_that_a_resumed_run_must_have(tiny_t
     assert digest([one]) == hashlib.sha256(content.encode()).hexdigest()[:16], "as it was before there were turns"
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL")
-def test_trl_counts_the_same_tokens(tmp_path):
+# ---- TRL itself
+
+
+IN_PARTS = {"idefics3", "llava_next", "smolvlm"}  # they see, so what's said to them is a list of texts and pictures
+ONE_ANSWER = {"gptoss"}  # it shows an earlier answer differently
+OTHER_WORDS = [message | {"content": f"{message['content'][::-1]} or so"} for message in TALK]
+
+
+def trl_counts_besides(tokenizer, name: str, talk: list[dict]) -> list[str]:
+    """The pieces that TRL's mask has and ours hasn't; where only the last answer can be compared, from there on."""
+    turns = "last" if name in ONE_ANSWER else "all"
+    example = encode(tokenizer, {"messages": talk}, SYSTEM, turns=turns)
+    ids, theirs = transformers_mask(tokenizer, tokenizer.chat_template, with_system(name, talk))
+    length, first = len(example.input_ids), example.prompt_length if turns == "last" else 0
+    assert ids[:length] == example.input_ids
+    ours = mask_of(example) + [0] * (len(ids) - length)
+    tokens = list(zip(ids, theirs, ours))[first:]
+    assert all(counted for _, counted, own in tokens if own), "what ours counts, TRL counts"
+    runs = groupby(tokens, key=lambda token: token[1] > token[2])
+    return [tokenizer.decode([id for id, *_ in run]) for besides, run in runs if besides]
+
+
+@pytest.mark.parametrize("name", TRL_PAIRS)
+def test_with_trls_own_templates_the_ids_are_the_same_and_it_counts_besides_only_what_a_template_writes(name):
+    """The same pieces whatever is said: the line end after an end of turn, an empty <think></think>, a header."""
+    tokenizer, own = trl_pair(name)
+    if name in IN_PARTS:
+        with pytest.raises(BaseModelError, match="can't show a question and its answer"):
+            encode(tokenizer, {"messages": TALK}, SYSTEM)
+        return
+    besides = trl_counts_besides(tokenizer, name, TALK)
+    assert besides == trl_counts_besides(tokenizer, name, OTHER_WORDS)
+    assert bool(besides) == (name not in ("cohere", "gptoss", "llama3")), "these write nothing by themselves"
+    with suppress(DataError):  # some bases' own templates show earlier answers differently, and are refused
+        trained, tokenizer.chat_template = encode(tokenizer, {"messages": TALK}, SYSTEM), own
+        assert encode(tokenizer, {"messages": TALK}, SYSTEM) == trained
+
+
+@pytest.mark.parametrize("name", sampled(MARKED, pytest.mark.slow))
+def test_trl_counts_the_same_tokens(name, tmp_path):
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    for name in MARKED:
-        tokenizer = tokenizer_with(name)
-        tokenizer.chat_template, tokenizer.pad_token = marked(name), tokenizer.eos_token
-        config = SFTConfig(
-            output_dir=tmp_path, assistant_only_loss=True, max_length=None, report_to=[], use_cpu=True, bf16=False
-        )
-        talks = [with_system(name, talk) for talk in (TALK, TALK[:4])]
-        trainer = SFTTrainer(
-            make_tiny_llama(vocab_size=400, max_position_embeddings=512),
-            config,
-            train_dataset=Dataset.from_list([{"messages": talk} for talk in talks]),
-            processing_class=tokenizer,
-        )
-        theirs = trainer.data_collator([trainer.train_dataset[row] for row in range(2)])
-        tokenizer = tokenizer_with(name)
-        examples = [encode(tokenizer, {"messages": talk}, SYSTEM) for talk in (TALK, TALK[:4])]
-        for ids, labels, example in zip(theirs["input_ids"].tolist(), theirs["labels"].tolist(), examples):
-            length = len(example.input_ids)
-            assert (ids[:length], labels[:length]) == (example.input_ids, example.labels)
-            assert set(labels[length:]) <= {IGNORED}
+    tokenizer = tokenizer_with(name)
+    tokenizer.chat_template, tokenizer.pad_token = marked(name), tokenizer.eos_token
+    config = SFTConfig(
+        output_dir=tmp_path, assistant_only_loss=True, max_length=None, report_to=[], use_cpu=True, bf16=False
+    )
+    talks = [with_system(name, talk) for talk in (TALK, TALK[:4])]
+    trainer = SFTTrainer(
+        make_tiny_llama(vocab_size=400, max_position_embeddings=512),
+        config,
+        train_dataset=Dataset.from_list([{"messages": talk} for talk in talks]),
+        processing_class=tokenizer,
+    )
+    theirs = trainer.data_collator([trainer.train_dataset[row] for row in range(2)])
+    tokenizer = tokenizer_with(name)
+    examples = [encode(tokenizer, {"messages": talk}, SYSTEM) for talk in (TALK, TALK[:4])]
+    for ids, labels, example in zip(theirs["input_ids"].tolist(), theirs["labels"].tolist(), examples):
+        length = len(example.input_ids)
+        assert (ids[:length], labels[:length]) == (example.input_ids, example.labels)
+        assert set(labels[length:]) <= {IGNORED}

@@ -30,9 +30,16 @@ def cells() -> dict:
     return {(cell["adapter"], cell["task"]): cell for cell in stored("adapters_table")["cells"]}
 
 
-@pytest.fixture(params=TASKS)
+@pytest.fixture(params=TASKS, scope="module")
 def name(request) -> str:
     return request.param
+
+
+@pytest.fixture(scope="module")
+def adapted(name):
+    """The base with the adapter of this name: leave it as it is."""
+    model, tokenizer = labkit.load_base(device="cpu")
+    return labkit.load_adapter(model, ADAPTERS / name), tokenizer
 
 
 def headline(cell: dict) -> dict:
@@ -80,36 +87,33 @@ def test_another_base_is_refused(name):
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_peft_reads_it_and_gives_the_same_logits(name):
+def test_peft_reads_it_and_gives_the_same_logits(name, adapted):
     """PEFT is the oracle; and the base's own logits show that there was something to compare."""
     row = labkit.load_task(name).rows("test")[0]
     model, tokenizer = labkit.load_base(device="cpu")
     example = labkit.step.batch.encode(tokenizer, row, labkit.load_task(name).system)
     ids = torch.tensor([example.input_ids])
     plain = model(ids).logits
+    ours = adapted[0](ids).logits
     theirs = PeftModel.from_pretrained(model, str(ADAPTERS / name)).eval()(ids).logits
-    ours = labkit.load_adapter(labkit.load_base(device="cpu")[0], ADAPTERS / name)(ids).logits
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)
     assert (ours - plain).abs().max() > 1
 
 
 @pytest.mark.slow
-def test_saved_again_it_is_the_same_to_the_bit(name, tmp_path):
-    model = labkit.load_adapter(labkit.load_base(device="cpu")[0], ADAPTERS / name)
-    again = labkit.save_adapter(model, tmp_path / name)
+def test_saved_again_it_is_the_same_to_the_bit(name, adapted, tmp_path):
+    again = labkit.save_adapter(adapted[0], tmp_path / name)
     for file in (WEIGHTS_FILE, CONFIG_FILE):
         assert (again / file).read_bytes() == (ADAPTERS / name / file).read_bytes()
 
 
 @pytest.mark.slow
-def test_sixteen_rows_scored_anew_are_as_good_as_the_table_says(name, cells):
-    model, tokenizer = labkit.load_base(device="cpu")
-    labkit.load_adapter(model, ADAPTERS / name)
-    found = labkit.evaluate(model, tokenizer, labkit.load_task(name), limit=16)
+def test_eight_rows_scored_again_are_as_good_as_the_table_says(name, adapted, cells):
+    found = labkit.evaluate(*adapted, labkit.load_task(name), limit=8)
     metric = cells[name, name]["metric"]
-    # four standard deviations of a mean of 16 rows below the stored one
+    # four standard deviations of a mean of 8 rows below the stored one, or one row wrong
     mean = headline(cells[name, name])["mean"]
-    assert found.scores[metric].mean >= mean - max(0.1, (mean * (1 - mean)) ** 0.5)
+    assert found.scores[metric].mean >= mean - max(1 / 8, (2 * mean * (1 - mean)) ** 0.5)
 
 
 # ---- the scores

@@ -15,7 +15,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import training_run
-from conftest import make_tiny_llama, sampled
+from conftest import make_tiny_llama
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -304,7 +304,8 @@ def test_resuming_a_finished_run_trains_no_further(run, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-@pytest.mark.parametrize("seed", sampled(range(40), pytest.mark.slow))
+@pytest.mark.long  # among the units: a run that validates, which writes all that this one does
+@pytest.mark.parametrize("seed", range(40))
 def test_killed_at_any_moment_it_resumes_to_the_same_bits(run, tmp_path, seed):
     """Four times in the middle of a checkpoint's files, eight times at random; a checkpoint after each step."""
     done = subprocess.run(

@@ -244,6 +244,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_best(run, tmp_path, seed):
     whole, model = run(VALIDATED, output_dir=tmp_path / "uninterrupted")
     assert json.loads((tmp_path / "history.json").read_text()) == whole.history
     assert min(told(whole)) < told(whole)[-1]
+    assert sorted(os.listdir(tmp_path / "checkpoints")) == sorted(os.listdir(tmp_path / "uninterrupted"))
     assert same_bits(load_file(tmp_path / "weights.safetensors"), weights_of(model))
 
 

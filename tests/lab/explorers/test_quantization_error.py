@@ -1,4 +1,3 @@
-import base64
 import io
 import itertools
 from functools import partial
@@ -10,7 +9,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
-from nbformat.v4 import new_code_cell, new_notebook
 
 from labkit import error_explorer, nf4_codebook, quantize_nf4
 from labkit.errors import ConfigError
@@ -28,7 +26,6 @@ from labkit.lab.explorers.quantization_error import (
     rounding_error,
     take_sample,
 )
-from labkit.lab.refresh import run
 from tests.pace import quiet_seconds
 
 matplotlib.use("agg")
@@ -196,22 +193,6 @@ def test_a_change_of_book_draws_one_picture(monkeypatch):
 def test_a_plain_run_prints_the_line(capsys):
     assert error_explorer({"mine": gaussian(64, 64)}, book="int, absmax", block_size=32) is None
     assert capsys.readouterr().out.startswith("mine, int, absmax, blocks of 32: 5 bits per weight; error ≈")
-
-
-CELL = "import torch, labkit\ntorch.manual_seed(0)\nlabkit.error_explorer({'mine': torch.randn(64, 64)})"
-
-
-@pytest.mark.slow
-def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
-    (cell,) = run(new_notebook(cells=[new_code_cell(CELL)]), tmp_path).cells
-    (output,) = cell.outputs
-    assert output.output_type == "display_data" and set(output.data) == {"text/plain", "image/png"}
-    assert output.data["text/plain"] == (
-        "(the error explorer is shown here; the picture is mine, with NF4 in blocks of 64)"
-    )
-    torch.manual_seed(0)
-    stored = imread(io.BytesIO(base64.b64decode(output.data["image/png"])))
-    assert np.array_equal(stored[..., :3], picture(take_sample(torch.randn(64, 64)), Quantizer()))
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,19 @@
-import base64
 import io
 import itertools
 from functools import partial
 
 import matplotlib
-import nbformat
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
-from nbformat.v4 import new_code_cell, new_notebook
 
 from labkit import rank_slider
 from labkit.errors import ConfigError
 from labkit.lab.explorers import rank as explorer
 from labkit.lab.explorers.rank import caption, rank_choices, rank_facts, rank_picture, take_apart
-from labkit.lab.refresh import run
 from tests.pace import quiet_seconds
 
 matplotlib.use("agg")
@@ -122,21 +118,6 @@ def test_a_change_of_matrix_draws_one_picture(monkeypatch):
 def test_a_plain_run_prints_the_line(capsys):
     assert rank_slider({"mine": gaussian(6, 4)}, rank=2) is None
     assert capsys.readouterr().out.startswith("mine, rank 2 of 4: ≈")
-
-
-CELL = "import torch, labkit\ntorch.manual_seed(0)\nlabkit.rank_slider({'mine': torch.randn(30, 20)}, rank=3)"
-
-
-@pytest.mark.slow
-def test_a_notebook_stores_a_picture_and_the_same_text_each_time(tmp_path):
-    (cell,) = run(new_notebook(cells=[new_code_cell(CELL)]), tmp_path).cells
-    (output,) = cell.outputs
-    assert output.output_type == "display_data" and set(output.data) == {"text/plain", "image/png"}
-    assert output.data["text/plain"] == "(a slider for the rank is shown here; the picture is mine at rank 3)"
-    nbformat.validate(new_notebook(cells=[cell]))
-    torch.manual_seed(0)
-    stored = imread(io.BytesIO(base64.b64decode(output.data["image/png"])))
-    assert np.array_equal(stored[..., :3], picture(take_apart(torch.randn(30, 20)), 3))
 
 
 @pytest.mark.parametrize(

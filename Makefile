@@ -31,8 +31,8 @@ NBVAL = $(PY) -m pytest -p tests.notebooks.budgets --nbval --nbval-current-env -
 SAME_UNDER_AVX2 := 02 07
 NUMBERS := $(foreach name,$(notdir $(wildcard notebooks/*.ipynb)),$(firstword $(subst _, ,$(name))))
 
-.PHONY: help setup lab check test test-units test-notebooks test-avx2 test-once test-long test-lowest test-browser test-gpu \
-	demo adapters refresh hooks constraints clean
+.PHONY: help setup lab check test test-units test-notebooks test-avx2 test-long test-lowest test-browser test-gpu demo adapters \
+	refresh hooks constraints clean
 
 help:
 	@echo "make lab             set up, then open JupyterLab on $(START)"
@@ -42,7 +42,6 @@ help:
 	@echo "make test            set up, then every unit test and every notebook, outputs compared"
 	@echo "make test-notebooks  the notebooks only (NB=03: one of them)"
 	@echo "make test-avx2       the notebooks whose numbers may differ there, held to the instructions of an older laptop"
-	@echo "make test-once       each notebook once: held to those where its numbers may differ, and as it is where they can't"
 	@echo "make test-long       what takes longer: all controls, all kills, all examples, all notebooks as on an older laptop"
 	@echo "make test-lowest     the quick tests, in an environment of its own with the oldest versions that are allowed"
 	@echo "make test-browser    the notebooks as a learner uses them, in Chromium (skipped, with the reason, without one)"
@@ -94,11 +93,6 @@ test-notebooks: setup
 test-avx2: NB = $(filter-out $(SAME_UNDER_AVX2),$(NUMBERS))
 test-avx2: setup
 	$(SANDBOXED) ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(NBVAL)
-
-# What `make refresh` stored was computed on a newer processor: a notebook that shows the same here is compared on both
-test-once: setup
-	$(MAKE) test-notebooks NB='$(SAME_UNDER_AVX2)'
-	$(MAKE) test-avx2
 
 test-long: setup
 	$(SANDBOXED) $(UNITS) -m "long or hypothesis" --hypothesis-profile=thorough

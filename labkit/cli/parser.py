@@ -140,7 +140,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--shots-from", type=path, help="take them from the top of this file (the training rows of --task)"
     )
-    sub.add_argument("--json", action="store_true", help="the scores as JSON")
+    sub.add_argument("--wrong", type=whole(1), metavar="N", help="show the first N answers that aren't right")
+    sub.add_argument(
+        "--max-new-tokens", type=whole(1), help="where an answer is cut off (a quarter beyond the longest expected)"
+    )
+    sub.add_argument("--json", action="store_true", help="the scores and all answers as JSON")
 
     sub = command(preview, "show rows as the model gets them, what the loss doesn't count in gray")
     _data_options(sub, "this file of rows; - is standard input")
@@ -171,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("adapter", type=path, help="the adapter's folder")
     sub.add_argument("out", type=path, help="a new file, such as out/tickets.gguf; the Modelfile goes beside it")
     sub.add_argument("--base", type=text, help="another base: a model's folder or hub id")
-    sub.add_argument("--with-base", action="store_true", help="put the course's base beside it, as a GGUF file (98 MB)")
+    sub.add_argument("--with-base", action="store_true", help="fetch the course's base as GGUF (98 MB), beside it")
     sub.add_argument(
         "--from", dest="from_base", type=text, help="the base for the Modelfile: a GGUF file, or its name in Ollama"
     )

@@ -133,6 +133,8 @@ def evaluate(options: argparse.Namespace) -> None:
         options.task = about.get("task")
     options.system = options.system or about.get("system")
     task = task_of(options, test=options.data)
+    if options.max_new_tokens:
+        task = replace(task, max_new_tokens=options.max_new_tokens)
     rows, examples = task.rows("test"), _examples(options, task)
     model, tokenizer = load_base_for(options, about)
     if options.adapter:
@@ -142,9 +144,10 @@ def evaluate(options: argparse.Namespace) -> None:
         scores = {name: asdict(score) for name, score in evaluation.scores.items()}
         found = {"task": task.name, "rows": len(evaluation.rows), "scores": scores}
         found |= {"shots": len(examples), "cut_off": evaluation.cut_off, "max_new_tokens": evaluation.max_new_tokens}
-        print(json.dumps(found, indent=2))
+        print(json.dumps(found | {"answers": list(_answers(evaluation))}, indent=2))
     else:
         _print_scores(evaluation)
+        _print_wrong(evaluation, options.wrong or 0)
 
 
 def _validation(options: argparse.Namespace, task):
@@ -190,6 +193,24 @@ def _print_scores(evaluation) -> None:
         print(f"  {name:<12} {score}")
     if evaluation.cut_off:
         print(f"{evaluation.about_cuts()}: some may have been right with more room")
+
+
+def _answers(evaluation) -> Iterator[dict]:
+    """Each answer, with where its row stands, what was expected, and its scores."""
+    for row, answer, scores in zip(evaluation.rows, evaluation.predictions, evaluation.row_scores):
+        yield {"source": row.get("source"), "answer": answer, "expected": row.get("completion"), "scores": scores}
+
+
+def _print_wrong(evaluation, most: int) -> None:
+    """The first answers that fall short in the first metric."""
+    from labkit.errors import showable
+
+    wrong = [given for given in _answers(evaluation) if next(iter(given["scores"].values())) < 1]
+    for given in wrong[:most]:
+        print(f"\n{given['source']}\n  expected  {showable(given['expected'] or '')}")
+        print(f"  answered  {showable(given['answer'])}")
+    if len(wrong) > most > 0:
+        print(f"\n... and {len(wrong) - most} more")
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def _refuse_path(path: Path, overwrite: bool) -> None:
         raise ConfigError(f"{path}: the file's name must end in .gguf, such as {path.stem}.gguf")
     for taken in (path, path.with_name(MODELFILE)):
         if os.path.lexists(taken) and not overwrite:
-            raise ConfigError(f"{taken} is there already. Choose another folder, or say overwrite=True")
+            raise ConfigError(f"{taken} is there already. Choose another name or folder, or say overwrite=True")
 
 
 def _file_of(base_name: str | None, with_base: bool) -> str:

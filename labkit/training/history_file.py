@@ -53,7 +53,9 @@ def history(path: Path | str) -> TrainResult:
     """
     file = restored(path) / HISTORY_FILE
     if Path(path).is_dir() and not os.path.lexists(file):
-        raise AdapterError(f"{path}: there is no {HISTORY_FILE}. labkit train writes it beside its adapter when it's done")
+        raise AdapterError(
+            f"{path}: there is no {HISTORY_FILE}. labkit train writes it beside its adapter when it's done"
+        )
     found = read_json(file)
     entries = list(_checked(found.get("entries"), file))
     clock = [entry.pop("seconds") for entry in entries]

@@ -78,6 +78,21 @@ def test_a_few_shot_prompt_shows_rows_from_the_top_of_a_file(base, capsys, tmp_p
     assert few["scores"] == by_hand["scores"] and few["max_new_tokens"] == by_hand["max_new_tokens"]
 
 
+def test_wrong_answers_are_shown_and_all_are_in_the_json(base, capsys, tmp_path):
+    test = tmp_path / "test.jsonl"
+    test.write_text(LINES)
+    asked = ["evaluate", "--base", base, "--data", test, "--max-new-tokens", 3]
+    found = json.loads(run(capsys, *asked, "--json")[1])
+    model, tokenizer = labkit.load_base(base, device="cpu")
+    answers = labkit.generate(model, tokenizer, [row["prompt"] for row in ROWS], "Answer the user.", 3)
+    assert [each["answer"] for each in found["answers"]] == answers and found["max_new_tokens"] == 3
+    assert [each["expected"] for each in found["answers"]] == [row["completion"] for row in ROWS]
+    assert found["answers"][2]["source"] == f"{test}:3" and found["answers"][2]["scores"] == {"exact": 0.0}
+    printed = run(capsys, *asked, "--wrong", 3)[1]
+    assert f"\n{test}:1\n  expected  one\n  answered  " in printed and printed.endswith("\n... and 1 more\n")
+    assert "expected" not in run(capsys, *asked)[1]
+
+
 def test_a_preview_shows_what_the_loss_counts(base, capsys, monkeypatch, tmp_path):
     talk = tmp_path / "talk.jsonl"
     messages = [{"role": role, "content": content} for role, content in zip(SPEAKERS * 2, "abcd")]

@@ -1,12 +1,15 @@
-"""A base as the GGUF file that llama.cpp reads, for a notebook that may fetch nothing."""
+"""Files for llama.cpp: a base, for a notebook that may fetch nothing, and an adapter with its rows in any order."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 from gguf import MODEL_ARCH, GGMLQuantizationType, GGUFWriter, TokenType, get_tensor_name_map, quants
+from torch import Tensor
 
 from labkit.errors import ConfigError
-from labkit.export.gguf import neighbors
+from labkit.export import gguf
 
 
 def base_as_gguf(model, tokenizer, path: Path | str) -> Path:
@@ -51,7 +54,7 @@ def base_as_gguf(model, tokenizer, path: Path | str) -> Path:
         if layer.endswith("embed_tokens"):
             kind = GGMLQuantizationType.Q8_0
         if count := heads.get(layer.rpartition(".")[2]):
-            weight = neighbors(weight, count)
+            weight = gguf.neighbors(weight, count)
         rounded = quants.quantize(weight.float().contiguous().numpy(), kind)
         writer.add_tensor(f"{names.get_name(layer)}.{part}", rounded, raw_dtype=kind)
     writer.write_header_to_file()
@@ -72,3 +75,9 @@ def _add_tokenizer(writer: GGUFWriter, tokenizer) -> None:
     writer.add_token_merges([" ".join(merge) for merge in parts["model"]["merges"]])
     writer.add_eos_token_id(tokenizer.eos_token_id)
     writer.add_add_bos_token(False)
+
+
+def export_with(rows: Callable[[Tensor, int], Tensor], adapter: Path | str, path: Path | str) -> Path:
+    """``labkit.export_gguf``, but with B's rows in the order that ``rows(B, heads)`` gives the layers of q and k."""
+    with mock.patch.object(gguf, "neighbors", rows):
+        return gguf.export_gguf(adapter, path)

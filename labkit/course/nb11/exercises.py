@@ -257,9 +257,9 @@ def _to_call_backward_on(args, loss):
 exercise(
     "11.2",
     title="What to call backward on",
-    prompt="Each process has some of a batch's tokens. Their gradients are averaged over the processes afterwards. "
-    "Return what process number `me` calls backward on, so that the average is the gradient of the mean over *all* "
-    "tokens. `summed` is the sum of its own tokens' losses; the tensor `counts` has every process's number of tokens.",
+    prompt="The gradients of several processes are averaged. Return what process number `me` calls backward on, so "
+    "that the average is the gradient of the mean over *all* tokens. `summed` is the sum of its own tokens' losses; "
+    "the tensor `counts` has every process's number of tokens.",
     minutes=6,
     difficulty=3,
     importance=4,
@@ -412,9 +412,8 @@ def _meant_only(alpha, r, layer_alpha, layer_r):
 exercise(
     "11.3",
     title="Wrongly scaled",
-    prompt="An adapter's config has `r` and `alpha`, but one layer was trained with `layer_r` and `layer_alpha`. A "
-    "server scales all layers by α/r. By what factor does that layer's update come out too large? (Below 1, it's too "
-    "small.)",
+    prompt="One layer was trained with `layer_r` and `layer_alpha`, but the server scales all by α/r, with `r` and "
+    "`alpha`. By what factor does that layer's update come out too large? (Below 1, it's too small.)",
     minutes=5,
     difficulty=2,
     importance=3,

@@ -3,18 +3,26 @@
 ``from labkit.lab.experiments.quiet_trl import SFTConfig, SFTTrainer``
 """
 
+import os
 import tempfile
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 
 import datasets
 from transformers import PrinterCallback
+from transformers.utils import logging
 
 from labkit.base.chat_format import prompt_text
+from labkit.base.fetching import DEFAULT_BASE
+from labkit.base.locating import find_base
 from labkit.lab.experiments.quiet_peft import peft  # noqa: F401
 
 datasets.disable_progress_bars()
+logging.disable_progress_bar()
+warnings.filterwarnings("ignore", message=".gradient_checkpointing")  # transformers' new name for it
 
-from trl import SFTConfig, SFTTrainer  # noqa: E402
+from trl import SFTConfig, SFTTrainer  # noqa: E402, F401
 
 # Settings of SFTConfig that change nothing but what it shows and stores: the loss of each step, and nothing else
 QUIETLY = {
@@ -39,8 +47,18 @@ def as_text(tokenizer, row: Mapping[str, str], system: str) -> dict[str, str]:
     return {"prompt": prompt_text(tokenizer, row["prompt"], system), "completion": row["completion"]}
 
 
+def base_folder() -> Path:
+    """Where the course's base lies, for transformers to load it without labkit."""
+    return find_base(os.environ.get("LABKIT_BASE") or DEFAULT_BASE)
+
+
 def losses_of(trainer: SFTTrainer) -> list[float]:
-    """Train, and return the loss of each step; ``SFTConfig`` needs ``logging_steps=1``."""
+    """Train with an optimizer that remembers nothing, and return the loss of each step.
+
+    Args:
+        trainer: whose settings have ``logging_steps=1``, as in :data:`QUIETLY`.
+    """
     trainer.remove_callback(PrinterCallback)
+    trainer.optimizer = None
     trainer.train()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

@@ -100,7 +100,8 @@ def _even_then_odd_over_all(B, heads):
 exercise(
     "11.1",
     title="llama.cpp's order of rows",
-    prompt="B has shape (heads · d, r): the rows of the first head, then those of the second, and so on. Return it in "
+    prompt="Write my_rows(B, heads). "
+    "B has shape (heads · d, r): the rows of the first head, then those of the second, and so on. Return it in "
     "llama.cpp's order. In each head of d rows, that's row 0, row d/2, row 1, row d/2 + 1, and so on.",
     minutes=10,
     difficulty=3,
@@ -257,7 +258,8 @@ def _to_call_backward_on(args, loss):
 exercise(
     "11.2",
     title="What to call backward on",
-    prompt="The gradients of several processes are averaged. Return what process number `me` calls backward on, so "
+    prompt="Write my_loss(summed, counts, me). "
+    "The gradients of several processes are averaged. Return what process number `me` calls backward on, so "
     "that the average is the gradient of the mean over *all* tokens. `summed` is the sum of its own tokens' losses; "
     "the tensor `counts` has every process's number of tokens.",
     minutes=6,
@@ -412,7 +414,8 @@ def _meant_only(alpha, r, layer_alpha, layer_r):
 exercise(
     "11.3",
     title="Wrongly scaled",
-    prompt="One layer was trained with `layer_r` and `layer_alpha`, but the server scales all by α/r, with `r` and "
+    prompt="Write my_factor(alpha, r, layer_alpha, layer_r). "
+    "One layer was trained with `layer_r` and `layer_alpha`, but the server scales all by α/r, with `r` and "
     "`alpha`. By what factor does that layer's update come out too large? (Below 1, it's too small.)",
     minutes=5,
     difficulty=2,

@@ -1,12 +1,15 @@
-"""Whether a server would answer as labkit does: what vLLM and LoRAX read of an adapter folder, and what they do not.
+"""Whether a server would answer as labkit does: what vLLM and LoRAX read of an adapter folder, and what they don't.
 
 Both take the numbers of A and B from the file, and one factor for all layers, α/r or α/√r, from `r`, `lora_alpha` and
 `use_rslora` in the config. They know no rank_pattern and no alpha_pattern, so a layer with an r or α of its own is
-scaled wrongly, and nothing is said. LoRAX moreover keeps the A's of all layers of a kind in one tensor: of one rank,
-and of every layer; where one is missing, the adapter's others of that kind are left out.
+scaled wrongly, and nothing is said.
 
-Sources: vLLM 0.30, vllm/lora/peft_helper.py and vllm/config/lora.py; LoRAX, server/lorax_server/adapters/lora.py, both
-read in November 2026.
+LoRAX loads one kind of layer after the other. It stacks a kind's A's into one tensor, so where one layer has none, the
+others of its kind are left out. For its kernels it pads r with zeros: to 8 for each GPU, or else to a multiple of 16.
+Zeros change nothing, but it then notes the padded rank as the r that α is divided by, for every kind that comes later.
+
+Sources: vLLM 0.30, vllm/lora/peft_helper.py and vllm/config/lora.py; LoRAX, main branch, in server/lorax_server:
+adapters/lora.py, utils/sgmv.py (pad_rank), models/model.py and models/flash_llama.py. All read in November 2026.
 """
 
 import math
@@ -14,19 +17,22 @@ from collections import defaultdict
 from pathlib import Path
 
 from labkit.errors import AdapterError, ConfigError
-from labkit.lora.config import scaling
+from labkit.lora.config import LoraConfig, scaling
 from labkit.lora.files import CONFIG_FILE, WEIGHTS_FILE, read_config
 from labkit.storage.untrusted import plain, read_weights, try_patterns
 
 MAX_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's --max-lora-rank may be
 _LONGEST_NAME = 1_000
+# in which order LoRAX loads the kinds of layers of a Llama; others come last
+_ORDER = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head")
 
 
-def serving_problems(path: Path | str) -> dict[str, list[str]]:
+def serving_problems(path: Path | str, gpus: int = 1) -> dict[str, list[str]]:
     """What keeps vLLM or LoRAX from answering as labkit does with the adapter in `path`.
 
     Args:
         path: a folder written by :func:`labkit.save_adapter` or by PEFT.
+        gpus: over how many GPUs the server splits the base.
 
     Returns:
         For each server, its problems in words; an empty list when there is none.
@@ -34,43 +40,97 @@ def serving_problems(path: Path | str) -> dict[str, list[str]]:
     Raises:
         AdapterError: a file is damaged or missing, or the config goes beyond plain LoRA.
     """
+    config, ranks, meant = _read(path)
+    vllm, lorax = [], []
+    if max(ranks.values()) > MAX_LORA_RANKS[-1]:
+        vllm.append(f"rank {max(ranks.values())} is more than {MAX_LORA_RANKS[-1]}, the most that vLLM takes")
+    served = served_scalings(path, gpus)
+    why = ["rank_pattern and alpha_pattern are not read"] if config.rank_pattern or config.alpha_pattern else []
+    vllm += _scaled_otherwise(served["vLLM"], meant, why)
+    if any(padded_rank(r, gpus) != r for r in ranks.values()):
+        shown = ", ".join(f"{r} to {padded_rank(r, gpus)}" for r in sorted(set(ranks.values())))
+        why.append(f"r is padded from {shown}, and the kinds of layers loaded after the first are divided by that")
+    lorax += _scaled_otherwise(served["LoRAX"], meant, why)
+    beyond = [name for name in ranks if "layers." not in name]
+    if beyond:
+        problem = f"{beyond[0]} is none of the model's blocks; an adapted output head is not served everywhere"
+        vllm.append(problem)
+        lorax.append(problem)
+    if config.layers_to_transform not in (None, []):
+        lorax.append("layers_to_transform leaves layers out, and then LoRAX leaves out all others of their kind")
+    kinds = _kinds(ranks)
+    every = max(map(len, kinds.values()))
+    for kind, names in kinds.items():
+        if len(names) < every and names[0] not in beyond:
+            lorax.append(f"{kind} is adapted in {len(names)} layers of {every}, and would be left out in all")
+        elif len({padded_rank(ranks[name], gpus) for name in names}) > 1:
+            lorax.append(f"{kind} has different ranks in different layers")
+    shown = {"vLLM": vllm, "LoRAX": lorax}
+    return {server: [plain(problem, 400) for problem in problems] for server, problems in shown.items()}
+
+
+def served_scalings(path: Path | str, gpus: int = 1) -> dict[str, dict[str, float]]:
+    """What each server multiplies each layer's B A by, where labkit and PEFT multiply by the layer's own α/r.
+
+    Args:
+        path, gpus: as in :func:`serving_problems`.
+
+    Returns:
+        For "vLLM" and "LoRAX", the factor of each layer; 0 for one that LoRAX leaves out.
+
+    Raises:
+        AdapterError: as in :func:`serving_problems`.
+    """
+    config, ranks, _ = _read(path)
+    kinds = _kinds(ranks)
+    every = max(map(len, kinds.values()))
+    r, lorax = config.r, {}
+    for names in kinds.values():
+        if len(names) < every and "layers." in names[0]:
+            lorax |= dict.fromkeys(names, 0.0)
+            continue
+        lorax |= dict.fromkeys(names, scaling(config.lora_alpha, r, config.use_rslora))
+        r = padded_rank(ranks[names[0]], gpus)
+    vllm = dict.fromkeys(ranks, scaling(config.lora_alpha, config.r, config.use_rslora))
+    return {"vLLM": vllm, "LoRAX": {name: lorax[name] for name in ranks}}
+
+
+def padded_rank(r: int, gpus: int = 1) -> int:
+    """The rank that LoRAX's kernels get for an A of rank `r` on that many GPUs."""
+    return 8 * gpus if r <= 8 * gpus else math.ceil(r / 16) * 16
+
+
+def _read(path: Path | str) -> tuple[LoraConfig, dict[str, int], dict[str, float]]:
+    """The config, each layer's rank in the file, and what its update was trained to be multiplied by."""
     config, ranks = read_config(path), ranks_of(path)
     try_patterns(config.regular_expressions(), list(ranks), Path(path) / CONFIG_FILE)
-    read_by_all = scaling(config.lora_alpha, config.r, config.use_rslora)
     try:
         alphas = {name: config.alpha_of(name) for name in ranks}
     except ConfigError as error:
         raise AdapterError(f"{Path(path) / CONFIG_FILE}: {plain(error, 400)}") from None
-    scaled = {name: scaling(alphas[name], r, config.use_rslora) for name, r in ranks.items()}
-    others = [name for name, factor in scaled.items() if not math.isclose(factor, read_by_all)]
-    common = []
-    if others:
-        common.append(
-            f"{len(others)} of {len(ranks)} layers would be scaled by {read_by_all:g} like all others; {others[0]} "
-            f"was trained with {scaled[others[0]]:g} (rank_pattern and alpha_pattern are not read)"
-        )
-    beyond = [name for name in ranks if "layers." not in name]
-    if beyond:
-        common.append(f"{beyond[0]} is none of the model's blocks; an adapted output head is not served everywhere")
-    vllm, lorax = list(common), list(common)
-    if max(ranks.values()) > MAX_LORA_RANKS[-1]:
-        vllm.append(f"rank {max(ranks.values())} is more than {MAX_LORA_RANKS[-1]}, the most that vLLM takes")
-    kinds = defaultdict(dict)
-    for name, r in ranks.items():
-        if name not in beyond:
-            _, _, inside = name.partition("layers.")
-            number, _, kind = inside.partition(".")
-            kinds[kind][number] = r
-    if config.layers_to_transform not in (None, []):
-        lorax.append("layers_to_transform leaves layers out, and then LoRAX leaves out all others of their kind")
-    every = set().union(*kinds.values())
-    for kind, of_layer in kinds.items():
-        if of_layer.keys() != every:
-            lorax.append(f"{kind} is adapted in {len(of_layer)} layers of {len(every)}, and would be left out in all")
-        elif len(set(of_layer.values())) > 1:
-            lorax.append(f"{kind} has different ranks in different layers")
-    shown = {"vLLM": vllm, "LoRAX": lorax}
-    return {server: [plain(problem, 400) for problem in problems] for server, problems in shown.items()}
+    return config, ranks, {name: scaling(alphas[name], r, config.use_rslora) for name, r in ranks.items()}
+
+
+def _kinds(ranks: dict[str, int]) -> dict[str, list[str]]:
+    """The layers of each kind, such as ``self_attn.q_proj``, in the order in which LoRAX loads them."""
+    kinds = defaultdict(list)
+    for name in ranks:
+        _, _, inside = name.partition("layers.")
+        kinds[inside.partition(".")[2] or name].append(name)
+    places = {name: place for place, name in enumerate(_ORDER)}
+    return dict(sorted(kinds.items(), key=lambda each: places.get(each[0].rpartition(".")[2], len(places))))
+
+
+def _scaled_otherwise(served: dict[str, float], meant: dict[str, float], why: list[str]) -> list[str]:
+    """The problem in words, if a layer that is served isn't scaled as it was trained."""
+    others = [name for name, factor in meant.items() if served[name] and not math.isclose(served[name], factor)]
+    if not others:
+        return []
+    name = others[0]
+    return [
+        f"{len(others)} of {len(meant)} layers would be scaled otherwise than they were trained: {name} by "
+        f"{served[name]:g} and not by {meant[name]:g} ({'; '.join(why)})"
+    ]
 
 
 def max_lora_rank(path: Path | str) -> int:

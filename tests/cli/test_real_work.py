@@ -173,7 +173,10 @@ def test_a_falling_loss_is_drawn_falling():
 
 def test_an_adapter_without_a_history_is_one_sentence(run, here):
     _, said = run("history", "first", status=2)
-    assert said == "labkit history: first: there is no history.json. labkit train writes it beside its adapter when it's done\n"
+    assert (
+        said
+        == "labkit history: first: there is no history.json. labkit train writes it beside its adapter when it's done\n"
+    )
 
 
 # ---- going on from an adapter

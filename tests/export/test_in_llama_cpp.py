@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from engine import ask
+from gguf import GGUFReader
 from tiny_gguf import make
 
 import labkit
 from labkit.base import DEFAULT_BASE, fetch_gguf, wheel_base
 from labkit.base.chat_format import prompt_text
 from labkit.cli import main
-from labkit.errors import BaseModelError
+from labkit.errors import BaseModelError, ConfigError
 from labkit.export import gguf
+from labkit.lab.experiments.base_gguf import base_as_gguf
+from labkit.lab.experiments.llama_cpp import ask
 from labkit.step.batch import encode_prompt
 from labkit.storage.paths import cache_dir
 
@@ -93,7 +95,7 @@ def test_rows_in_another_order_are_seen(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_what_llama_cpp_does_not_take_ends_in_an_error(tmp_path):
     (tmp_path / "base.gguf").write_bytes(b"GGUF" + b"\xff" * 64)
-    with pytest.raises(AssertionError, match="llama.cpp ended with"):
+    with pytest.raises(RuntimeError, match="llama.cpp ended with"):
         ask(tmp_path / "base.gguf", None, [TOKENS])
 
 
@@ -119,6 +121,22 @@ def tickets(count: int) -> tuple[labkit.Task, list[dict]]:
 
 def right(task, rows, answers) -> int:
     return sum(int(task.score(answer["text"], row)["exact"]) for row, answer in zip(rows, answers))
+
+
+@pytest.mark.slow
+def test_notebook_11s_file_of_the_base_has_the_weights_of_the_wheels(q4_1, base, tmp_path):
+    written, carried = GGUFReader(base_as_gguf(*base, tmp_path / "base.gguf")), GGUFReader(q4_1)
+    assert len(written.tensors) == len(carried.tensors) == 272
+    found = {tensor.name: (tensor.tensor_type, tensor.data.tobytes()) for tensor in written.tensors}
+    assert all(found[tensor.name] == (tensor.tensor_type, tensor.data.tobytes()) for tensor in carried.tensors)
+    for key in ("tokens", "merges", "token_type", "pre"):
+        fields = (file.fields[f"tokenizer.ggml.{key}"].contents() for file in (written, carried))
+        assert next(fields) == next(fields)
+
+
+def test_notebook_11s_file_is_for_llamas(tmp_path):
+    with pytest.raises(ConfigError, match="'qwen2' isn't a Llama"):
+        base_as_gguf(make("qwen2", tmp_path), None, tmp_path / "base.gguf")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What servers read of a folder: the oracle is their own arithmetic, one factor for every layer, done by hand."""
+"""What servers read of a folder: the oracle is their own arithmetic, done by hand."""
 
 import json
 import math
@@ -13,19 +13,27 @@ from labkit.errors import AdapterError
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import CONFIG_FILE, WEIGHTS_FILE, load_adapter, save_adapter
 from labkit.lora.inject import lora_layers
-from labkit.lora.serving import MAX_LORA_RANKS, max_lora_rank, ranks_of, serving_problems
+from labkit.lora.serving import (
+    MAX_LORA_RANKS,
+    max_lora_rank,
+    padded_rank,
+    ranks_of,
+    served_scalings,
+    serving_problems,
+)
 from labkit.storage import untrusted
 
 GOOD = [
     {},
-    {"target_modules": "all-linear", "r": 3, "lora_alpha": 7},
+    {"target_modules": "all-linear", "r": 8, "lora_alpha": 7},
     {"use_rslora": True, "lora_alpha": 5},
-    # other ranks, and alphas that make up for it
-    {"target_modules": ["q_proj", "up_proj"], "r": 4, "rank_pattern": {"q_proj": 2}, "alpha_pattern": {"q_proj": 4}},
+    {"target_modules": ["v_proj"], "r": 3},  # padded, but nothing is loaded after it
+    # other ranks, and alphas that make up for it; the padded one is loaded last
+    {"target_modules": ["q_proj", "up_proj"], "r": 8, "rank_pattern": {"up_proj": 2}, "alpha_pattern": {"up_proj": 2}},
 ]
 
 
-def as_a_server_reads_it(path) -> torch.nn.Module:
+def as_vllm_reads_it(path) -> torch.nn.Module:
     """A and B from the file, and one factor for all, from three fields of the config."""
     fields = json.loads((path / CONFIG_FILE).read_text())
     model = load_adapter(make_tiny_llama(), path)
@@ -34,12 +42,27 @@ def as_a_server_reads_it(path) -> torch.nn.Module:
     return model
 
 
+def as_lorax_reads_it(path, gpus=1) -> torch.nn.Module:
+    """Its loop over the kinds: each is scaled by the r noted so far, then padded, and its rank noted for the next."""
+    fields = json.loads((path / CONFIG_FILE).read_text())
+    model, r = load_adapter(make_tiny_llama(), path), fields["r"]
+    for kind in ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"):
+        layers = [layer for name, layer in lora_layers(model) if name.endswith(kind)]
+        for layer in layers:
+            layer.scaling = fields["lora_alpha"] / (math.sqrt(r) if fields["use_rslora"] else r)
+        if layers:
+            rank, least = layers[0].lora_A.out_features, 8 * gpus
+            r = least if rank <= least else (rank + 15) // 16 * 16
+    return model
+
+
 @pytest.mark.parametrize("fields", GOOD)
 def test_where_there_is_no_problem_a_server_answers_as_we_do(fields, tmp_path):
     model = adapted(LoraConfig(**fields))
     save_adapter(model, tmp_path)
     assert serving_problems(tmp_path) == {"vLLM": [], "LoRAX": []}
-    assert torch.equal(logits(as_a_server_reads_it(tmp_path)), logits(model))
+    assert torch.equal(logits(as_vllm_reads_it(tmp_path)), logits(model))
+    assert torch.equal(logits(as_lorax_reads_it(tmp_path)), logits(model))
 
 
 @pytest.mark.parametrize(
@@ -48,9 +71,27 @@ def test_where_there_is_no_problem_a_server_answers_as_we_do(fields, tmp_path):
 def test_where_patterns_matter_a_server_would_answer_otherwise(pattern, tmp_path):
     model = adapted(LoraConfig(**pattern))
     save_adapter(model, tmp_path)
-    assert (logits(as_a_server_reads_it(tmp_path)) - logits(model)).abs().max() > 1e-3
+    assert (logits(as_vllm_reads_it(tmp_path)) - logits(model)).abs().max() > 1e-3
     for problems in serving_problems(tmp_path).values():
-        assert "would be scaled by 1 like all others" in problems[0] and "v_proj" in problems[0]
+        assert "v_proj by 1 and not by" in problems[0] and "rank_pattern and alpha_pattern are not read" in problems[0]
+
+
+@pytest.mark.parametrize("use_rslora", [False, True])
+@pytest.mark.parametrize("gpus", [1, 2, 4])
+@pytest.mark.parametrize("r", [2, 3, 8, 9, 16])
+def test_lorax_divides_by_a_padded_rank(r, gpus, use_rslora, tmp_path):
+    fields = {"r": r, "lora_alpha": 2 * r, "target_modules": ["down_proj", "v_proj", "k_proj"]}
+    save_adapter(model := adapted(LoraConfig(**fields, use_rslora=use_rslora)), tmp_path)
+    found = served_scalings(tmp_path, gpus)["LoRAX"]
+    expected = {name: layer.scaling for name, layer in lora_layers(as_lorax_reads_it(tmp_path, gpus))}
+    assert found == pytest.approx(expected)
+    first, later = found["model.layers.1.self_attn.k_proj"], found["model.layers.0.mlp.down_proj"]
+    share = r / padded_rank(r, gpus)
+    meant = next(layer.scaling for _, layer in lora_layers(model))
+    assert first == pytest.approx(meant) and later == pytest.approx(meant * (math.sqrt(share) if use_rslora else share))
+    problems = serving_problems(tmp_path, gpus)
+    assert problems["vLLM"] == [] and bool(problems["LoRAX"]) == (share < 1)
+    assert all(f"padded from {r} to {padded_rank(r, gpus)}" in problem for problem in problems["LoRAX"])
 
 
 def test_lorax_wants_a_kind_of_layer_whole(tmp_path):
@@ -61,13 +102,14 @@ def test_lorax_wants_a_kind_of_layer_whole(tmp_path):
     found = serving_problems(tmp_path)
     assert found["vLLM"] == []
     assert found["LoRAX"] == ["self_attn.v_proj is adapted in 1 layers of 2, and would be left out in all"]
+    assert served_scalings(tmp_path)["LoRAX"]["model.layers.0.self_attn.v_proj"] == 0
 
 
 def test_lorax_wants_one_rank_for_a_kind_of_layer(tmp_path):
-    one = "layers.0.self_attn.q_proj"
-    save_adapter(adapted(LoraConfig(rank_pattern={one: 2}, alpha_pattern={one: 2})), tmp_path)
+    one = "layers.0.self_attn.v_proj"
+    save_adapter(adapted(LoraConfig(rank_pattern={one: 16}, alpha_pattern={one: 16})), tmp_path)
     found = serving_problems(tmp_path)
-    assert found == {"vLLM": [], "LoRAX": ["self_attn.q_proj has different ranks in different layers"]}
+    assert found == {"vLLM": [], "LoRAX": ["self_attn.v_proj has different ranks in different layers"]}
 
 
 @pytest.mark.parametrize(("r", "needed"), [(1, 1), (2, 8), (8, 8), (9, 16), (300, 320)])

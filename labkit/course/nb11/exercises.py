@@ -1,4 +1,7 @@
-"""Exercises of notebook 11: PEFT's keys, means over processes, what a server reads."""
+"""Exercises of notebook 11: llama.cpp's order of rows, the loss of one process, what a server scales by.
+
+11.1 is what notebook 11 writes its GGUF file with, once it has passed: ``my_rows(B, heads)``.
+"""
 
 import torch
 
@@ -7,159 +10,136 @@ from labkit.lab.checking import Case, exercise, mistake
 # --- 11.1 ---------------------------------------------------------------------------------------------------
 
 
-def my_key(name, part):
-    """PEFT's wrapper, the layer's own name, the matrix in it."""
-    return f"base_model.model.{name}.lora_{part}.weight"
+def my_rows(B, heads):
+    """Cut into heads, each head into two halves; then a row of the first half, and one of the second, in turn."""
+    halves = B.reshape(heads, 2, -1, B.shape[1])  # (heads, 2, half a head, r)
+    return halves.swapaxes(1, 2).reshape(B.shape)
 
 
 @mistake(
-    "Your key lacks what PEFT puts in front.",
-    "In its file, the keys are seen from outside PEFT's wrapper.",
-    "Look at the key that section 11.2 prints.",
+    "You return B with its rows as they were.",
+    "A reshape alone never moves a number: read row by row, it's the same list.",
+    "Which two axes have to change places before you reshape back?",
 )
-def _without_prefix(name, part):
-    return f"{name}.lora_{part}.weight"
+def _unchanged(B, heads):
+    return B.clone()
 
 
 @mistake(
-    "Your key has the name of an adapter in it.",
-    "In memory it's there, since one model may hold several. In the file it isn't.",
-    "Leave `default` out.",
+    "You go the other way: from llama.cpp's order back to transformers'.",
+    "Both ways cut a head in two, but one cuts it into halves, and the other into neighboring pairs.",
+    "In which order do the axes come out of your first reshape? The rows come in as two halves of each head.",
 )
-def _with_adapter_name(name, part):
-    return f"base_model.model.{name}.lora_{part}.default.weight"
+def _back(B, heads):
+    return B.reshape(heads, -1, 2, B.shape[1]).swapaxes(1, 2).reshape(B.shape)
 
 
 @mistake(
-    "Your key lacks its end.",
-    "A and B are linear layers without a bias, and the file holds their weights.",
-    "What does PyTorch call the matrix of a linear layer?",
+    "You cut all of B into two halves, and pair rows of different heads.",
+    "RoPE turns pairs within one head, and knows nothing of the next.",
+    "Where does `heads` come in? With one head, your answer is right.",
 )
-def _without_weight(name, part):
-    return f"base_model.model.{name}.lora_{part}"
+def _over_all_heads(B, heads):
+    return B.reshape(2, -1, B.shape[1]).swapaxes(0, 1).reshape(B.shape)
 
 
 @mistake(
-    "Your key has one `model` too few.",
-    "The base itself begins with `model`, and PEFT's wrapper holds the base as its own `model`.",
-    "Count them in the key that section 11.2 prints.",
+    "You reorder B's columns, and its rows stay where they were.",
+    "B's columns are the r numbers that come out of A. RoPE never sees those, only what B makes of them.",
+    "B is (out, r). Which of the two axes holds the heads?",
 )
-def _one_model(name, part):
-    return f"base_model.{name}.lora_{part}.weight"
+def _columns(B, heads):
+    return B.T.reshape(heads, 2, -1, len(B)).swapaxes(1, 2).reshape(B.T.shape).T
 
 
 @mistake(
-    "Your key has one `model` too many.",
-    "In the key that section 11.2 prints, the last `model` in front belongs to the layer's own name.",
-    "What does `name` begin with?",
+    "You reorder B's columns, all of them as one head.",
+    "B's columns are the r numbers that come out of A. RoPE never sees those, only what B makes of them.",
+    "B is (out, r). Which of the two axes holds the heads?",
 )
-def _one_model_more(name, part):
-    return f"base_model.model.model.{name}.lora_{part}.weight"
+def _columns_as_one(B, heads):
+    return B.T.reshape(2, -1, len(B)).swapaxes(0, 1).reshape(B.T.shape).T
+
+
+@mistake(
+    "In each pair, your rows are the wrong way round.",
+    "Row i comes before its partner, row i + d/2.",
+    "Which row of a head should stay the first?",
+)
+def _second_first(B, heads):
+    return B.reshape(heads, 2, -1, B.shape[1]).flip(1).swapaxes(1, 2).reshape(B.shape)
+
+
+@mistake(
+    "You mix the heads: rows of the first halves of all heads come first.",
+    "You've moved the heads' axis, and it has to stay in front.",
+    "After the reshape to (heads, 2, d/2, r), which two axes change places?",
+)
+def _heads_moved(B, heads):
+    return B.reshape(heads, 2, -1, B.shape[1]).swapaxes(0, 1).reshape(B.shape)
+
+
+@mistake(
+    "You mix numbers of different rows.",
+    "You've moved the last axis, which holds the r numbers of one row. They have to stay together.",
+    "Only whole rows move. Which axes are left to change places?",
+)
+def _rows_torn(B, heads):
+    return B.reshape(heads, 2, -1, B.shape[1]).swapaxes(2, 3).reshape(B.shape)
+
+
+@mistake(
+    "You put the even rows of all of B first, and then the odd ones.",
+    "That's the way back from pairs to halves, and it runs over all heads at once.",
+    "Row 1 of each new head is the partner of row 0. Which row is that?",
+)
+def _even_then_odd_over_all(B, heads):
+    return torch.cat([B[0::2], B[1::2]])
 
 
 exercise(
     "11.1",
-    title="A key in PEFT's file",
-    prompt="A layer of the base is called `name`, such as `model.layers.3.mlp.up_proj`. Write my_key(name, part): the "
-    'key under which PEFT\'s file holds its matrix `part`, "A" or "B".',
-    minutes=4,
-    difficulty=1,
-    importance=3,
-    solution=my_key,
-    explanation="`base_model.model` is PEFT's wrapper around the base. The name of the adapter, which stands in the "
-    "keys of the model in memory, is left out in the file, so that one may call it something else when loading it.",
-    cases=lambda: [Case("model.layers.3.mlp.up_proj", "A"), Case("model.layers.11.self_attn.q_proj", "B")],
+    title="llama.cpp's order of rows",
+    prompt="Write my_rows(B, heads). "
+    "B has shape (heads · d, r): the rows of the first head, then those of the second, and so on. Return it in "
+    "llama.cpp's order. In each head of d rows, that's row 0, row d/2, row 1, row d/2 + 1, and so on.",
+    minutes=10,
+    difficulty=3,
+    importance=4,
+    solution=my_rows,
+    explanation="Cut into (heads, 2, d/2, r), a row's place is its head, its half, and its number there. Swapping the "
+    "two in the middle puts row i of the first half beside row i of the second, head by head. A has nothing to "
+    "reorder: its rows are B's columns, and neither is turned.",
+    cases=lambda: [
+        Case(torch.randn(2 * 6, 8), 2),
+        Case(torch.randn(1 * 6, 4), 1),
+        Case(torch.randn(3 * 8, 12), 3),
+        Case(torch.randn(5 * 4, 10), 5),
+        Case(torch.randn(2 * 64, 4), 2),
+    ],
     hints=[
-        "Section 11.2 prints the first key of a file.",
-        "What stands before the layer's name, and what after it?",
-        'f"base_model.model.{name}.lora_{part}.weight"',
+        "Write down the rows of one head with d = 6 in the new order: 0, 3, 1, 4, 2, 5.",
+        "Cut B so that head, half and place in the half each get an axis of their own: B.reshape(heads, 2, -1, r).",
+        "Swap the two axes in the middle, and reshape back: .swapaxes(1, 2).reshape(B.shape)",
     ],
     mistakes=[
-        _without_prefix,
-        _with_adapter_name,
-        _without_weight,
-        _one_model,
-        _one_model_more,
+        _unchanged,
+        _back,
+        _over_all_heads,
+        _columns,
+        _columns_as_one,
+        _second_first,
+        _heads_moved,
+        _rows_torn,
+        _even_then_odd_over_all,
     ],
-    shows="labkit's layers have PEFT's names inside, so a prefix is all there is to add.",
+    shows="The next cell writes the file for llama.cpp with it.",
 )
 
 # --- 11.2 ---------------------------------------------------------------------------------------------------
 
 
-def my_mean(sums, counts):
-    """All losses over all tokens."""
-    return sums.sum() / counts.sum()
-
-
-@mistake(
-    "You take the mean of the means.",
-    "Then every process counts the same, however few tokens it has.",
-    "Which process has how many tokens? Add up before you divide.",
-)
-def _mean_of_means(sums, counts):
-    return (sums / counts).mean()
-
-
-@mistake(
-    "You sum the means, so your answer grows with the number of processes.",
-    "Adding is right for sums and for counts, not for what's divided already.",
-    "Add up both, then divide once.",
-)
-def _sum_of_means(sums, counts):
-    return (sums / counts).sum()
-
-
-@mistake(
-    "You take the mean of the sums.",
-    "You divide by the number of processes.",
-    "What should you divide by, for a mean loss per *token*?",
-)
-def _by_processes(sums, counts):
-    return sums.sum() / len(sums)
-
-
-@mistake(
-    "You average the sums, but add up the counts.",
-    "That makes the loss too small, by the number of processes.",
-    "Treat both alike.",
-)
-def _mean_sum(sums, counts):
-    return sums.mean() / counts.sum()
-
-
-exercise(
-    "11.2",
-    title="One mean from many",
-    prompt="Each process has summed the losses of its tokens, and counted them. Write my_mean(sums, counts): the mean "
-    "loss of a token, over all processes. Both are tensors with one entry a process.",
-    minutes=4,
-    difficulty=1,
-    importance=5,
-    solution=my_mean,
-    explanation="A mean is a sum over a count. Sums and counts may be added up over processes; means may not.",
-    cases=lambda: [
-        Case(torch.tensor([120.0, 3.0]), torch.tensor([60.0, 2.0])),
-        Case(torch.rand(4) * 50 + 1, torch.randint(1, 90, (4,)).float()),
-    ],
-    hints=[
-        "How many tokens are there in all, and what is the sum of their losses?",
-        "Add up first, divide last.",
-        "sums.sum() / counts.sum()",
-    ],
-    mistakes=[
-        _mean_of_means,
-        _sum_of_means,
-        _by_processes,
-        _mean_sum,
-    ],
-    shows="This is what `labkit.train` reports as the loss of a step.",
-)
-
-# --- 11.3 ---------------------------------------------------------------------------------------------------
-
-
-def my_loss(summed, counts):
+def my_loss(summed, counts, me):
     """Over the tokens of all, times the processes that an average will divide by."""
     return summed / counts.sum() * len(counts)
 
@@ -169,17 +149,17 @@ def my_loss(summed, counts):
     "Dividing by all tokens is right where gradients are added. Here they're averaged.",
     "How do you undo the division that comes later?",
 )
-def _not_undone(summed, counts):
+def _not_undone(summed, counts, me):
     return summed / counts.sum()
 
 
 @mistake(
     "You take the mean over the process's own tokens.",
-    "Averaged, that gives the mean of means.",
-    "What should you divide by, if every token counts the same?",
+    "Then every process has the same say, however few tokens it has.",
+    "What should you divide by, if every token is to count the same?",
 )
-def _own_mean(summed, counts):
-    return summed / counts[0]
+def _own_mean(summed, counts, me):
+    return summed / counts[me]
 
 
 @mistake(
@@ -187,7 +167,7 @@ def _own_mean(summed, counts):
     "The average comes anyway, so it has to be undone, not repeated.",
     "What undoes a division?",
 )
-def _divided_twice(summed, counts):
+def _divided_twice(summed, counts, me):
     return summed / counts.sum() / len(counts)
 
 
@@ -196,17 +176,53 @@ def _divided_twice(summed, counts):
     "A sum isn't a mean.",
     "How many tokens are there, over all processes?",
 )
-def _only_summed(summed, counts):
+def _only_summed(summed, counts, me):
     return summed.clone()
 
 
 @mistake(
-    "You multiply by a count of tokens.",
-    "What has to be undone is a division by the number of processes.",
-    "How many entries does `counts` have?",
+    "You divide by the number of processes, and by no count of tokens.",
+    "It's a mean over tokens, and the processes only share them out.",
+    "How many tokens are there, over all processes?",
 )
-def _mean_count(summed, counts):
-    return summed / counts.sum() * counts.max()
+def _by_processes(summed, counts, me):
+    return summed / len(counts)
+
+
+@mistake(
+    "You undo the average, but then you have a sum and no mean.",
+    "Multiplying by the number of processes is one half of the answer.",
+    "By how many tokens do you still have to divide?",
+)
+def _times_processes(summed, counts, me):
+    return summed * len(counts)
+
+
+@mistake(
+    "You return one number for each process.",
+    "A process calls backward on its own loss only, which is one number.",
+    "`counts` has an entry for each process. What should you make of them first?",
+)
+def _for_each(summed, counts, me):
+    return summed / counts
+
+
+@mistake(
+    "You weigh the sum by the process's share of the tokens.",
+    "A mean has to be weighed like that. A sum already grows with its tokens.",
+    "Start from the sum: what do you divide it by to get a mean over all tokens?",
+)
+def _weighed_sum(summed, counts, me):
+    return summed * counts[me] / counts.sum()
+
+
+@mistake(
+    "You take the mean over the process's own tokens, and multiply it by the number of processes.",
+    "The average is undone, but processes with few tokens still have as much say as the others.",
+    "What should you divide by, if every token is to count the same?",
+)
+def _own_mean_times(summed, counts, me):
+    return summed / counts[me] * len(counts)
 
 
 @mistake(
@@ -214,7 +230,7 @@ def _mean_count(summed, counts):
     "A plain number, or a tensor that's new or detached, has forgotten which weights it came from.",
     "Compute with `summed` itself: no .item(), no .detach(), no torch.tensor().",
 )
-def _cut_off(summed, counts):
+def _cut_off(summed, counts, me):
     return (summed / counts.sum() * len(counts)).detach()
 
 
@@ -223,39 +239,44 @@ def _cut_off(summed, counts):
     "It should return the loss. The loop calls backward on it, and calling it twice is an error.",
     "Leave .backward() out.",
 )
-def _called_already(summed, counts):
+def _called_already(summed, counts, me):
     loss = summed / counts.sum() * len(counts)
     loss.backward()
     return loss
 
 
 def _to_call_backward_on(args, loss):
-    """The loss, if one can still call backward on it: the right number alone trains nothing."""
-    if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
-        return "cut off from the weights"
-    return loss if args[0].grad is None else "backward has been called"
+    """The loss, and whether one can still call backward on it: the right number alone trains nothing."""
+    tensor = isinstance(loss, torch.Tensor)
+    return {
+        "the loss": loss.detach() if tensor else loss,
+        "whether backward() can start from it": tensor and loss.requires_grad,
+        "whether backward() was called already": args[0].grad is not None,
+    }
 
 
 exercise(
-    "11.3",
+    "11.2",
     title="What to call backward on",
-    prompt="Gradients are averaged over the processes afterwards. Write my_loss(summed, counts): what this process "
-    "calls backward on, from the sum of its own losses and the token counts of all processes, so that the average is "
-    "the gradient of the mean over all tokens.",
+    prompt="Write my_loss(summed, counts, me). "
+    "The gradients of several processes are averaged. Return what process number `me` calls backward on, so "
+    "that the average is the gradient of the mean over *all* tokens. `summed` is the sum of its own tokens' losses; "
+    "the tensor `counts` has every process's number of tokens.",
     minutes=6,
     difficulty=3,
     importance=4,
     solution=my_loss,
     explanation="The gradient of the mean over all tokens is the *sum* of the processes' parts. The exchange gives "
-    "their average, so each part is made larger by the number of processes first.",
+    "their average, so each part is made larger by the number of processes first. Which process it is doesn't matter.",
     cases=lambda: [
-        Case(torch.tensor(120.0, requires_grad=True), torch.tensor([60.0, 2.0])),
-        Case(torch.tensor(7.5, requires_grad=True), torch.tensor([5.0, 40.0, 11.0])),
+        Case(torch.tensor(120.0, requires_grad=True), torch.tensor([60.0, 2.0]), 0),
+        Case(torch.tensor(7.5, requires_grad=True), torch.tensor([5.0, 40.0, 11.0]), 2),
+        Case(torch.tensor(3.25, requires_grad=True), torch.tensor([9.0, 30.0, 4.0, 21.0]), 1),
     ],
     observe=_to_call_backward_on,
     hints=[
         "If gradients were added up, what would each process divide its sum by?",
-        "They are averaged: divided by the number of processes on top. How is that undone?",
+        "They're averaged: divided by the number of processes on top. How do you undo that?",
         "summed / counts.sum() * len(counts)",
     ],
     mistakes=[
@@ -263,14 +284,18 @@ exercise(
         _own_mean,
         _divided_twice,
         _only_summed,
-        _mean_count,
+        _by_processes,
+        _times_processes,
+        _for_each,
+        _weighed_sum,
+        _own_mean_times,
         _cut_off,
         _called_already,
     ],
-    shows="The same line stands in `labkit.train`.",
+    shows="The same line is in `labkit.train`.",
 )
 
-# --- 11.4 ---------------------------------------------------------------------------------------------------
+# --- 11.3 ---------------------------------------------------------------------------------------------------
 
 
 def my_factor(alpha, r, layer_alpha, layer_r):
@@ -306,6 +331,42 @@ def _alphas_only(alpha, r, layer_alpha, layer_r):
 
 
 @mistake(
+    "You left the ranks out, and the alphas are upside down.",
+    "The server uses `alpha` in the place of `layer_alpha`, and divides by a rank besides.",
+    "Write down both scalings first, then divide what's used by what was meant.",
+)
+def _alphas_upside_down(alpha, r, layer_alpha, layer_r):
+    return layer_alpha / alpha
+
+
+@mistake(
+    "You left the alphas out, and the ranks are upside down.",
+    "The update is divided by the rank, so the larger rank makes it smaller.",
+    "Write down both scalings first, then divide one by the other.",
+)
+def _ranks_upside_down(alpha, r, layer_alpha, layer_r):
+    return r / layer_r
+
+
+@mistake(
+    "You multiply by the ranks where the scaling divides by them.",
+    "α/r over α/r has four numbers, and two of them change sides.",
+    "Work out (16/8) / (16/2) on paper.",
+)
+def _ranks_multiplied(alpha, r, layer_alpha, layer_r):
+    return (alpha * r) / (layer_alpha * layer_r)
+
+
+@mistake(
+    "You multiply the two scalings.",
+    "The server uses the one in the place of the other, not both.",
+    "If both are equal, the factor has to be 1.",
+)
+def _product(alpha, r, layer_alpha, layer_r):
+    return (alpha / r) * (layer_alpha / layer_r)
+
+
+@mistake(
     "Your answer is a difference, not a factor.",
     "If nothing is wrong, a factor is 1.",
     "Divide one scaling by the other.",
@@ -314,29 +375,73 @@ def _difference(alpha, r, layer_alpha, layer_r):
     return alpha / r - layer_alpha / layer_r
 
 
+@mistake(
+    "Your answer says by what share the update is off, not by what factor.",
+    "If nothing is wrong, a factor is 1.",
+    "Leave out the subtraction.",
+)
+def _share_off(alpha, r, layer_alpha, layer_r):
+    return (alpha / r) / (layer_alpha / layer_r) - 1
+
+
+@mistake(
+    "Your answer is the share of the update that's lost, not the factor.",
+    "If nothing is wrong, a factor is 1.",
+    "Leave out the subtraction.",
+)
+def _share_lost(alpha, r, layer_alpha, layer_r):
+    return 1 - (alpha / r) / (layer_alpha / layer_r)
+
+
+@mistake(
+    "Your answer is what the server multiplies by.",
+    "That's one of two scalings. How wrong it is depends on the other one.",
+    "What was this layer trained with?",
+)
+def _served_only(alpha, r, layer_alpha, layer_r):
+    return alpha / r
+
+
+@mistake(
+    "Your answer is what the layer was trained with.",
+    "That's one of two scalings. How wrong the server is depends on the other one.",
+    "What does the server multiply by?",
+)
+def _meant_only(alpha, r, layer_alpha, layer_r):
+    return layer_alpha / layer_r
+
+
 exercise(
-    "11.4",
+    "11.3",
     title="Wrongly scaled",
-    prompt="An adapter has `r` and `alpha`, but one layer was trained with `layer_r` and `layer_alpha`. A server "
-    "scales all layers by α/r. Write my_factor(alpha, r, layer_alpha, layer_r): by what factor that layer's update "
-    "comes out too large (below 1: too small).",
-    minutes=6,
-    difficulty=3,
+    prompt="Write my_factor(alpha, r, layer_alpha, layer_r). "
+    "One layer was trained with `layer_r` and `layer_alpha`, but the server scales all by α/r, with `r` and "
+    "`alpha`. By what factor does that layer's update come out too large? (Below 1, it's too small.)",
+    minutes=5,
+    difficulty=2,
     importance=3,
     solution=my_factor,
     explanation="The update is proportional to its scaling. If the two quotients happen to be equal, as with α = 2r "
     "everywhere, the patterns do no harm.",
     cases=lambda: [Case(16, 8, 16, 2), Case(16, 8, 4, 8), Case(32, 16, 12, 4), Case(16, 8, 8, 4)],
     hints=[
-        "By what is the update scaled on the server, and by what was it while training?",
-        "What is used, divided by what was meant.",
+        "What does the server scale the update by, and what was it scaled by in training?",
+        "What's used, divided by what was meant.",
         "(alpha / r) / (layer_alpha / layer_r)",
     ],
     mistakes=[
         _upside_down,
         _ranks_only,
         _alphas_only,
+        _alphas_upside_down,
+        _ranks_upside_down,
+        _ranks_multiplied,
+        _product,
         _difference,
+        _share_off,
+        _share_lost,
+        _served_only,
+        _meant_only,
     ],
-    shows="For the adapter of section 11.7: (16/8) / (16/2) = 1/4.",
+    shows="With r = 8 in the config, and a layer that was trained with r = 2: (16/8) / (16/2) = 1/4.",
 )

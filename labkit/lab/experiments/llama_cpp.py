@@ -1,4 +1,7 @@
-"""llama.cpp, run in a process of its own: what it crashes on doesn't end the tests."""
+"""llama.cpp, from the package xllamacpp, in a process of its own: what it crashes on doesn't end the one that asks.
+
+That process imports neither PyTorch nor labkit: what answers there is llama.cpp, a program in C++.
+"""
 
 import json
 import subprocess
@@ -19,12 +22,16 @@ def ask(base: Path, adapter: Path | None, prompts: list, seconds: float = 120, *
 
     Returns:
         For each, ``text``, ``tokens`` of the answer, ``prompt_tokens`` (of a text), and ``log_probs`` by place.
+
+    Raises:
+        RuntimeError: it ended before it had answered; the message has the end of what it said.
     """
     task = {"base": str(base), "adapter": adapter and str(adapter), "prompts": prompts, **how}
     run = subprocess.run(
         [sys.executable, __file__], input=json.dumps(task), capture_output=True, text=True, timeout=seconds
     )
-    assert run.returncode == 0, f"llama.cpp ended with {run.returncode}: {run.stderr[-2000:]}"
+    if run.returncode:
+        raise RuntimeError(f"llama.cpp ended with {run.returncode}: {run.stderr[-2000:]}")
     return json.loads(run.stdout.splitlines()[-1])
 
 

@@ -20,10 +20,12 @@ from studies.runner import Study, main
 
 ADAPTERS = course_data_dir() / "adapters"
 ROWS, EXAMPLES, BLOCK = 64, (1, 2, 4, 8), 15  # messages; training messages of each task; whose inputs are compared
+DTYPE = "bfloat16"  # of the base
 RECIPE = {
     "rows": ROWS,
     "examples": list(EXAMPLES),
     "block": BLOCK,
+    "dtype": DTYPE,
     "system": routing.NEUTRAL,
     "layers": list(routing.LAYERS),
     "weights": {name: digest(ADAPTERS / name / "adapter_model.safetensors") for name in TASKS},
@@ -33,7 +35,7 @@ RECIPE = {
 @lru_cache(maxsize=1)
 def setting_up() -> dict:
     """The model with a bank, each adapter's directions, what inputs are usual, and the examples of each task."""
-    model, tokenizer = labkit.load_base(device="cpu")
+    model, tokenizer = labkit.load_base(device="cpu", dtype=getattr(torch, DTYPE))
     bank, adapters = labkit.AdapterBank(model), {}
     blocks = model.config.num_hidden_layers
     for name in TASKS:
@@ -89,18 +91,17 @@ def by_examples(message: str, inputs: torch.Tensor, know: dict) -> dict[str, str
     return chosen
 
 
-def by_asking(message: str, know: dict) -> dict[str, str]:
-    """The choice of each way that lets every adapter read the message, under its own system prompt."""
-    losses, unsure = {}, {}
-    for name in know["adapters"]:
+def by_asking(messages: list[str], know: dict) -> dict[str, list[str]]:
+    """The choices of each way that lets every adapter read the messages, under its own system prompt."""
+    names, opinions = list(know["adapters"]), []
+    for name in names:
         know["bank"].activate(name)
         system = labkit.load_task(name).system
-        losses[name], unsure[name] = routing.own_opinion(know["model"], know["tokenizer"], message, system)
+        opinions.append(list(routing.own_opinions(know["model"], know["tokenizer"], messages, system)))
     know["bank"].deactivate()
-    return {
-        "lowest loss on the message": min(losses, key=losses.get),
-        "surest first token": min(unsure, key=unsure.get),
-    }
+    losses, unsure = torch.tensor(opinions).unbind(-1)  # each: adapters × messages
+    ways = {"lowest loss on the message": losses, "surest first token": unsure}
+    return {way: [names[place] for place in each.argmin(0)] for way, each in ways.items()}
 
 
 def run(setting: dict) -> dict:
@@ -111,10 +112,9 @@ def run(setting: dict) -> dict:
     adapters, shares = list(know["adapters"].values()), 0
     for message, inputs in zip(messages, routing.message_inputs(know["model"], know["tokenizer"], messages)):
         shares = shares + routing.votes(inputs, adapters) / ROWS
-        ways = by_the_adapters(inputs, know) | by_examples(message, inputs, know) | by_asking(message, know)
-        for way, name in ways.items():
+        for way, name in (by_the_adapters(inputs, know) | by_examples(message, inputs, know)).items():
             chosen.setdefault(way, []).append(name)
-    return {"chosen": chosen, "votes": dict(zip(TASKS, shares.tolist()))}
+    return {"chosen": chosen | by_asking(messages, know), "votes": dict(zip(TASKS, shares.tolist()))}
 
 
 def tidy(runs: list[dict]) -> dict:

@@ -20,6 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studies import (
+    adapter_blends,
+    adapter_routing,
     bitsandbytes_trap,
     full_update,
     full_vs_lora,
@@ -34,7 +36,8 @@ from studies.results import RESULTS
 from studies.runner import Study, StudyError, main
 
 MODULES = (full_update, full_vs_lora, tickets_controls, bitsandbytes_trap, qlora_vs_lora, merge_routes)
-STUDIES = [*(module.STUDY for module in MODULES), make_adapters.table(), make_adapters.controls()]
+OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
+STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")
 ABOUT = {"date": "2026-11-22", "machine": "a laptop", "versions": {"torch": "2.9"}}

@@ -29,12 +29,12 @@ def what_lies_where(base_bytes: int, sizes: Mapping[str, int]) -> Figure:
         box(ax, x, y, 0.8, 0.55, f"{name}\n{size / 1e6:.1f} MB", fill=LEARNS, fontsize=9)
     say(ax, 0.95, 0.22, "five folders", ha="center", fontsize=9)
 
-    box(ax, 2.75, 1.7, 0.85, 2.0, "base,\nonce", fill=FROZEN)
+    box(ax, 2.66, 1.7, 0.75, 2.0, "base,\nonce", fill=FROZEN)
     for place, name in enumerate(sizes):
         y = 2.45 - 0.5 * place
         box(ax, 3.95, y, 0.75, 0.38, name, fill=LEARNS, fontsize=9)
-    arrow(ax, (3.2, 1.7), (3.55, 1.95))
-    say(ax, 3.37, 2.02, "active", ha="center", fontsize=9)
+    arrow(ax, (3.08, 1.7), (3.55, 1.95))
+    say(ax, 3.3, 2.02, "active", ha="center", fontsize=9)
     say(ax, 3.3, 0.22, "a switch turns the arrow", ha="center", fontsize=9)
 
     box(ax, 5.55, 1.7, 0.55, 2.0, "base", fill=FROZEN)

@@ -73,21 +73,32 @@ def message_span(tokenizer, system: str) -> tuple[int, int]:
     return before, after
 
 
+def _in_batches(tokenizer, messages: Sequence[str], system: str, device, size: int) -> Iterator[tuple]:
+    """Token ids of a batch, padded on the right, which no token ever sees; and where each message's own tokens lie."""
+    before, after = message_span(tokenizer, system)
+    for start in range(0, len(messages), size):
+        rows = [torch.tensor(encode_prompt(tokenizer, message, system)) for message in messages[start : start + size]]
+        spans = [slice(before, len(ids) - after) for ids in rows]
+        yield nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device), spans, [len(ids) for ids in rows]
+
+
 @torch.no_grad()
-def message_inputs(model: nn.Module, tokenizer, messages: Sequence[str], system: str = NEUTRAL) -> Iterator[Tensor]:
-    """For each message, what the attention layers get at its own tokens: shape (blocks, tokens, width).
+def message_inputs(
+    model: nn.Module, tokenizer, messages: Sequence[str], system: str = NEUTRAL, batch_size: int = 16
+) -> Iterator[Tensor]:
+    """For each message, what the attention layers get at its own tokens: shape (blocks, tokens, width), float32.
 
     The tokens around the message are left out: they're the same for every message.
 
     Args:
         model: a Llama-like model; what's on it counts.
     """
-    before, after = message_span(tokenizer, system)
-    for message in messages:
-        ids = encode_prompt(tokenizer, message, system)
+    for ids, spans, _ in _in_batches(tokenizer, messages, system, model.device, batch_size):
         with _first_inputs(model) as seen:
-            model.model(torch.tensor([ids], device=model.device))
-        yield torch.cat(seen)[:, before : len(ids) - after]
+            model.model(ids)
+        seen = torch.stack(seen, 1)  # (rows, blocks, tokens, width)
+        for row, span in zip(seen, spans):
+            yield row[:, span].float()
 
 
 def usual_inputs(model: nn.Module, tokenizer, passages: int = 32, length: int = 200) -> Tensor:
@@ -159,15 +170,16 @@ def words_of(text: str) -> list[str]:
 
 
 @torch.no_grad()
-def own_opinion(model: nn.Module, tokenizer, message: str, system: str) -> tuple[float, float]:
-    """What the adapter that's active says of a message: its loss per token of it, and how unsure the answer begins.
+def own_opinions(
+    model: nn.Module, tokenizer, messages: Sequence[str], system: str, batch_size: int = 16
+) -> Iterator[tuple[float, float]]:
+    """What the model, with what's on it, says of each message: its loss, and how unsure the answer begins.
 
     Returns:
-        The mean loss over the message's tokens; the entropy of the first token of the answer, both in nats.
+        The mean loss over the message's tokens, and the entropy of the first token of the answer, both in nats.
     """
-    before, after = message_span(tokenizer, system)
-    ids = torch.tensor([encode_prompt(tokenizer, message, system)], device=model.device)
-    scores = model(ids).logits[0].float().log_softmax(-1)
-    own = slice(before, ids.shape[1] - after)
-    loss = F.nll_loss(scores[:-1][own.start - 1 : own.stop - 1], ids[0, own])
-    return loss.item(), -(scores[-1].exp() * scores[-1]).sum().item()
+    for batch, spans, lengths in _in_batches(tokenizer, messages, system, model.device, batch_size):
+        for ids, states, span, length in zip(batch, model.model(batch).last_hidden_state, spans, lengths):
+            scores = model.lm_head(states[span.start - 1 : length]).float().log_softmax(-1)
+            loss = F.nll_loss(scores[: span.stop - span.start], ids[span])
+            yield loss.item(), -(scores[-1].exp() * scores[-1]).sum().item()

@@ -2,7 +2,7 @@
 
     python -m studies.adapter_blends        # ten minutes on two cores. Stored for notebook 10
 
-ΔW = Σ wᵢ ΔWᵢ, the exact sum of `AdapterBank.blend`, on the first 64 test rows of each of the two tasks, which are asked
+ΔW = Σ wᵢ ΔWᵢ, the exact sum of `AdapterBank.blend`, on the first 32 test rows of each of the two tasks, which are asked
 as their own adapter was trained: with its system prompt.
 """
 
@@ -18,7 +18,7 @@ from studies.make_adapters import digest
 from studies.runner import Study, main
 
 ADAPTERS = course_data_dir() / "adapters"
-ROWS, STEPS, DTYPE = 64, 4, "bfloat16"  # of the base, as for the table of all adapters
+ROWS, STEPS, DTYPE = 32, 4, "bfloat16"  # of the base, as for the table of all adapters
 METRICS = {"sql": "execution", "voice": "rules"}  # queries with the right rows; rules of the voice that are kept
 RECIPE = {
     "rows": ROWS,

@@ -1,4 +1,4 @@
-"""Many adapters on one base: what lies where, a table of shares as shades, and what a blend scores."""
+"""Many adapters on one base: what lies where, a table as shades, what blends score, which router finds the way."""
 
 from collections.abc import Mapping, Sequence
 
@@ -92,6 +92,27 @@ def on_the_way(runs: Sequence[Mapping], first: str, second: str) -> Axes:
     ax.set(title=f"From {first} to {second}", xlabel=f"weight of {second} (the rest is {first})", ylabel="score (%)")
     ax.set(ylim=(-4, 104))
     ax.legend()
+    return ax
+
+
+def routers(ways: Mapping[str, Mapping], chance: float) -> Axes:
+    """How many messages each way of choosing sent to their own adapter, as bars with intervals.
+
+    Args:
+        ways: by name, in the order from top to bottom: each has ``mean``, ``low`` and ``high``.
+        chance: the share that choosing at random gets right.
+    """
+    use_style()
+    _, ax = plt.subplots(figsize=(7, 1.0 + 0.3 * len(ways)))
+    means = [100 * way["mean"] for way in ways.values()]
+    ends = [[100 * abs(way[end] - way["mean"]) for way in ways.values()] for end in ("low", "high")]
+    ax.barh(range(len(ways)), means, xerr=ends, color=COLOURS[2], height=0.62, capsize=3)
+    ax.axvline(100 * chance, color=COLOURS[3], linestyle=":", marker="", label="by chance")
+    ax.set_yticks(range(len(ways)), list(ways))
+    ax.invert_yaxis()
+    ax.grid(False, axis="y")
+    ax.set(title="Which way finds the right adapter?", xlabel="messages that came to their adapter (%)", xlim=(0, 104))
+    ax.legend(loc="lower right", frameon=True)
     return ax
 
 

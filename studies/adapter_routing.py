@@ -1,6 +1,6 @@
 """Can a message find its adapter? Ways to choose among the four shipped adapters. Stored for notebook 10.
 
-    python -m studies.adapter_routing        # ten minutes on two cores
+    python -m studies.adapter_routing        # four minutes on two cores
 
 64 test messages of each task are given without their system prompt, which would say it all. Some ways look at the
 adapters alone, others at a few training messages of each task, or at what each adapter makes of the message.

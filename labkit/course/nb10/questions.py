@@ -53,6 +53,17 @@ QUESTIONS = [
         },
         right="a",
     ),
+    Question(
+        "A router lets tokens vote for the adapter whose strongest direction they follow, and sends nearly everything "
+        "to one adapter. What's the likeliest reason?",
+        {
+            "That adapter knows the most": "Its direction says what it amplifies, not what it knows. (Section 10.7.)",
+            "All tokens have a large part in common, and that part votes": "Subtract it, and the rest can tell the "
+            "messages apart. (Section 10.7.)",
+            "The messages are too short": "They're long enough once the common part is gone. (Section 10.7.)",
+        },
+        right="b",
+    ),
 ]
 
 questions("10", QUESTIONS)

@@ -95,24 +95,40 @@ def on_the_way(runs: Sequence[Mapping], first: str, second: str) -> Axes:
     return ax
 
 
+# the ways of the study adapter_routing that are drawn, from top to bottom, and what they're called
+ROUTERS = {
+    "random directions": "random directions",
+    "strongest direction": "strongest direction",
+    "strongest direction, mean taken off": "… usual input taken off",
+    "all directions": "all directions, by strength",
+    "all directions, mean taken off": "… usual input taken off",
+    "lowest loss on the message": "adapter with the lowest loss",
+    "surest first token": "adapter that's surest",
+    "words of 8": "words of 8 examples",
+    "nearest of 8": "closest to 8 examples",
+}
+
+
 def routers(ways: Mapping[str, Mapping], chance: float) -> Axes:
     """How many messages each way of choosing sent to their own adapter, as bars with intervals.
 
     Args:
-        ways: by name, in the order from top to bottom: each has ``mean``, ``low`` and ``high``.
+        ways: of the study adapter_routing, by name: each has ``mean``, ``low`` and ``high``.
         chance: the share that choosing at random gets right.
     """
     use_style()
-    _, ax = plt.subplots(figsize=(7, 1.0 + 0.3 * len(ways)))
-    means = [100 * way["mean"] for way in ways.values()]
-    ends = [[100 * abs(way[end] - way["mean"]) for way in ways.values()] for end in ("low", "high")]
-    ax.barh(range(len(ways)), means, xerr=ends, color=COLOURS[2], height=0.62, capsize=3)
-    ax.axvline(100 * chance, color=COLOURS[3], linestyle=":", marker="", label="by chance")
-    ax.set_yticks(range(len(ways)), list(ways))
-    ax.invert_yaxis()
+    _, ax = plt.subplots(figsize=(7, 3.7))
+    drawn = [ways[way] for way in ROUTERS]
+    means = [100 * way["mean"] for way in drawn]
+    ends = [[100 * abs(way[end] - way["mean"]) for way in drawn] for end in ("low", "high")]
+    look = {"ecolor": "#222222", "capsize": 3, "height": 0.62}
+    ax.barh(range(len(drawn)), means, xerr=ends, color="#9db9d6", **look)
+    ax.axvline(100 * chance, color=COLOURS[3], linestyle=":", marker="")
+    ax.text(100 * chance + 1, -0.62, "by chance", color=COLOURS[3], va="bottom", fontsize=9)
+    ax.set_yticks(range(len(drawn)), ROUTERS.values())
+    ax.set_ylim(len(drawn) - 0.5, -1.1)
     ax.grid(False, axis="y")
     ax.set(title="Which way finds the right adapter?", xlabel="messages that came to their adapter (%)", xlim=(0, 104))
-    ax.legend(loc="lower right", frameon=True)
     return ax
 
 

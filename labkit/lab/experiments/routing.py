@@ -1,9 +1,8 @@
 """Which adapter is a message for? Routers that look at the adapters alone, and rivals that look at something else.
 
 A router gives each adapter a number for a message, and the largest number wins. Those that look at the adapters alone
-need nothing but A and B: Arrow (Ostapenko et al., 2024, arXiv 2405.11157) asks how well a token points along the one
-input direction that an update amplifies most; SpectR (Fleshman and Van Durme, 2025, arXiv 2504.03454) asks about all
-of its directions.
+need nothing but A and B. Arrow (Ostapenko et al., 2024, arXiv 2405.11157) asks how well a token points along the one
+input direction that an update amplifies most; here the tokens of a message vote for one adapter.
 """
 
 import math

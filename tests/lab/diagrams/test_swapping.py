@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
 
-from labkit.lab.diagrams.swapping import on_the_way, routers, shades, what_lies_where
+from labkit.lab.diagrams.swapping import ROUTERS, on_the_way, routers, shades, what_lies_where
 
 SIZES = {"tickets": 1_100_000, "sql": 1_500_000, "voice": 2_500_000, "clauses": 2_500_000}
 RUNS = [
@@ -20,7 +20,7 @@ def figure(request):
     drawn = {
         "what lies where": lambda: what_lies_where(538_060_032, SIZES),
         "shades": lambda: shades([[0, 51.2], [100, 3]], ["a", "b"], ["c", "d"], "A title", xlabel="x", ylabel="y"),
-        "routers": lambda: routers({"a long way of choosing": RUNS[0], "another": RUNS[2]}, 0.25),
+        "routers": lambda: routers(dict.fromkeys(ROUTERS, RUNS[4]), 0.25),
         "on the way": lambda: on_the_way(RUNS + OTHERS, "sql", "voice"),
     }[request.param]()
     drawn = drawn if isinstance(drawn, Figure) else drawn.figure

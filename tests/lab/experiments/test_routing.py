@@ -75,6 +75,31 @@ def test_message_inputs_are_what_the_layers_get_at_the_messages_own_tokens():
     assert not any(layer.self_attn.q_proj._forward_pre_hooks for layer in model.model.layers)
 
 
+def test_in_a_batch_every_message_is_as_alone():
+    model, tokenizer = make_tiny_llama(vocab_size=128), make_tiny_tokenizer()
+    messages = ["a", "the lamp is broken, and nobody comes", "soon"]
+    together = list(routing.message_inputs(model, tokenizer, messages, "Be brief."))
+    opinions = list(routing.own_opinions(model, tokenizer, messages, "Be brief."))
+    for message, seen, opinion in zip(messages, together, opinions, strict=True):
+        [alone] = routing.message_inputs(model, tokenizer, [message], "Be brief.")
+        torch.testing.assert_close(seen, alone)
+        [own] = routing.own_opinions(model, tokenizer, [message], "Be brief.")
+        assert opinion == pytest.approx(own, rel=1e-4)
+
+
+def test_an_opinion_is_the_models_own_loss_and_the_entropy_of_its_first_token():
+    model, tokenizer = make_tiny_llama(vocab_size=128), make_tiny_tokenizer()
+    ids = torch.tensor([encode_prompt(tokenizer, "the lamp", "Be brief.")])
+    before, after = routing.message_span(tokenizer, "Be brief.")
+    labels = torch.full_like(ids, -100)
+    labels[0, before : ids.shape[1] - after] = ids[0, before : ids.shape[1] - after]
+    out = model(ids, labels=labels)
+    [(loss, unsure)] = routing.own_opinions(model, tokenizer, ["the lamp"], "Be brief.")
+    assert loss == pytest.approx(out.loss.item(), rel=1e-4)
+    first = torch.distributions.Categorical(logits=out.logits[0, -1])
+    assert unsure == pytest.approx(first.entropy().item(), rel=1e-4)
+
+
 def test_the_closest_is_seen_from_the_middle():
     far = torch.tensor([100.0, 0.0, 0.0])
     examples = {"a": far + torch.tensor([[0.0, 1.0, 0.0]]), "b": far + torch.tensor([[0.0, -1.0, 0.0]])}

@@ -13,7 +13,7 @@ expect = pytest.importorskip("playwright.sync_api").expect
 def mixer(lab, window):
     """Notebook 10's mixer, with no more of the notebook run than it needs."""
     notebook = NotebookPage(window, lab, "10")
-    for code in ("labkit.use_style()", "sizes = {}", "def logits(", "AdapterBank(model)", "labkit.adapter_mixer("):
+    for code in ("labkit.AdapterBank(model)", "labkit.adapter_mixer("):
         cell = notebook.cell(code)
         notebook.run(cell)
         assert notebook.error(cell).count() == 0, notebook.text(cell)

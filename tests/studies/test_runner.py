@@ -20,6 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studies import (
+    adapter_blends,
+    adapter_routing,
     bitsandbytes_trap,
     full_update,
     full_vs_lora,
@@ -45,7 +47,8 @@ MODULES = (
     merge_aware,
     gguf_rows,
 )
-STUDIES = [*(module.STUDY for module in MODULES), make_adapters.table(), make_adapters.controls()]
+OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
+STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")
 ABOUT = {"date": "2026-11-22", "machine": "a laptop", "versions": {"torch": "2.9"}}

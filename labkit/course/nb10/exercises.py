@@ -1,206 +1,254 @@
-"""Exercises of notebook 10: one adapter a row, ranks that differ, a true blend, what many adapters weigh."""
+"""Exercises of notebook 10: a mixed batch, a true blend, which adapter a message is close to, what many weigh.
+
+10.1 is what notebook 10's bank adds to a layer, once it has passed: ``my_mixed(y, x, pairs, names)``.
+"""
 
 import math
 
 import torch
+import torch.nn.functional as F
 
-from labkit.lab.checking import Case, exercise, mistake
+from labkit.lab.checking import Case, Mistake, exercise, mistake
 
 # --- 10.1 ---------------------------------------------------------------------------------------------------
 
 
-def my_rows(y, x, A, B):
-    """Row i of the batch gets the update of its own A[i] and B[i]."""
-    return y + x @ A.mT @ B.mT
+def my_mixed(y, x, pairs, names):
+    """One A and one B per row of the batch, zeros where there's less to do, and two products for all rows."""
+    r = max(len(pairs[name][0]) for name in names if name is not None)
+    all_A, all_B = x.new_zeros(len(names), r, x.shape[-1]), x.new_zeros(len(names), y.shape[-1], r)
+    for row, name in enumerate(names):
+        if name is not None:
+            A, B = pairs[name]
+            all_A[row, : len(A)], all_B[row, :, : len(A)] = A, B
+    return y + x @ all_A.mT @ all_B.mT
+
+
+def _row_by_row(update):
+    """y with `update(x, A, B)` of each row added to it, row by row; `update` changes what's added."""
+
+    def mixed(y, x, pairs, names):
+        return torch.stack(
+            [y[i] if name is None else y[i] + update(x[i], *pairs[name]) for i, name in enumerate(names)]
+        )
+
+    return mixed
+
+
+def _renamed(rename):
+    """The right batch, but for who answers each row: `rename(names, pairs)` says so."""
+    return lambda y, x, pairs, names: my_mixed(y, x, pairs, rename(names, pairs))
 
 
 @mistake(
-    "You give every row the adapter of row 0.",
-    "In a layer, one matrix serves a whole batch. Here each row has a matrix of its own.",
-    "Leave the index out: @ goes through the rows by itself.",
+    "You start from zeros, so what the base answered is lost.",
+    "The update comes on top of what the layer answered.",
+    "Where does y go?",
 )
-def _first_for_all(y, x, A, B):
-    return y + x @ A[0].T @ B[0].T
+def _without_the_base(y, x, pairs, names):
+    return my_mixed(torch.zeros_like(y), x, pairs, names)
 
 
 @mistake(
-    "You give every row the same, because you average A and B over the rows.",
-    "An average of adapters isn't the adapter of any row.",
-    "Keep the first dimension.",
+    "Your rows for None come out as zeros.",
+    "None means that the base answers alone, and that's y.",
+    "What does your answer hold in a row that has no adapter?",
 )
-def _mean_of_all(y, x, A, B):
-    return y + x @ A.mean(0).T @ B.mean(0).T
+def _none_is_zero(y, x, pairs, names):
+    keep = torch.tensor([name is not None for name in names])[:, None, None]
+    return my_mixed(y, x, pairs, names) * keep
+
+
+@mistake(
+    "You give every row the updates of all adapters that occur in the batch.",
+    "Each update is added to the whole batch, instead of to its own rows.",
+    "Which rows of x may meet which A?",
+)
+def _sum_of_all(y, x, pairs, names):
+    return y + sum(x @ pairs[name][0].T @ pairs[name][1].T for name in dict.fromkeys(names) if name is not None)
 
 
 @mistake(
     "You give every row the updates of all rows.",
-    "The loop adds each adapter to the whole batch.",
-    "Which row of x goes with A[i] and B[i]?",
+    "Added up, or with their ranks put together, they're a blend. Here each row has its own.",
+    "Which rows of x may meet which A?",
 )
-def _sum_of_all(y, x, A, B):
-    return y + sum(x @ A[i].T @ B[i].T for i in range(len(A)))
-
-
-@mistake("You left the base's answer out.", "The update comes on top of what the layer answered.", "Where does y go?")
-def _without_the_base(y, x, A, B):
-    return x @ A.mT @ B.mT
+def _sum_of_all_rows(y, x, pairs, names):
+    return y + sum(x @ pairs[name][0].T @ pairs[name][1].T for name in names if name is not None)
 
 
 @mistake(
-    "You turn all three dimensions with A.T, and the rows are no longer in front.",
-    "For a matrix, .T and .mT are the same, but this has three dimensions.",
-    "Try .mT, which turns the last two.",
+    "You give every row the updates of all adapters in pairs.",
+    "pairs is what there is to choose from, and names says who's chosen.",
+    "Do you use names?",
 )
-def _all_dimensions_turned(y, x, A, B):
-    return y + x @ A.T @ B.T
+def _whole_bank(y, x, pairs, names):
+    return y + sum(x @ A.T @ B.T for A, B in pairs.values())
 
 
 @mistake(
-    "Your x @ A doesn't fit: A is rows × r × in, and x ends with in.",
-    "A layer computes x @ W.T, not x @ W.",
-    "Turn the last two dimensions of A and of B.",
+    "When a name comes twice, only one of its rows gets the update.",
+    "names.index(name) finds the first row only, and a dict keeps one value per name.",
+    "Go through the rows, and look each one's name up.",
 )
-def _not_turned(y, x, A, B):
-    return y + x @ A @ B
+def _first_of_each_name(y, x, pairs, names):
+    return my_mixed(y, x, pairs, [name if names.index(name) == row else None for row, name in enumerate(names)])
+
+
+@mistake(
+    "When a name comes twice, only its last row gets the update.",
+    "A dict from name to row keeps one row per name.",
+    "Go through the rows, and look each one's name up.",
+)
+def _last_of_each_name(y, x, pairs, names):
+    return my_mixed(y, x, pairs, [name if name not in names[row + 1 :] else None for row, name in enumerate(names)])
+
+
+@mistake(
+    "You put an adapter's A at the top of its zeros, and its B at the right end of its own.",
+    "Number i of A x belongs to column i of B, so the two have to be filled up on the same side.",
+    "Where do the zeros of A lie, and where those of B?",
+)
+def _zeros_on_different_sides(y, x, pairs, names):
+    r = max(len(pairs[name][0]) for name in names if name is not None)
+    ends = {
+        name: (F.pad(A, (0, 0, 0, r - len(A))), F.pad(B, (r - len(A), 0)))
+        for name, (A, B) in pairs.items()
+        if len(A) <= r
+    }
+    return my_mixed(y, x, ends, names)
 
 
 @mistake(
     "Your adapters follow the tokens, not the rows.",
-    "The first dimension of x counts rows already.",
-    "Leave the dimensions of x as they are.",
+    "The first dimension of x counts the rows of the batch already.",
+    "Does anything in your answer turn the first two dimensions of x?",
 )
-def _per_token(y, x, A, B):
-    # square in rows and tokens: the adapter follows the token, not the row
-    return y + (x.transpose(0, 1) @ A.mT @ B.mT).transpose(0, 1)
+def _per_token(y, x, pairs, names):
+    return y + (my_mixed(torch.zeros_like(y), x.transpose(0, 1), pairs, names)).transpose(0, 1)
+
+
+@mistake(
+    "You turn all three dimensions with .T, and the rows are no longer in front.",
+    "For a matrix, .T and .mT are the same, but a stack of matrices has three dimensions.",
+    "Try .mT, which turns the last two.",
+)
+def _all_dimensions_turned(y, x, pairs, names):
+    stack = _stacked(x, y, pairs, names)
+    return y + x @ stack[0].T @ stack[1].T
+
+
+@mistake(
+    "You multiply x by A as it lies, but A is r × in and x ends with in.",
+    "A layer computes x @ W.T, not x @ W.",
+    "Turn the last two dimensions of A and of B.",
+)
+def _not_turned(y, x, pairs, names):
+    stack = _stacked(x, y, pairs, names)
+    return y + x @ stack[0] @ stack[1]
+
+
+def _stacked(x, y, pairs, names):
+    """The A's and the B's of all rows, as :func:`my_mixed` stacks them."""
+    r = max(len(pairs[name][0]) for name in names if name is not None)
+    empty = x.new_zeros(0, x.shape[-1]), x.new_zeros(y.shape[-1], 0)
+    chosen = [empty if name is None else pairs[name] for name in names]
+    all_A = torch.stack([F.pad(A, (0, 0, 0, r - len(A))) for A, _ in chosen])
+    return all_A, torch.stack([F.pad(B, (0, r - B.shape[1])) for _, B in chosen])
 
 
 exercise(
     "10.1",
-    title="One adapter a row",
-    prompt="A layer answered `y` (rows × tokens × out) to `x` (rows × tokens × in). A (rows × r × in, scaling in it) "
-    "and B (rows × out × r) hold the adapter of each row. Write my_rows(y, x, A, B): the answer with each row's own "
-    "update added.",
-    minutes=5,
-    difficulty=2,
+    title="A mixed batch",
+    prompt="A layer answered y (rows × tokens × out) to x (rows × tokens × in). pairs has the adapters by name, each "
+    "as (A, B): A is r × in with the scaling in it, B is out × r, and the ranks differ. names has a name for each row, "
+    "or None. Write my_mixed(y, x, pairs, names): y, with each row's own update added.",
+    minutes=12,
+    difficulty=4,
     importance=5,
-    solution=my_rows,
-    explanation="A product of three-dimensional tensors is a product for each row, side by side. `.mT` transposes the "
-    "last two dimensions and leaves the rows where they are. One call serves all rows, whatever their adapters.",
-    # as many tokens as rows, so that who takes one for the other gets numbers, and not an error
-    cases=lambda: [
-        Case(torch.randn(3, 3, 5), torch.randn(3, 3, 4), torch.randn(3, 2, 4), torch.randn(3, 5, 2)),
-        Case(torch.randn(4, 4, 6), torch.randn(4, 4, 6), torch.randn(4, 1, 6), torch.randn(4, 6, 1)),
-    ],
+    solution=my_mixed,
+    explanation="A product of three-dimensional tensors is a product per row, side by side. Rows of zeros in A, with "
+    "columns of zeros in B, add nothing, so small ranks and rows without an adapter can take part. One call serves "
+    "all rows.",
+    # as many tokens as rows, so that taking one for the other gives numbers, and not an error
+    cases=lambda: [_batch(["b", None, "a", "b"], {"a": 1, "b": 3, "c": 2}), _batch(["c", "a", "c"], {"a": 2, "c": 4})],
     hints=[
-        "For one row it is x[i] @ A[i].T @ B[i].T. What does @ do with a dimension in front?",
-        "A.T would turn all three dimensions round; A.mT turns the last two.",
-        "y + x @ A.mT @ B.mT",
+        "For one row it's y[i] + x[i] @ A.T @ B.T. What does @ do with stacks of matrices?",
+        "Make two stacks of zeros, (rows, r, in) and (rows, out, r), for the largest r of the batch. Then write each "
+        "row's A and B into its place.",
+        "all_A[row, : len(A)] = A and all_B[row, :, : len(A)] = B; then y + x @ all_A.mT @ all_B.mT",
     ],
     mistakes=[
-        _first_for_all,
-        _mean_of_all,
-        _sum_of_all,
         _without_the_base,
+        _none_is_zero,
+        Mistake(
+            _renamed(lambda names, pairs: [names[0]] * len(names)),
+            "You give every row the adapter of row 0.",
+            "In an ordinary layer, one matrix serves the whole batch. Here each row has its own.",
+            "What in your answer depends on the row?",
+        ),
+        Mistake(
+            _renamed(lambda names, pairs: [name and names[0] for name in names]),
+            "All your rows with an adapter have the one of row 0.",
+            "In an ordinary layer, one matrix serves the whole batch. Here each row has its own.",
+            "What in your answer depends on the row?",
+        ),
+        Mistake(
+            _renamed(lambda names, pairs: [list(pairs)[row % len(pairs)] for row in range(len(names))]),
+            "You deal the adapters out in the order of pairs, whatever the names say.",
+            "The rows come in any order, some twice, some without an adapter.",
+            "Do you use names?",
+        ),
+        Mistake(
+            _renamed(lambda names, pairs: [name or list(pairs)[0] for name in names]),
+            "Your rows for None get the first adapter.",
+            "None means that the base answers alone.",
+            "What does your answer add to a row without an adapter?",
+        ),
+        Mistake(
+            _renamed(lambda names, pairs: [name or list(pairs)[-1] for name in names]),
+            "Your rows for None get the last adapter.",
+            "None means that the base answers alone.",
+            "What does your answer add to a row without an adapter?",
+        ),
+        _sum_of_all,
+        _sum_of_all_rows,
+        _whole_bank,
+        _first_of_each_name,
+        _last_of_each_name,
+        Mistake(
+            lambda y, x, pairs, names: _row_by_row(
+                lambda x, A, B: (
+                    x @ A[: min(len(A) for A, _ in pairs.values())].T @ B[:, : min(len(A) for A, _ in pairs.values())].T
+                )
+            )(y, x, pairs, names),
+            "You cut all adapters down to the smallest rank.",
+            "That throws most of a large adapter away.",
+            "How could the small ones grow instead?",
+        ),
+        Mistake(
+            _row_by_row(lambda x, A, B: x @ A.T @ B.T / len(A)),
+            "You divide each update by its rank.",
+            "The scaling is in A already.",
+            "Is there a division in your answer?",
+        ),
+        _zeros_on_different_sides,
+        _per_token,
         _all_dimensions_turned,
         _not_turned,
-        _per_token,
     ],
-    shows="Two batched products: what `labkit`'s bank does in every layer.",
+    shows="Two batched products: what labkit's bank does in every layer.",
 )
+
+
+def _batch(names, ranks):
+    """A case: `names` for the rows, as many tokens as rows, and adapters of these ranks."""
+    rows = len(names)
+    pairs = {name: (torch.randn(r, 4), torch.randn(5, r)) for name, r in ranks.items()}
+    return Case(torch.randn(rows, rows, 5), torch.randn(rows, rows, 4), pairs, names)
+
 
 # --- 10.2 ---------------------------------------------------------------------------------------------------
-
-
-def my_stack(matrices):
-    """Each matrix below zeros, so that all are as high as the highest: shape (rows, r, in)."""
-    r = max(len(matrix) for matrix in matrices)
-    stacked = torch.zeros(len(matrices), r, matrices[0].shape[1])
-    for row, matrix in enumerate(matrices):
-        stacked[row, : len(matrix)] = matrix
-    return stacked
-
-
-@mistake(
-    "You cut them all to the smallest rank.",
-    "That throws away most of a large adapter.",
-    "How could the small ones grow?",
-)
-def _cut_to_the_smallest(matrices):
-    r = min(len(matrix) for matrix in matrices)
-    return torch.stack([matrix[:r] for matrix in matrices])
-
-
-@mistake(
-    "You fill the small ones up with their own rows.",
-    "A row that's there twice counts twice.",
-    "What must an extra row be, to add nothing?",
-)
-def _repeated(matrices):
-    r = max(len(matrix) for matrix in matrices)
-    return torch.stack([matrix[torch.arange(r) % len(matrix)] for matrix in matrices])
-
-
-@mistake(
-    "You fill the rest with ones.",
-    "A row of ones adds up the whole input, and B would spread that out.",
-    "What must an extra row be, to add nothing?",
-)
-def _filled_with_ones(matrices):
-    stacked = my_stack(matrices)
-    for row, matrix in enumerate(matrices):
-        stacked[row, len(matrix) :] = 1
-    return stacked
-
-
-@mistake(
-    "You put the zeros on top.",
-    "That would do if B were filled up on the same side, but here the zeros go below.",
-    "Start writing at row 0.",
-)
-def _zeros_on_top(matrices):
-    return torch.stack([each.roll(len(each) - len(matrix), 0) for each, matrix in zip(my_stack(matrices), matrices)])
-
-
-@mistake(
-    "You put the matrices below one another, in one.",
-    "That's a blend of them all. Here each row of the batch keeps its own.",
-    "What should the first dimension count?",
-)
-def _end_to_end(matrices):
-    return torch.cat(matrices)
-
-
-exercise(
-    "10.2",
-    title="Ranks that differ",
-    prompt="`matrices` is a list of A's, one for each row of a batch, of shapes (r₁, in), (r₂, in), …. Write "
-    "my_stack(matrices): one tensor (rows, r, in), r the largest rank, the smaller ones filled up with zeros below.",
-    minutes=6,
-    difficulty=2,
-    importance=4,
-    solution=my_stack,
-    explanation="A row of zeros in A gives a zero, which B multiplies into nothing: the update is the same to the "
-    "last bit. It costs some work, and makes one product out of many.",
-    cases=lambda: [
-        Case([torch.randn(2, 3), torch.randn(4, 3), torch.randn(1, 3)]),
-        Case([torch.randn(1, 5), torch.randn(3, 5)]),
-    ],
-    hints=[
-        "A batched product wants equal shapes. Which extra rows of A change nothing?",
-        "Make a tensor of zeros of the final shape, then write each matrix into its place.",
-        "stacked[row, : len(matrix)] = matrix",
-    ],
-    mistakes=[
-        _cut_to_the_smallest,
-        _repeated,
-        _filled_with_ones,
-        _zeros_on_top,
-        _end_to_end,
-    ],
-    shows="A layer that an adapter leaves alone is the same case, with r = 0.",
-)
-
-# --- 10.3 ---------------------------------------------------------------------------------------------------
 
 
 def my_blend(adapters, weights):
@@ -268,6 +316,18 @@ def _without_scaling(adapters, weights):
     return sum(weight * B @ A for (A, B, _), weight in zip(adapters, weights))
 
 
+@mistake("You count each scaling twice.", "A factor on A and on B is squared in the product.", "Put it on one of them.")
+def _scaling_twice(adapters, weights):
+    return my_blend([(A, B, scaling**2) for A, B, scaling in adapters], weights)
+
+
+@mistake(
+    "You divide by the scaling.", "The update is scaling · B A, so the scaling multiplies.", "Where's your division?"
+)
+def _divided_by_scaling(adapters, weights):
+    return my_blend([(A, B, 1 / scaling) for A, B, scaling in adapters], weights)
+
+
 @mistake("You count each weight twice.", "A factor on A and on B is squared in the product.", "Put it on one of them.")
 def _weights_twice(adapters, weights):
     return sum((weight * scaling * B) @ (weight * A) for (A, B, scaling), weight in zip(adapters, weights))
@@ -306,7 +366,7 @@ def _without_signs(adapters, weights):
 
 
 exercise(
-    "10.3",
+    "10.2",
     title="A true blend",
     prompt="`adapters` is a list of (A, B, scaling), all of one layer, and `weights` a list of as many numbers. Write "
     "my_blend(adapters, weights): the blended update of the layer, out × in.",
@@ -314,9 +374,9 @@ exercise(
     difficulty=2,
     importance=5,
     solution=my_blend,
-    explanation="An update is a product, and a product of sums is not the sum of the products: averaging the A's and "
-    "the B's apart brings in B of one adapter times A of another, which nobody ever trained.",
-    # equal ranks, so that who adds up the factors gets numbers, and not an error
+    explanation="An update is a product, and a product of sums isn't the sum of the products. Average the A's and the "
+    "B's separately, and you get one adapter's B times another's A, which was never trained.",
+    # equal ranks, so that adding up the factors gives numbers, and not an error
     cases=lambda: [
         Case([(torch.randn(2, 5), torch.randn(4, 2), 2.0), (torch.randn(2, 5), torch.randn(4, 2), 0.5)], [0.75, 0.5]),
         Case([(torch.randn(1, 3), torch.randn(3, 1), each) for each in (4.0, 1.0, 2.0)], [0.3, 0.3, -0.4]),
@@ -334,13 +394,163 @@ exercise(
         _factors_by_roots,
         _without_scaling,
         _weights_twice,
+        _scaling_twice,
+        _divided_by_scaling,
         _made_to_sum_to_one,
         _unweighted,
         _first_two,
         _without_signs,
     ],
-    shows="That is what `bank.blend` adds, layer by layer, without ever forming an out × in matrix.",
+    shows="That's what labkit's bank adds, and it never forms an out × in matrix.",
 )
+
+# --- 10.3 ---------------------------------------------------------------------------------------------------
+
+
+def my_closeness(message, examples):
+    """The cosine between message and each adapter's mean example, both seen from the middle of all examples."""
+    means = torch.stack([each.mean(0) for each in examples.values()])
+    middle = means.mean(0)
+    return F.cosine_similarity(means - middle, (message - middle)[None], dim=-1)
+
+
+def _seen_from(middle_of_means, middle_of_message, compare=lambda means, one: F.cosine_similarity(means, one, dim=-1)):
+    """The closeness when something else is taken off the means and off the message."""
+
+    def closeness(message, examples):
+        means = torch.stack([each.mean(0) for each in examples.values()])
+        middle = means.mean(0)
+        return compare(means - middle_of_means * middle, (message - middle_of_message * middle)[None])
+
+    return closeness
+
+
+@mistake(
+    "You take the single example that's closest, not the mean of them.",
+    "One odd example then decides. The mean is steadier, and it's what was asked for.",
+    "Where do you take the mean over an adapter's examples?",
+)
+def _closest_single(message, examples):
+    middle = torch.cat(list(examples.values())).mean(0)
+    each = [F.cosine_similarity(few - middle, (message - middle)[None], dim=-1).max() for few in examples.values()]
+    return torch.stack(each)
+
+
+@mistake(
+    "You take the mean of the cosines, not the cosine with the mean.",
+    "A mean first lets what the examples don't share cancel out; a cosine of each example has no chance to.",
+    "Which comes first in your answer, the mean or the cosine?",
+)
+def _mean_of_cosines(message, examples):
+    middle = torch.cat(list(examples.values())).mean(0)
+    each = [F.cosine_similarity(few - middle, (message - middle)[None], dim=-1).mean() for few in examples.values()]
+    return torch.stack(each)
+
+
+@mistake(
+    "You take the mean over the numbers of a vector off it, not the middle of all examples.",
+    "That shifts every number by the same amount. What messages have in common is a whole vector.",
+    "What shape has the thing that you subtract?",
+)
+def _own_mean_off(message, examples):
+    means = torch.stack([each.mean(0) for each in examples.values()])
+    return F.cosine_similarity(means - means.mean(-1, keepdim=True), (message - message.mean())[None], dim=-1)
+
+
+exercise(
+    "10.3",
+    title="Which adapter is closest?",
+    prompt="message (width,) is what a layer gets to see of a message, on average. examples has, by adapter, the same "
+    "for a few of its training messages: count × width, the same count for each. Write my_closeness(message, "
+    "examples): take the mean of all examples off everything, then give the cosine between the message and the mean "
+    "example of each adapter, as a tensor in the order of examples.",
+    minutes=6,
+    difficulty=3,
+    importance=3,
+    solution=my_closeness,
+    explanation="All messages share a large part, and with it in, every cosine is close to 1. Without it, what's left "
+    "is what tells the tasks apart.",
+    cases=lambda: [_messages(3, 4, 6), _messages(4, 2, 5)],
+    hints=[
+        "First one mean per adapter, then the mean of all, then subtract, then the cosine.",
+        "means = torch.stack([each.mean(0) for each in examples.values()])",
+        "F.cosine_similarity(means - middle, (message - middle)[None], dim=-1)",
+    ],
+    mistakes=[
+        Mistake(
+            _seen_from(0, 0),
+            "You don't take the mean of all examples off.",
+            "What all messages have in common is large, and it pulls every cosine toward 1.",
+            "What should be subtracted from the means, and from the message?",
+        ),
+        Mistake(
+            _seen_from(1, 0),
+            "You take the mean of all examples off the adapters' means, but not off the message.",
+            "Two things can only be compared when they're seen from the same place.",
+            "What do you do to message before the cosine?",
+        ),
+        Mistake(
+            _seen_from(0, 1),
+            "You take the mean of all examples off the message, but not off the adapters' means.",
+            "Two things can only be compared when they're seen from the same place.",
+            "What do you do to the means before the cosine?",
+        ),
+        Mistake(
+            _seen_from(1, 1, lambda means, one: (means * one).sum(-1)),
+            "You give products that aren't divided by the lengths.",
+            "A cosine is the product of two vectors of length 1.",
+            "Try F.cosine_similarity.",
+        ),
+        Mistake(
+            _seen_from(1, 1, lambda means, one: (means - one).norm(dim=-1)),
+            "You give distances.",
+            "A distance is small for what's close, and depends on lengths. A cosine is large, and doesn't.",
+            "Try F.cosine_similarity.",
+        ),
+        Mistake(
+            _seen_from(1, 1, lambda means, one: -(means - one).norm(dim=-1)),
+            "You give distances with a minus.",
+            "A distance depends on lengths, and a cosine doesn't.",
+            "Try F.cosine_similarity.",
+        ),
+        Mistake(
+            lambda message, examples: my_closeness(message, examples).abs(),
+            "You drop the sign of the cosines.",
+            "Pointing the opposite way isn't close.",
+            "Is there an abs in your answer?",
+        ),
+        Mistake(
+            lambda message, examples: 1 - my_closeness(message, examples),
+            "You give the cosine distance, which is small for what's close.",
+            "One minus the cosine turns the order around.",
+            "Is there a 1 − in your answer?",
+        ),
+        Mistake(
+            lambda message, examples: my_closeness(message, examples).softmax(-1),
+            "You make shares of the cosines.",
+            "The order stays, but a cosine was asked for.",
+            "Try it without the softmax.",
+        ),
+        Mistake(
+            lambda message, examples: my_closeness(message, examples).argmax(),
+            "You give the place of the closest one.",
+            "How close each adapter is was asked for.",
+            "Try it without the argmax.",
+        ),
+        _closest_single,
+        _mean_of_cosines,
+        _own_mean_off,
+    ],
+    shows="Four numbers per message, and the largest one is the adapter.",
+)
+
+
+def _messages(adapters, count, width):
+    """A case: a message and examples that share a large part, as real ones do."""
+    shared = 2 * torch.randn(width)
+    examples = {name: shared + torch.randn(width) + torch.randn(count, width) for name in "abcd"[:adapters]}
+    return Case(shared + torch.randn(width), examples)
+
 
 # --- 10.4 ---------------------------------------------------------------------------------------------------
 
@@ -352,7 +562,7 @@ def my_rent(count, r, layers):
 
 @mistake(
     "You count whole matrices.",
-    "in · out is what full fine-tuning would keep for each task.",
+    "in · out is what full fine-tuning has to keep for each task.",
     "How many numbers do A and B have for one layer?",
 )
 def _whole_matrices(count, r, layers):
@@ -392,6 +602,18 @@ def _numbers_not_bytes(count, r, layers):
     return count * sum(r * (inputs + outputs) for inputs, outputs in layers)
 
 
+@mistake(
+    "You count two bytes per number.", "That's float16. A float32 number has 32 bits.", "How many bytes are 32 bits?"
+)
+def _two_bytes(count, r, layers):
+    return my_rent(count, r, layers) // 2
+
+
+@mistake("You left r out.", "A has r rows and B has r columns.", "How does the number of values depend on r?")
+def _without_r(count, r, layers):
+    return my_rent(count, 1, layers)
+
+
 @mistake("You count one adapter.", "There are `count` of them.", "Multiply by count.")
 def _one_adapter(count, r, layers):
     return sum(4 * r * (inputs + outputs) for inputs, outputs in layers)
@@ -415,7 +637,7 @@ exercise(
     difficulty=1,
     importance=4,
     solution=my_rent,
-    explanation="The bill grows in a line with the number of adapters. The base is not on it: it is paid for once.",
+    explanation="It grows in a straight line with the number of adapters. The base isn't in it: you need it once.",
     cases=lambda: [
         Case(1000, 8, [(576, 192), (576, 576)] * 30),  # v and q of the course's base
         Case(100, 16, [(4096, 4096), (4096, 1024), (4096, 1024), (4096, 4096)] * 32),
@@ -432,6 +654,8 @@ exercise(
         _in_times_out,
         _first_layer_for_all,
         _numbers_not_bytes,
+        _two_bytes,
+        _without_r,
         _one_adapter,
         _square_layers,
     ],

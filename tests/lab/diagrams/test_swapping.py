@@ -1,0 +1,56 @@
+"""The drawings of notebook 10 show what they were given, inside their frames, in letters one can read."""
+
+import matplotlib.pyplot as plt
+import pytest
+from matplotlib.figure import Figure
+
+from labkit.lab.diagrams.swapping import ROUTERS, on_the_way, routers, shades, what_lies_where
+
+SIZES = {"tickets": 1_100_000, "sql": 1_500_000, "voice": 2_500_000, "clauses": 2_500_000}
+RUNS = [
+    {"weights": {"sql": 1 - share, "voice": share}, "task": task, "metric": "score", "mean": share, "low": 0, "high": 1}
+    for share in (1.0, 0.0, 0.5)
+    for task in ("sql", "voice")
+]
+OTHERS = [RUNS[0] | {"weights": {"sql": 1.0, "voice": 1.0}}, RUNS[0] | {"weights": {"sql": 0.5, "clauses": 0.5}}]
+
+
+@pytest.fixture(params=["what lies where", "shades", "on the way", "routers"])
+def figure(request):
+    drawn = {
+        "what lies where": lambda: what_lies_where(538_060_032, SIZES),
+        "shades": lambda: shades([[0, 51.2], [100, 3]], ["a", "b"], ["c", "d"], "A title", xlabel="x", ylabel="y"),
+        "routers": lambda: routers(dict.fromkeys(ROUTERS, RUNS[4]), 0.25),
+        "on the way": lambda: on_the_way(RUNS + OTHERS, "sql", "voice"),
+    }[request.param]()
+    drawn = drawn if isinstance(drawn, Figure) else drawn.figure
+    drawn.canvas.draw()
+    yield drawn
+    plt.close(drawn)
+
+
+def test_texts_are_large_enough_and_inside_the_figure(figure):
+    frame = figure.bbox
+    for text in [text for ax in figure.axes for text in [*ax.texts, ax.title, ax.xaxis.label, ax.yaxis.label]]:
+        if text.get_text():
+            box = text.get_window_extent()
+            assert text.get_fontsize() >= 9, text
+            assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1, text
+
+
+def test_no_two_labels_meet(figure):
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+
+
+def test_every_adapter_is_drawn_with_its_size():
+    words = [text.get_text() for text in what_lies_where(538_060_032, SIZES).axes[0].texts]
+    assert "base\n538 MB" in words and "tickets\n1.1 MB" in words
+    for name in SIZES:
+        assert sum(name in text.split("\n") for text in words) == 3, "on disk, in memory and in the batch"
+
+
+def test_the_way_goes_from_the_first_to_the_second_and_leaves_other_blends_out():
+    ax = on_the_way(RUNS + OTHERS, "sql", "voice")
+    for line in [container.lines[0] for container in ax.containers]:
+        assert line.get_xdata().tolist() == [0, 0.5, 1] and line.get_ydata().tolist() == [0, 50, 100]

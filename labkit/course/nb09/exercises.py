@@ -322,7 +322,7 @@ exercise(
         ),
         Mistake(
             lambda merged, kept, old, new: (merged.float() - old + new).to(merged.dtype),
-            "You subtract `old`, and some of your weights come out wrong, even though you went through float32.",
+            "You start from `merged`, and some of your weights come out wrong, even though you went through float32.",
             "`merged` was rounded when it was made, and rounding can't be undone.",
             "Can you start from a weight that hasn't been through a merge?",
         ),
@@ -332,18 +332,12 @@ exercise(
             "`merged` was rounded when it was made, and you round the difference once more.",
             "Which argument is W itself?",
         ),
-        *[
-            Mistake(
-                answer,
-                "You add the difference of the two updates to `merged`, and some of your weights come out wrong.",
-                "`merged` was rounded when it was made, and that error stays in it.",
-                "Can you start from a weight that hasn't been through a merge?",
-            )
-            for answer in (
-                lambda merged, kept, old, new: merged + (new - old).to(merged.dtype),
-                lambda merged, kept, old, new: (merged.float() + (new - old)).to(merged.dtype),
-            )
-        ],
+        Mistake(
+            lambda merged, kept, old, new: merged + (new - old).to(merged.dtype),
+            "You add the difference of the two updates to `merged`, and some of your weights come out wrong.",
+            "`merged` was rounded when it was made, and that error stays in it.",
+            "Can you start from a weight that hasn't been through a merge?",
+        ),
         Mistake(
             lambda merged, kept, old, new: kept + new.to(kept.dtype),
             "You start from the right weight, but you round twice: `new` first, and then the sum.",

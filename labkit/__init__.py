@@ -38,6 +38,7 @@ _HOME = {
     "evaluation.general_text": "perplexity",
     "training.config": "TrainConfig",
     "training.loop": "train",
+    "training.straight_through": "merge_aware",
     "training.history_file": "history",
     "export.gguf": "export_gguf",
     "export.hub": "push_adapter",

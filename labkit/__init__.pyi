@@ -76,3 +76,4 @@ from labkit.tasks.rows import read_rows as read_rows
 from labkit.training.config import TrainConfig as TrainConfig
 from labkit.training.history_file import history as history
 from labkit.training.loop import train as train
+from labkit.training.straight_through import merge_aware as merge_aware

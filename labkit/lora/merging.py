@@ -40,7 +40,8 @@ def merge(model: Model) -> Model:
     if any(isinstance(layer.base_layer, PackedLinear) for layer in unmerged):
         warnings.warn(
             "the base is in four bits, so merging rounds W + ΔW to four bits again: answers may change, and most of a "
-            "small update is lost. labkit.merge_into_dense or labkit.save_merged keep all of it",
+            "small update is lost, unless it learned inside labkit.merge_aware. labkit.merge_into_dense or "
+            "labkit.save_merged keep all of it",
             LabkitWarning,
             stacklevel=2,
         )

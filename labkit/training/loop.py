@@ -223,6 +223,7 @@ def _recipe(model: nn.Module, run: Prepared) -> dict:
         "lora": str(known.adapter),
         "began_from": known.began_from,
         "quantization": known.quantization,
+        "merge_aware": known.merge_aware,
         "dtype": form_of(model).dtype,
         "autocast": autocast_dtype(device_of(model)),
     }

@@ -24,6 +24,7 @@ from studies import (
     full_update,
     full_vs_lora,
     make_adapters,
+    merge_aware,
     merge_routes,
     qlora_vs_lora,
     tickets_controls,
@@ -33,7 +34,7 @@ from studies.processes import in_a_process
 from studies.results import RESULTS
 from studies.runner import Study, StudyError, main
 
-MODULES = (full_update, full_vs_lora, tickets_controls, bitsandbytes_trap, qlora_vs_lora, merge_routes)
+MODULES = (full_update, full_vs_lora, tickets_controls, bitsandbytes_trap, qlora_vs_lora, merge_routes, merge_aware)
 STUDIES = [*(module.STUDY for module in MODULES), make_adapters.table(), make_adapters.controls()]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")

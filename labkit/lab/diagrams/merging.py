@@ -57,20 +57,21 @@ def on_the_grid(numbers: Tensor, moves: Sequence[tuple[int, float]], title: str)
     """
     use_style()
     figure, ax = plt.subplots(figsize=(7, 1.9))
-    step = (numbers[1] - numbers[0]).item()
+    numbers = numbers.tolist()
+    step = numbers[1] - numbers[0]
     ax.axhline(0, color=_GRAY, linewidth=1, linestyle="-", marker="", zorder=1)
-    ax.plot(numbers, torch.zeros_like(numbers), linestyle="", marker="|", color="black", markersize=16)
+    ax.plot(numbers, [0] * len(numbers), linestyle="", marker="|", color="black", markersize=16)
     for place, (start, update) in enumerate(moves):
-        color, at = COLOURS[place], numbers[start].item()
+        color, at = COLOURS[place], numbers[start]
         end = at + update * step
-        landed = numbers[(numbers - end).abs().argmin()].item()
+        landed = min(numbers, key=lambda number: abs(number - end))
         ax.plot(at, 0, marker="o", color=color, markersize=7, zorder=3)
         _arrow(ax, (at, 0.45), (end, 0.45), color, "-")
         _arrow(ax, (end, 0.45), (landed, 0.06), color, ":")
         said = f"{update:+.1f} steps:\n{'it stays' if landed == at else 'it moves a whole step'}".replace("-", "−")
         ax.text((at + end) / 2, 0.58, said, color=color, ha="center", va="bottom", fontsize=9.5)
     ax.set(ylim=(-0.3, 1.25), yticks=[], title=title, xlim=(numbers[0] - step / 2, numbers[-1] + step / 2))
-    ax.set_xticks(numbers[::2].tolist(), [f"{number:.5f}" for number in numbers[::2].tolist()])
+    ax.set_xticks(numbers[::2], [f"{number:.5f}" for number in numbers[::2]])
     ax.grid(False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
@@ -128,8 +129,8 @@ def staircase() -> Figure:
     ax = axes("Rounding to NF4, for one block", "W + ΔW, against the block's largest", "rounded", height=3.0)
     numbers, levels = torch.linspace(-1, 1, 2001), nf4_codebook("cpu")
     rounded = levels[(numbers[:, None] - levels).abs().argmin(1)]
-    ax.plot(numbers, rounded, marker="", color=COLOURS[0], linestyle="-", label="forward: the staircase")
-    ax.plot(numbers, numbers, marker="", color=COLOURS[3], linestyle="--", label="backward: as if it were this line")
+    ax.plot(numbers.tolist(), rounded.tolist(), marker="", color=COLOURS[0], label="forward: the staircase")
+    ax.plot([-1, 1], [-1, 1], marker="", color=COLOURS[3], linestyle="--", label="backward: as if it were this line")
     ax.legend(loc="upper left")
     return ax.get_figure()
 

@@ -9,9 +9,10 @@ step, and can only learn what survives the rounding:
                 ∂L/∂x = g Q,     ∂L/∂A = s · Bᵀ G = s · (g B)ᵀ x,     ∂L/∂B = s · G Aᵀ = s · gᵀ (x Aᵀ)
 
 Rounding is a staircase: its true derivative is 0 nearly everywhere, and nothing would learn. Taking it for 1 is the
-straight-through estimator (Bengio et al., arXiv 1308.3432); with the update inside it is that of L4Q (Jeon et al.,
-arXiv 2402.04902), whose learned step sizes NF4 has no use for. G is as large as W and is never made: taken in the
-order on the right, the products go through r numbers per token, and cost what LoRA's own cost.
+straight-through estimator (Bengio et al., arXiv 1308.3432). LoRA's update inside the rounding is the idea of L4Q (Jeon
+et al., arXiv 2402.04902), which learns the steps' sizes as well; NF4 takes them from each block's largest weight. G is
+as large as W and is never made: in the order on the right, the products go through r numbers per token, and cost what
+LoRA's own cost.
 """
 
 import copy
@@ -57,7 +58,7 @@ def merge_aware(model: Model, *, block_size: int | None = None, double: bool | N
             bits is to be rounded in another way than its own; `model` is in such a block already; a weight can't be
             quantized. Nothing is changed then.
 
-    Source: Bengio et al., arXiv 1308.3432, section 4; Jeon et al., L4Q, arXiv 2402.04902, section 3.
+    Source: Bengio, Léonard, Courville, arXiv 1308.3432 (straight-through); Jeon et al., L4Q, arXiv 2402.04902.
     """
     layers = [layer for _, layer in lora_layers(model)]
     _refuse_unmergeable(model)

@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from labkit import dequantize_nf4, nf4_codebook, quantize_nf4
 from labkit.errors import ConfigError
-from labkit.quant.blockwise import FLOATS, dequantize_blockwise, quantize_blockwise
+from labkit.quant.blockwise import FLOATS, _count_below, dequantize_blockwise, quantize_blockwise
 from labkit.quant.bnb import fast_dequantize
 from labkit.quant.codebooks import dynamic_codebook, fp4_codebook
 
@@ -98,6 +98,17 @@ def test_each_number_goes_to_the_nearest_entry(shape, block_size, seed):
         nearest = (block[:, None] - book * absmax).abs().amin(dim=1)
         error = (block - values[start : start + block_size]).abs()
         torch.testing.assert_close(error, nearest, atol=1e-6 * absmax.item(), rtol=0)
+
+
+@pytest.mark.parametrize("book", [nf4_codebook(), fp4_codebook(), torch.tensor([-1.0, 0, 1e-4, 2e-4, 1])])
+def test_a_number_next_to_a_bound_falls_on_its_side(book):
+    """As a search would have it, for a book whose bounds share no cell of the table, and for one where two do."""
+    bounds = (book[1:] + book[:-1]) / 2
+    beside = [torch.nextafter(bounds, torch.tensor(to)) for to in (-2.0, 2.0)]
+    edges = torch.linspace(-1, 1, 2049)  # of the table's cells, and the middles between them
+    numbers = torch.cat([bounds, *beside, edges, *(torch.nextafter(edges, torch.tensor(to)) for to in (-2.0, 2.0))])
+    expected = torch.bucketize(numbers, bounds).to(torch.uint8)
+    assert torch.equal(_count_below(numbers, bounds), expected)
 
 
 def test_quantizing_again_changes_nothing():

@@ -48,6 +48,8 @@ def an_adapter(folder: Path) -> None:
         print(name, layer.lora_A.weight.shape, layer.delta_weight().norm(), trained / total)
     with labkit.disable_adapter(model):
         labkit.perplexity(model, tokenizer, windows=4)
+    with labkit.merge_aware(model, block_size=64, double=True) as the_same:
+        the_same.save_pretrained("it still is")
     labkit.save_adapter(model, folder, {"task": "tickets"})
     labkit.unmerge(labkit.merge(labkit.load_adapter(model, folder))).save_pretrained("and it still is")
     labkit.save_merged(labkit.merge_and_unload(model), tokenizer, folder)
@@ -65,6 +67,7 @@ def an_adapter(folder: Path) -> None:
     labkit.trainable_parameters(config)  # type: ignore[arg-type]
     labkit.lora_layers(config)  # type: ignore[arg-type]
     labkit.disable_adapter(config)  # type: ignore[type-var]
+    labkit.merge_aware(config)  # type: ignore[type-var]
     labkit.save_adapter(folder, model)  # type: ignore[arg-type]
     labkit.load_adapter(config, folder)  # type: ignore[type-var]
     labkit.merge(config)  # type: ignore[type-var]

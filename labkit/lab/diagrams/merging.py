@@ -152,7 +152,7 @@ def right_tickets(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fi
         ax.plot(100 * score["mean"], place, marker=MARKERS[number], markersize=7, **look, **first)
     ax.set_yticks(range(len(rows)), [way for _, way, _ in rows])
     ax.set_ylabel("")
-    ax.invert_yaxis()
+    ax.set_ylim(len(rows) - 0.5, -0.5)
     if any(scores):
         ax.legend(loc="upper left")
     return ax.get_figure()

@@ -23,7 +23,8 @@ def merge(model: Model) -> Model:
     """Merge every LoRA layer of `model`, in place. The unmerged weights are kept, for :func:`unmerge`.
 
     Where the base is in four bits, the sum is rounded to four bits, and most of a small update may be lost. A
-    :class:`labkit.LabkitWarning` says so, where PEFT has a warning as well.
+    :class:`labkit.LabkitWarning` says so, where PEFT has a warning as well; but not inside a
+    :func:`labkit.merge_aware` block, where the model answers with the rounded sum already.
 
     Raises:
         ConfigError: there is no LoRA layer, or one sits on a weight that is tied to another module
@@ -37,7 +38,8 @@ def merge(model: Model) -> Model:
         raise ConfigError("there is nothing to merge: the model has no LoRA layer")
     refuse_tied(model)
     unmerged = [layer for _, layer in layers if not layer.merged]
-    if any(isinstance(layer.base_layer, PackedLinear) for layer in unmerged):
+    met = facts_of(model).merge_aware is not None  # the rounding: then merging changes no answer
+    if not met and any(isinstance(layer.base_layer, PackedLinear) for layer in unmerged):
         warnings.warn(
             "the base is in four bits, so merging rounds W + ΔW to four bits again: answers may change, and most of a "
             "small update is lost, unless it learned inside labkit.merge_aware. labkit.merge_into_dense or "

@@ -18,6 +18,7 @@ from labkit import (
     load_base,
     merge,
     merge_and_unload,
+    merge_aware,
     merge_into_dense,
     quantize_model,
     save_adapter,
@@ -26,6 +27,7 @@ from labkit import (
 from labkit.linear import dense_weight
 from labkit.lora.base_form import form_needed, form_of
 from labkit.lora.files import read_about
+from labkit.model_facts import facts_of
 
 FORMS = {
     "dense": lambda: make_tiny_llama(),
@@ -100,6 +102,19 @@ def test_merging_into_four_bits_warns_and_into_anything_else_does_not():
         merge(adapted())
         again = inject_lora(FORMS["nf4"](), LoraConfig(target_modules=["q_proj"]))
         merge_into_dense(again)
+
+
+@pytest.mark.parametrize("merging", [merge, merge_and_unload])
+def test_where_training_met_the_rounding_a_merge_changes_no_answer_and_says_nothing(merging):
+    model = inject_lora(FORMS["nf4"](), LoraConfig(target_modules=["q_proj"]))
+    randomise(model)
+    ids = torch.arange(8)[None]
+    with silent(), torch.no_grad(), merge_aware(model):
+        seen = model(ids).logits
+        merging(model)
+        assert torch.equal(model(ids).logits, seen)
+    with torch.no_grad():
+        assert torch.equal(model(ids).logits, seen) and facts_of(model).merge_aware is None
 
 
 @pytest.mark.parametrize("form", FORMS)

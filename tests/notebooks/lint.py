@@ -29,22 +29,12 @@ FIGURE_BYTES = 80_000
 NOTEBOOK_SECONDS, COURSE_SECONDS = 150, 1_100
 CLAIMS, PLUMBING_SHARE, WORDS_FIRST = 20, 0.20, 150
 
-# Not rewritten yet: free from the rules of `new_form`, and allowed the seconds they had.
-OLD_FORM = ("09",)
-OLD_SECONDS = 180
-
 Rule = Callable[[NotebookNode, str], Iterator[str]]
 RULES: dict[str, Rule] = {}
 
 
 def rule(function: Rule) -> Rule:
     RULES[function.__name__] = function
-    return function
-
-
-def new_form(function: Rule) -> Rule:
-    """A rule that notebooks in the old form need not keep yet."""
-    RULES[function.__name__] = lambda notebook, number: () if number in OLD_FORM else function(notebook, number)
     return function
 
 
@@ -232,8 +222,8 @@ def budget_stated(notebook, number):
     seconds = notebook.metadata.get("labkit", {}).get("budget_seconds")
     if not isinstance(seconds, (int, float)):
         yield "metadata.labkit.budget_seconds is missing"
-    elif not 0 < seconds <= (allowed := OLD_SECONDS if number in OLD_FORM else NOTEBOOK_SECONDS):
-        yield f"a budget of {seconds:g} s; up to {allowed} are allowed"
+    elif not 0 < seconds <= NOTEBOOK_SECONDS:
+        yield f"a budget of {seconds:g} s; up to {NOTEBOOK_SECONDS} are allowed"
 
 
 @rule
@@ -353,7 +343,7 @@ def numbers_measured(notebook, number):
                     yield f"{cell.id} says {f'{stated} {unit}'.strip()!r}, which no cell shows and no source backs"
 
 
-@new_form
+@rule
 def few_claims(notebook, number):
     """A claim is something that would be missed. Who meets fifty reads none."""
     made = sum(teaching.called(node) == "claim" for tree in trees(notebook) for node in ast.walk(tree))
@@ -361,7 +351,7 @@ def few_claims(notebook, number):
         yield f"{made} claims; {CLAIMS} are allowed. Print what is only arithmetic"
 
 
-@new_form
+@rule
 def little_plumbing(notebook, number):
     """A learner reads what is computed, and not how it's asked, compared and formatted."""
     lines = sum(teaching.code_lines(cell.source) for cell in code_cells(notebook))
@@ -370,7 +360,7 @@ def little_plumbing(notebook, number):
         yield f"{plumbing} of {lines} lines of code only claim, predict, reveal or check: {PLUMBING_SHARE:.0%} or more"
 
 
-@new_form
+@rule
 def something_happens(notebook, number):
     """A picture, an answer or a surprising number comes first, and makes the reader want the words."""
     words = 0
@@ -383,7 +373,7 @@ def something_happens(notebook, number):
         yield f"{words} words before the first output; {WORDS_FIRST} are allowed"
 
 
-@new_form
+@rule
 def figures_in_words(notebook, number):
     """Those who can't see a figure are told what is to be seen: show(figure, alt="…")."""
     for cell in code_cells(notebook):
@@ -394,7 +384,7 @@ def figures_in_words(notebook, number):
                 yield f"{cell.id} has a picture without words: show(figure, alt='…')"
 
 
-@new_form
+@rule
 def predictions_open(notebook, number):
     """A question whose answer stands above it asks nothing."""
     revealed = {}
@@ -415,13 +405,13 @@ def predictions_open(notebook, number):
                     yield f"{cell.id} asks {id!r}, but {revealed[id]!r} stands above it"
 
 
-@new_form
+@rule
 def origins_marked(notebook, number):
     """✔ is what was measured just now. What comes from a stored study has its own mark, and its day."""
     yield from teaching.unmarked_claims(trees(notebook))
 
 
-@new_form
+@rule
 def plain_words(notebook, number):
     """Everyday words: what you'd never say at a whiteboard, a learner has to read twice."""
     for cell in notebook.cells:

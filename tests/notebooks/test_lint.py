@@ -266,19 +266,11 @@ def test_a_range_has_one_unit_for_both_numbers():
         outputs(new_output("display_data", {"image/png": ""}, metadata={"image/png": {"alt": "A line falls."}})),
     ],
 )
-def test_what_the_rules_of_the_new_form_leave_alone(planted_exercises, plant):
+def test_what_the_rules_of_teaching_leave_alone(planted_exercises, plant):
     notebook = clean()
     plant(notebook)
     new = ("predictions_open", "origins_marked", "figures_in_words")
     assert [problem for problem in lint.problems(notebook, "04") if problem.startswith(new)] == []
-
-
-def test_the_old_form_is_free_from_the_new_rules(planted_exercises):
-    notebook = clean()
-    for plant in (code_with(COMPUTES, ""), says("Whoever " * 151), source("plt.show()\n" + "claim('a', x)\n" * 19)):
-        plant(notebook)
-    names = {problem.split(":")[0] for problem in lint.problems(notebook, lint.OLD_FORM[0])}
-    assert names <= {"skeleton", "exercises_known", "quiz_asked", "predictions_revealed"}
 
 
 @pytest.mark.parametrize("right", ["yes", "B", "8 layers", "3", "(4, 2)"])

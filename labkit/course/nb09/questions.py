@@ -1,26 +1,19 @@
-"""Quick check of notebook 09: what a merge changes, what it rounds, and when it is better left alone."""
+"""Quick check of notebook 09: what a merge changes, what it rounds, and when you'd better leave it."""
 
 from labkit.lab.quizzes import Question, questions
 
 QUESTIONS = [
     Question(
-        "In float32, a merged model and its adapter kept apart give logits that …",
+        "A server merges adapters that take turns, and unmerges each by subtracting its update. What happens?",
         {
-            "are the same to the last bit": "The sums are taken in another order, and each is rounded. (Section 9.1.)",
-            "agree up to the rounding of float32": "In exact arithmetic they are the same; what is left is the last "
-            "digits of the sums. (Section 9.1.)",
-            "differ by as much as the adapter changes them": "Then nothing would have been merged. (Section 9.1.)",
+            "Nothing: what you add, you can subtract": "That's true on paper. Here every sum is rounded. (Section "
+            "9.2.)",
+            "The base drifts away from what it was": "Each round leaves rounding errors behind, and another adapter "
+            "leaves others. labkit keeps W, and puts it back. (Section 9.2.)",
+            "It's off once and then stays where it is": "That's what one adapter does if it's merged again and again. "
+            "With others in between, the errors add up. (Section 9.2.)",
         },
         right="b",
-    ),
-    Question(
-        "What does labkit do to unmerge?",
-        {
-            "It subtracts ΔW": "That leaves rounding errors behind. (Section 9.2.)",
-            "It trains the weights back": "There is nothing to train: W was never lost. (Section 9.2.)",
-            "It puts back the W it kept": "Only that's right bit for bit, for the memory of one W. (Section 9.2.)",
-        },
-        right="c",
     ),
     Question(
         "A weight in bfloat16 is about 0.05, and its update is 0.00001. After merging it is …",
@@ -28,28 +21,39 @@ QUESTIONS = [
             "the same number": "There the numbers of bfloat16 are 1/4096 apart, and the update is far less than half "
             "of that. (Section 9.3.)",
             "0.05001": "bfloat16 has no such number. (Section 9.3.)",
-            "rounded up to the next number": "It is rounded to the nearest, which is where it was. (Section 9.3.)",
+            "the next number up": "Rounding picks the nearest number, and that's the one it was. (Section 9.3.)",
         },
         right="a",
     ),
     Question(
-        "An adapter was trained on a base in NF4. Which weights belong under it?",
+        "You merge a QLoRA adapter and want one ordinary model. Which weights do you add ΔW to?",
         {
-            "Those of the float32 base, since they are better": "The adapter was never shown them. (Section 9.5.)",
-            "The dequantized NF4 weights": "They are what it was trained on, in 16 bits or kept in four. "
-            "(Section 9.5.)",
-            "NF4 weights made again from W + ΔW": "That rounds the update itself, to a grid coarser than it. (Section "
-            "9.5.)",
+            "The original 16-bit or 32-bit weights, since they're better": "The adapter never saw them. It learned to "
+            "work around the errors of NF4. (Section 9.5.)",
+            "The NF4 weights, made again from W + ΔW": "That rounds the sum to four bits, and the update is too small "
+            "for that grid. (Section 9.5.)",
+            "The NF4 weights, dequantized once": "They're what the adapter was trained on, and nothing is rounded to "
+            "four bits again. (Section 9.5.)",
+        },
+        right="c",
+    ),
+    Question(
+        "In merge-aware training, why can't PyTorch's own gradient of the rounding be used?",
+        {
+            "Rounding is random": "It isn't: the same number always goes to the same level. (Section 9.6.)",
+            "It's zero nearly everywhere": "Rounding is a staircase: flat, with jumps. So we pretend, going backward, "
+            "that it isn't there. (Section 9.6.)",
+            "It would take too much memory": "It would take as much as any other gradient of W. (Section 9.6.)",
         },
         right="b",
     ),
     Question(
         "Why does labkit refuse to merge an adapter on SmolLM2's `lm_head`?",
         {
-            "lm_head is too large": "Its size is no trouble. (Section 9.6.)",
-            "It is not a linear layer": "It is one. (Section 9.6.)",
+            "lm_head is too large": "A merge works on any size. (Section 9.7.)",
+            "lm_head isn't a linear layer": "It is one. (Section 9.7.)",
             "Its weight is the embedding, too": "The merge would change what every token means on its way in. (Section "
-            "9.6.)",
+            "9.7.)",
         },
         right="c",
     ),

@@ -1,0 +1,73 @@
+"""What `studies/merge_aware.py` stored, as one number for each test ticket: the share of seeds that got it right.
+
+Until it has every run, what stands in its lines counts; and of ordinary training, what `studies/merge_routes.py` stored
+by the same recipe with one seed.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from labkit.evaluation.scoring import bootstrap_interval
+
+USUAL, AWARE = "trained as usual", "trained for the merge"
+WAYS = {  # group and name: what it was trained on, whether merge-aware, how it was used; and what merge_routes calls it
+    (USUAL, "QLoRA, kept apart"): ("four bits", False, "kept apart", "kept apart"),
+    (USUAL, "QLoRA, dequantized"): ("four bits", False, "dequantized, bfloat16", "dequantized, bfloat16"),
+    (USUAL, "QLoRA, requantized"): ("four bits", False, "in four bits", "requantized"),
+    (USUAL, "LoRA, merged, then quantized"): ("float32", False, "in four bits", "merged, then four bits"),
+    (AWARE, "QLoRA, requantized"): ("four bits", True, "in four bits", None),
+    (AWARE, "LoRA, merged, then quantized"): ("float32", True, "in four bits", None),
+}
+
+
+def read_runs(path: Path | str) -> dict:
+    """The study's ``date`` and ``runs``, from its result, or from the lines of the runs there are."""
+    path = Path(path)
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    lines = path.parent / "lines" / f"{path.stem}.jsonl"
+    stored = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+    return {"date": max(each["date"] for each in stored), "runs": [each["setting"] | each["result"] for each in stored]}
+
+
+def seeds_of(runs: Sequence[Mapping]) -> dict[tuple, list[Mapping]]:
+    """The runs of each kind of training, one per seed: those at the learning rate that has the most seeds, and of
+    equally many the lowest validation loss in four bits."""
+    kinds: dict[tuple, dict[float, list[Mapping]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        if run["seed"] is not None:  # the base alone has none
+            kinds[run["trained on"], run["merge-aware"]][run["learning rate"]].append(run)
+
+    def suits(of_rate: list[Mapping]) -> tuple[int, float]:
+        return len(of_rate), -min(run["ways"]["in four bits"]["validation loss"] for run in of_rate)
+
+    return {kind: max(rates.values(), key=suits) for kind, rates in kinds.items()}
+
+
+def rows_right(runs: Sequence[Mapping], routes: Sequence[Mapping]) -> tuple[dict[str, dict[str, list[float]]], dict]:
+    """For each of `WAYS`, the share of seeds that got each test ticket right, in the rows' order.
+
+    Args:
+        runs: of merge_aware.
+        routes: the ways of merge_routes, for what `runs` doesn't have.
+
+    Returns:
+        Group → way → shares; and the number of seeds behind each (group, way).
+    """
+    chosen, found, seeds = seeds_of(runs), {}, {}
+    for (group, name), (trained_on, aware, way, route) in WAYS.items():
+        used = [run["ways"][way] for run in chosen.get((trained_on, aware), []) if way in run["ways"]]
+        used = used or [each for each in routes if (each["trained on"], each["way"]) == (trained_on, route)]
+        if used:
+            wrong = [{answer["row"] for answer in each["wrong"]} for each in used]
+            shares = [sum(row not in rows for rows in wrong) / len(used) for row in range(used[0]["rows"])]
+            found.setdefault(group, {})[name], seeds[group, name] = shares, len(used)
+    return found, seeds
+
+
+def with_interval(shares: Sequence[float]) -> dict[str, float]:
+    """Mean and 95 % interval over the tickets, as ``mean``, ``low`` and ``high``."""
+    low, high = bootstrap_interval(shares)
+    return {"mean": sum(shares) / len(shares), "low": low, "high": high}

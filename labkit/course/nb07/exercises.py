@@ -639,6 +639,16 @@ def _nf4_even_steps(w, book, block_size):
 
 
 @mistake(
+    "Your levels are evenly spaced.",
+    "Stretching −1 … 1 to 0 … 15 and rounding would fit even levels. Those of book aren't even.",
+    "Where does your answer use book?",
+)
+def _nf4_stretched(w, book, block_size):
+    scaled, absmax = _scaled(w, block_size)
+    return ((scaled + 1) / 2 * (len(book) - 1)).round().flatten().to(torch.uint8), absmax
+
+
+@mistake(
     "You return the levels themselves.",
     "What's stored is which level it is: for sixteen of them, a number from 0 to 15.",
     "Leave out the last look-up in book.",
@@ -676,6 +686,16 @@ def _nf4_codes_in_blocks(w, book, block_size):
 def _nf4_codes_as_w(w, book, block_size):
     codes, absmax = my_nf4(w, book, block_size)
     return codes.view(w.shape), absmax
+
+
+@mistake(
+    "Your codes and scales are right, but the codes are still in blocks, and absmax is a column.",
+    "keepdim=True and the rows of blocks are handy for dividing. What's stored is one long row of each.",
+    "Use .flatten() on both.",
+)
+def _nf4_both_in_blocks(w, book, block_size):
+    codes, absmax = my_nf4(w, book, block_size)
+    return codes.view(-1, block_size), absmax[:, None]
 
 
 @mistake(
@@ -811,10 +831,12 @@ exercise(
         _nf4_wrong_axis,
         _nf4_the_notebooks_book,
         _nf4_even_steps,
+        _nf4_stretched,
         _nf4_levels,
         _nf4_restored,
         _nf4_codes_in_blocks,
         _nf4_codes_as_w,
+        _nf4_both_in_blocks,
         _nf4_as_bucketize_returns,
         _nf4_as_bucketize_returns_with_a_column,
         _nf4_packed,
@@ -1042,9 +1064,9 @@ exercise(
     id="07.5",
     title="A code book of eight",
     prompt=(
-        "Write my_nf3(offset): four positive quantiles, three negative ones, and zero, from probabilities that start\n"
-        "at offset and end just before one half; torch.float32, ascending, the largest 1. torch.special.ndtri is the\n"
-        "inverse of the normal distribution."
+        "Write my_nf3(offset): four positive quantiles, three negative ones, and zero, from probabilities evenly\n"
+        "spaced from offset to one half, without one half itself; torch.float32, ascending, the largest 1.\n"
+        "torch.special.ndtri gives the quantiles."
     ),
     minutes=10,
     difficulty=4,
@@ -1125,5 +1147,5 @@ exercise(
         _nf3_probabilities,
         _nf3_in_one_go,
     ],
-    shows="With 9 and 8 in place of 5 and 4, it's NF4.",
+    shows="With 9 and 8 in place of 5 and 4, it's NF4. NF3's own offset is halfway between 1 − 1/14 and 1 − 1/16.",
 )

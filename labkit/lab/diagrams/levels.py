@@ -14,7 +14,7 @@ _SLICES = ("#dfe6ee", "#b5c7d8")  # neighbors apart in grayscale too
 
 
 def falling(block: Tensor, book: Tensor, which: int) -> Figure:
-    """A block of weights, divided by its largest, falling to the nearest levels; one number is followed.
+    """A block of weights, divided by its largest magnitude, falling to the nearest levels; one number is followed.
 
     Args:
         block: the numbers of one block, shape (n,).
@@ -32,7 +32,7 @@ def falling(block: Tensor, book: Tensor, which: int) -> Figure:
 
     code = int(codes[which])
     number, ratio, level, restored = block[which], scaled[which], book[code], book[code] * absmax
-    say(ax, left, 3.02, f"{len(block)} weights of a block, each divided by the largest of them")
+    say(ax, left, 3.02, f"{len(block)} weights of a block, each divided by the largest magnitude")
     say(ax, left, 2.72, f"{_sign(number, 4)} / {absmax:.4f} = {_sign(ratio, 3)}", color=_ONE, weight="bold")
     ax.plot((across(-1), across(1)), (rail, rail), color=INK, lw=1, marker="", ls="-")
     ax.plot([across(x) for x in scaled], [rail] * len(block), "|", color=INK, ms=9, mew=1)
@@ -61,7 +61,7 @@ def _sign(number, digits: int) -> str:
 
 
 def equal_slices(book: Tensor, offset: float) -> Figure:
-    """The bell with NF4's levels: they cut eight equal slices on the right, and seven on the left.
+    """The bell with NF4's levels: they cut the right side into eight equal slices, the left into seven.
 
     Args:
         book: the sixteen levels.
@@ -83,7 +83,7 @@ def equal_slices(book: Tensor, offset: float) -> Figure:
         ax.text((low + high) / 2, 0.015, str(i + 1 if i < 7 else i - 6), ha="center", fontsize=9, color=INK)
     heights = bell(torch.tensor(edges))
     ax.vlines(edges, 0, heights, color=LEARNS, lw=1.6)
-    ax.set(title="Slices of one size: seven on the left, eight on the right", xlabel="level", yticks=[])
+    ax.set(title="Each side in slices of the same area: seven, and eight", xlabel="level", yticks=[])
     ax.set(ylim=(0, 0.43), xlim=(-3.2, 3.2))
     shown = [0, 1, 3, 7, 11, 14, 15]
     ax.set_xticks([edges[i] for i in shown], [_sign(book[i], 2) for i in shown])

@@ -1,5 +1,6 @@
 """Quantizers compared in pictures: what a block size costs and buys, and who misses how much at how many bits."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -34,12 +35,13 @@ def errors_of_formats(errors: Mapping[str, Mapping[str, float]], bits: Mapping[s
     use_style()
     first = next(iter(errors.values()))
     order = sorted(first, key=first.get, reverse=True)
+    start = math.floor(100 * min(min(row.values()) for row in errors.values()))
     figure, ax = plt.subplots(figsize=(7, 0.9 + 0.33 * len(order)))
     for (kind, row), colour, marker in zip(errors.items(), (COLOURS[1], COLOURS[5]), MARKERS):
         shown = [100 * row[name] for name in order]
         ax.plot(shown, range(len(order)), color=colour, marker=marker, ls="", ms=7, label=kind)
     ax.set_yticks(range(len(order)), [f"{name}: {bits[name]:.4g} bits" for name in order])
     ax.tick_params(axis="y", length=0)
-    ax.set(xlabel="error (%)", ylim=(-0.6, len(order) - 0.4))
-    ax.legend(loc="lower left")
+    ax.set(xlabel=f"error (%), on an axis from {start}", xlim=(start, None), ylim=(-0.6, len(order) - 0.4))
+    figure.legend(loc="outside upper center", ncols=len(errors))
     return figure

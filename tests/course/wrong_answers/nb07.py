@@ -161,4 +161,34 @@ WRONG = [
         "NF4's offset",
         True,
     ),
+    ("07.1", bits("(bits + scale_bits) / block_size"), "per block must divide everything", True),
+    ("07.1", bits("bits + scale_bits // block_size"), "bits are whole numbers, so //", True),
+    (
+        "07.3",
+        nf4(
+            ("argmin(dim=1)", "argmin(dim=1).view_as(b)"),
+            ("return c.to(torch.uint8), a", "return c.to(torch.uint8), a[:, None]"),
+        ),
+        "keepdim's column and the blocks, as in int4",
+        True,
+    ),
+    (
+        "07.3",
+        nf4(("c = (x[:, None] - book).abs().argmin(dim=1)", "c = ((x + 1) / 2 * (len(book) - 1)).round()")),
+        "sixteen even levels from -1 to 1",
+        True,
+    ),
+    ("07.4", "lambda packed: torch.cat([packed >> 4, packed & 15])", "twice as long, so it's done", True),
+    ("07.4", changed(UNPACK, ("packed >> 4", "packed & 0xF0")), "masked both halves", True),
+    (
+        "07.5",
+        changed(NF3, ("0.5, 5)[:-1]", "0.5, 4)"), ("0.5, 4)[:-1]", "0.5, 3)")),
+        "four quantiles, so linspace(..., 4)",
+        True,
+    ),
+    (
+        "07.5",
+        changed(NF3, ("offset, 0.5, 5)[:-1]", "offset, 0.499, 4)"), ("offset, 0.5, 4)[:-1]", "offset, 0.499, 3)")),
+        "a thousandth short of one half",
+    ),
 ]

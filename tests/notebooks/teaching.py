@@ -52,7 +52,7 @@ def avoided_in(text: str) -> Iterator[tuple[str, str]]:
     """Each word or phrase in `text` that the course doesn't use, with what it says instead."""
     for phrase, instead in AVOIDED.items():
         if found := re.search(rf"\b({phrase})\b", text, re.IGNORECASE):
-            yield found[0], instead
+            yield found[0].lower(), instead
 
 
 def predictions(tree: ast.Module) -> Iterator[tuple[str, str, list[str]]]:

@@ -556,7 +556,7 @@ def _messages(adapters, count, width):
 
 
 def my_rent(count, r, layers):
-    """r · (in + out) numbers a layer, four bytes each, for every adapter."""
+    """r · (in + out) numbers per layer, four bytes each, for every adapter."""
     return count * sum(4 * r * (inputs + outputs) for inputs, outputs in layers)
 
 

@@ -207,7 +207,7 @@ def test_killed_and_resumed_equals_uninterrupted_to_the_bit(labkit, tiny_base, g
     assert finished.returncode == 0, finished.stderr
     assert weights(killed) == weights(whole)
     assert history(killed / "adapter").history == history(whole / "adapter").history
-    assert len(history(killed / "adapter").validations) == 12
+    assert len(history(killed / "adapter").validations) == 13
 
 
 def test_resume_with_other_settings_is_refused(labkit, tiny_base, good_data, tmp_path, monkeypatch):

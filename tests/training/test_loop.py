@@ -506,7 +506,7 @@ def test_two_processes_train_like_one(tmp_path):
             two = json.loads((tmp_path / f"told-{parts}-{rank}.json").read_text())
             assert (one["processes"], two["processes"]) == (1, 2)
             assert two["losses"] == pytest.approx(one["losses"], rel=1e-6)
-            assert len(one["validations"]) == 6
+            assert len(one["validations"]) == 7
             assert two["validations"] == pytest.approx(one["validations"], rel=1e-5)
             assert two["steps"] == (one["steps"] if rank == 0 else [])  # reports come once, not once a process
             for name, p in load_file(tmp_path / f"weights-{parts}-{rank}.safetensors").items():

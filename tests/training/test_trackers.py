@@ -56,12 +56,12 @@ def test_a_tracker_is_told_what_stands_in_the_history(run):
     without, other = run()
     assert result.history == without.history
     assert all(weights_of(model)[name].equal(weight) for name, weight in weights_of(other).items())
-    assert [step for step, _ in tracker.said] == [1, 2, 3, 4, 5] and tracker.ends == 1
-    for entry, (_, values) in zip(result.history, tracker.said):
+    assert [step for step, _ in tracker.said] == [0, 1, 2, 3, 4, 5] and tracker.ends == 1
+    for entry, (_, values) in zip([result.before, *result.history], tracker.said, strict=True):
         scores = {f"validation_{name}": mean for name, mean in entry.get("validation_scores", {}).items()}
         plain = {name: value for name, value in entry.items() if name not in ("step", "validation_scores")}
         assert values == plain | scores
-    assert set(tracker.said[1][1]) > {"loss", "learning_rate", "validation_loss", "validation_exact"}
+    assert set(tracker.said[2][1]) > {"loss", "learning_rate", "validation_loss", "validation_exact"}
     assert tracker.settings["learning_rate"] == 1e-2 and tracker.settings["steps"] == 5
     assert {type(value) for value in tracker.settings.values()} <= {bool, int, float, str}
 
@@ -70,7 +70,7 @@ def test_a_tracker_that_fails_is_left_out_and_the_training_goes_on(run):
     failing, other = Notebook(fails_at=3), Notebook()
     with pytest.warns(LabkitWarning, match=r"^notebook fails and is told no more: the server \\x1b\[2Jis gone$"):
         result, _ = run([failing, other])
-    assert len(result.history) == 5 and len(failing.said) == 2 and len(other.said) == 5
+    assert len(result.history) == 5 and len(failing.said) == 3 and len(other.said) == 6
     assert (failing.ends, other.ends) == (0, 1)
 
 

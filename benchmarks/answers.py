@@ -1,6 +1,6 @@
 """The answers to 64 prompts: labkit's `generate`, which `evaluate` uses, against transformers' on the same model.
 
-    python -m benchmarks.answers            # five minutes on two cores
+    python -m benchmarks.answers            # six minutes on two cores
 
 On the course's base, float32, the first 64 test rows of `tickets` in one batch, by the base alone (most of whose
 answers run into the limit) and with the trained adapter (whose answers all end by themselves). Both must give the same
@@ -21,7 +21,7 @@ from benchmarks.side_by_side import in_turn, ratio, store, where_the_time_goes
 from labkit.base.chat_format import ends_of_answer
 from labkit.step.batch import encode_prompt, padding_id
 
-ROWS, ROUNDS = 64, 5
+ROWS, ROUNDS = 64, 3
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm")
 TASK = labkit.load_task("tickets")
 

@@ -72,7 +72,7 @@ def test_notebook_08_runs_on_another_base_in_the_memory_it_needs(dtype, tmp_path
     printed = "".join(output.get("text", "") for cell in cells for output in cell.outputs)
     assert "not applicable" in printed and "▣" not in printed, "a stored number stands for another base"
     assert all("SmolLM2" in line for line in printed.splitlines() if "from a stored study" in line)
-    for layers in ("labkit's layers", "your layers"):
+    for layers in ("labkit's layers", "the layer of 08.1"):
         assert f"✔ largest gradient error after an evaluation, {layers}" in printed, "gradients are right on any base"
     most = int(re.search(r"bytes of weights at most: (\d+)", printed)[1])
     needed = bytes_of(folder, dtype) + bytes_of(folder, dtype, quantize="nf4", double=True)

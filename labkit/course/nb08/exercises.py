@@ -262,6 +262,15 @@ def _rest_in_bytes(linear, rest):
     return linear * 4.127 / 8 + rest
 
 
+@mistake(
+    "Your result is half of the right one.",
+    "Section 8.1 started from bytes in bfloat16, so it divided by 16. `linear` and `rest` are numbers, not bytes.",
+    "How many bytes does one number of each kind take?",
+)
+def _from_bytes_in_bfloat16(linear, rest):
+    return linear * 4.127 / 16 + rest
+
+
 exercise(
     "08.2",
     title="What a 4-bit base weighs",
@@ -290,6 +299,7 @@ exercise(
         _single_scales,
         _rest_in_float32,
         _rest_in_bytes,
+        _from_bytes_in_bfloat16,
     ],
     shows="The second case is an 8B Llama: about 5.7 GB instead of 16.",
 )
@@ -360,6 +370,16 @@ def _is_the_step_zero(weights, step):
 
 
 @mistake(
+    "You ask for a step as large as the distance to the next number, and you take that as a fixed share of the weight.",
+    "A result is rounded to the nearest number, so half the distance is enough. And the distance only changes at "
+    "powers of two.",
+    "Let bfloat16 do the rounding: subtract, and compare.",
+)
+def _whole_spacing(weights, step):
+    return weights.abs() * torch.finfo(torch.bfloat16).eps <= step
+
+
+@mistake(
     "You return how many moved.",
     "The question is which ones, one answer for each weight.",
     "What is your sum over?",
@@ -390,7 +410,7 @@ exercise(
     "08.3",
     title="Steps that vanish",
     prompt="`weights` is a float32 tensor, and we'll keep it in bfloat16. Write my_moved(weights, step): a tensor of "
-    "True and False, which of the bfloat16 weights are another number once `step` is taken off.",
+    "True and False, which of the bfloat16 weights change when you subtract `step`.",
     minutes=6,
     difficulty=3,
     importance=3,
@@ -414,6 +434,7 @@ exercise(
         _the_others,
         _against_the_exact,
         _is_the_step_zero,
+        _whole_spacing,
         _share,
         _how_many,
         _the_weights,
@@ -425,7 +446,7 @@ exercise(
 
 
 def my_differences(new, old, draws):
-    """For each draw of row numbers, the mean of new − old over those rows."""
+    """For each draw of messages, the mean of new − old over them."""
     return (new - old)[draws].mean(1)
 
 
@@ -448,9 +469,9 @@ def _no_draws(new, old, draws):
 
 
 @mistake(
-    "You give the two methods different rows.",
+    "You give the two methods different messages.",
     "That's for two groups that have nothing to do with each other.",
-    "Keep both answers of a row together.",
+    "Keep both answers to a message together.",
 )
 def _rows_of_two_kinds(new, old, draws):
     return new[draws].mean(1) - old[draws.flip(0)].mean(1)
@@ -468,23 +489,25 @@ def _sizes(new, old, draws):
 @mistake(
     "You average over the draws.",
     "Each draw needs a number of its own.",
-    "Which dimension holds the rows of one draw?",
+    "Which dimension holds the messages of one draw?",
 )
 def _over_the_draws(new, old, draws):
     return (new - old)[draws].mean(0)
 
 
 @mistake(
-    "You count how many rows are better, not what share.", "A sum grows with the number of rows.", "Use mean, not sum."
+    "You count how many messages are better, not what share.",
+    "A sum grows with the number of messages.",
+    "Use mean, not sum.",
 )
 def _sums(new, old, draws):
     return (new - old)[draws].sum(1)
 
 
 @mistake(
-    "You count the rows where `new` is better, and none where it's worse.",
-    "A row that `old` got right and `new` didn't counts against `new`.",
-    "What's new − old on such a row?",
+    "You count the messages where `new` is better, and none where it's worse.",
+    "A message that `old` got right and `new` didn't counts against `new`.",
+    "What's new − old on such a message?",
 )
 def _only_gains(new, old, draws):
     return (new - old).clamp(min=0)[draws].mean(1)
@@ -500,9 +523,9 @@ def _one_number(new, old, draws):
 
 
 @mistake(
-    "You give the difference of each drawn row, without a mean.",
-    "A draw is summed up by one number, the mean over its rows.",
-    "Which dimension holds the rows of one draw?",
+    "You give the difference of each drawn message, without a mean.",
+    "A draw is summed up by one number, the mean over its messages.",
+    "Which dimension holds the messages of one draw?",
 )
 def _no_mean(new, old, draws):
     return (new - old)[draws]
@@ -518,9 +541,9 @@ def _ratio(new, old, draws):
 
 
 @mistake(
-    "You draw rows for `new`, and take all rows for `old`.",
-    "A draw with many hard rows would make `new` look bad.",
-    "Do both methods see the same rows in your answer?",
+    "You draw messages for `new`, and take all messages for `old`.",
+    "A draw with many hard messages would make `new` look bad.",
+    "Do both methods see the same messages in your answer?",
 )
 def _old_is_fixed(new, old, draws):
     return new[draws].mean(1) - old.mean()
@@ -528,23 +551,23 @@ def _old_is_fixed(new, old, draws):
 
 exercise(
     "08.4",
-    title="The same rows for both",
-    prompt="Three tensors: `new` and `old` hold 1 for each test row a method got right, else 0. Each row of `draws` "
-    "holds row numbers, drawn with repetition. Write my_differences(new, old, draws): a tensor with, for each draw, "
-    "how much better `new` is than `old` on the rows drawn, as a mean.",
+    title="The same messages for both",
+    prompt="Two float tensors, `new` and `old`, hold 1 for each test message that a method got right, else 0. `draws`, "
+    "of shape (draws, n), says which messages are in each draw, some more than once. Write my_differences(new, old, "
+    "draws): a tensor of shape (draws,), how much better `new` is than `old` on those messages, as a mean.",
     minutes=5,
     difficulty=2,
     importance=4,
     solution=my_differences,
-    explanation="Both methods met the same rows, and a hard row is hard for both. Drawing rows, and taking both "
-    "answers with them, keeps that, and the interval of the difference becomes narrower than from two separate draws.",
+    explanation="Both methods met the same messages, and a hard one is hard for both. Drawing messages, and taking "
+    "both answers with them, keeps that, and the interval of the difference is narrower than from two separate draws.",
     cases=lambda: [
         Case(torch.tensor([1.0, 1, 0, 1, 0]), torch.tensor([1.0, 0, 1, 1, 1]), torch.randint(5, (6, 5))),
         Case((torch.rand(40) < 0.9).float(), (torch.rand(40) < 0.7).float(), torch.randint(40, (7, 40))),
     ],
     hints=[
-        "What is there to resample: answers, or rows with both their answers?",
-        "First the difference in each row; then pick the drawn rows: difference[draws] has a row for each draw.",
+        "What is there to resample: answers, or messages with both their answers?",
+        "First the difference for each message; then pick the drawn ones: difference[draws] has shape (draws, n).",
         "(new - old)[draws].mean(1)",
     ],
     mistakes=[

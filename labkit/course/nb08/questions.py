@@ -7,8 +7,8 @@ QUESTIONS = [
         "In a QLoRA layer, in which precision are weights and activations multiplied?",
         {
             "In four bits": "Four bits is how the weights are stored. Codes aren't multiplied. (Section 8.1.)",
-            "In that of the activations": "Each layer makes its weight dense just for the product: float32 here, "
-            "bfloat16 on most GPUs. (Section 8.1.)",
+            "In the precision of the activations": "Each layer makes its weight dense just for the product: "
+            "float32 here, bfloat16 on most GPUs. (Section 8.1.)",
             "In eight bits": "Eight bits is how the scales are stored, if they're quantized too. (Notebook 07.)",
         },
         right="b",
@@ -28,7 +28,7 @@ QUESTIONS = [
         "Your friend trains the same QLoRA with TRL, and gets other losses than you. What do you check first?",
         {
             "Whether TRL has a bug": "With the same settings, its losses are ours. (Section 8.6.)",
-            "Whether the seeds differ": "Worth a look, but the same seed isn't enough: defaults differ, too. "
+            "The seed, and nothing else": "It's one of the defaults that differ, but the same seed isn't enough. "
             "(Section 8.6.)",
             "The defaults, and the dtype of A and B": "FP4, another rate and schedule, another order of the rows, and "
             "A and B in bfloat16. (Sections 8.6 and 8.7.)",
@@ -58,9 +58,9 @@ QUESTIONS = [
     Question(
         "You load a base in four bits, forget inject_lora, and hand what's trainable to an optimizer. What happens?",
         {
-            "The 4-bit weights are trained": "They're bytes, and have no gradient. (Section 8.10.)",
-            "Embeddings and norms are trained": "They're the only parameters there are. It runs, and it looks like "
-            "training. (Section 8.10.)",
+            "The 4-bit weights are trained": "They're bytes, without a gradient. (Section 8.10.)",
+            "Embeddings and norms are trained": "In labkit, they're the only parameters there are. It runs, and it "
+            "looks like training. (Section 8.10.)",
             "You get an error": "Only if everything is frozen. (Section 8.10.)",
         },
         right="b",

@@ -1,9 +1,11 @@
 """QLoRA as pictures: the layer beside LoRA's, what takes how much memory, and what many runs say of its quality."""
 
+import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -32,7 +34,7 @@ def lora_beside_qlora() -> Figure:
     ax.text(4.75 + SIDE / 2, 1.45 + SIDE / 2, "Ŵ, dense\nfor one\nproduct", ha="center", va="center", fontsize=10)
     small = SIDE / 8**0.5
     box(ax, 3.45, 2.45, small, small, "W", FROZEN)
-    ax.text(3.28, 2.0, "4 bits\nper weight", fontsize=9.5, va="center", ha="left")
+    ax.text(3.45 + small / 2, 2.38, "4 bits\nper weight", fontsize=9.5, va="top", ha="center")
     arrow(ax, (3.45 + small, 2.45 + small / 2), (4.73, 2.45 + small / 2))
     ax.text(4.32, 2.75, "make\ndense", fontsize=9.5, ha="center", va="bottom")
     return ax.figure
@@ -90,37 +92,96 @@ def surprise(perplexities: Mapping[str, float]) -> Figure:
     return ax.figure
 
 
-def by_seed(points: Sequence[float], interval: tuple[float, float]) -> Figure:
-    """The difference of two methods in each run, and the interval of their mean below.
+def by_seed(first: Sequence[float], second: Sequence[float], interval: tuple[float, float]) -> Figure:
+    """Two methods' scores in each run, and beside them their difference, with the interval of its mean below.
 
     Args:
-        points: one per seed, in percentage points.
-        interval: from, to.
+        first: LoRA's share of right answers, one per seed.
+        second: QLoRA's.
+        interval: of the mean of second − first in percentage points, from, to.
     """
     use_style()
-    figure, ax = plt.subplots(figsize=(7, 2.6))
-    ax.axvline(0, color="#8a8a8a", linestyle=":", marker="")
-    seeds = range(len(points))
-    ax.plot(points, seeds, linestyle="", marker="D", markersize=7, color=COLOURS[3])
-    mean = sum(points) / len(points)
-    ax.plot(
-        interval, [len(points) + 0.3] * 2, color=COLOURS[0], linestyle="-", marker="|", markersize=12, linewidth=2.5
-    )
-    ax.plot(mean, len(points) + 0.3, marker="o", markersize=8, color=COLOURS[0], linestyle="")
-    ax.set_yticks([*seeds, len(points) + 0.3], [*(f"seed {seed}" for seed in seeds), "mean, with\nits interval"])
-    ax.set(title="QLoRA − LoRA, exact tickets", xlabel="percentage points (left: QLoRA is worse)")
-    ax.set_ylim(len(points) + 0.9, -0.6)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.7), sharey=True)
+    seeds = range(len(first))
+    left.plot([100 * x for x in first], seeds, **_points("o", COLOURS[0], 11), fillstyle="none", label="LoRA")
+    left.plot([100 * x for x in second], seeds, **_points("D", COLOURS[3]), label="QLoRA")
+    left.set(title="Exact tickets", xlabel="percent")
+    left.legend(loc="lower left", fontsize=9)
+    points = [100 * (b - a) for a, b in zip(first, second)]
+    below = len(points) + 0.3
+    right.axvline(0, color="#8a8a8a", linestyle=":", marker="")
+    right.plot(points, seeds, **_points("D", COLOURS[3]))
+    right.plot(interval, [below] * 2, color=COLOURS[0], linestyle="-", marker="|", markersize=12, linewidth=2.5)
+    right.plot(sum(points) / len(points), below, **_points("o", COLOURS[0]))
+    right.set(title="QLoRA − LoRA", xlabel="points (left: QLoRA is worse)")
+    left.set_yticks([*seeds, below], [*(f"seed {seed}" for seed in seeds), "mean, with\nits interval"])
+    left.set_ylim(below + 0.6, -0.6)
     return figure
 
 
-def answers(prompts: Sequence[str], written: Sequence[str]) -> Figure:
-    """Each prompt, and below it what a model wrote. As a picture: on another processor it may write something else."""
+def _points(marker: str, color: str, size: float = 7) -> dict:
+    return {"linestyle": "", "marker": marker, "markersize": size, "color": color}
+
+
+def rulers(numbers: Sequence[float], step: float) -> Figure:
+    """The numbers that bfloat16 has around each of `numbers`, all on one scale, and where a step down ends.
+
+    Args:
+        numbers: from large to small; each is taken as bfloat16 has it.
+        step: what's subtracted; the arrow. A dotted one leads back to where the result is rounded to.
+    """
     use_style()
-    wrap = partial(textwrap.wrap, width=96, break_on_hyphens=False, max_lines=3)
-    lines = []
-    for prompt, answer in zip(prompts, written):
-        lines += [*wrap(prompt), *wrap(answer, initial_indent="  → ", subsequent_indent="    "), ""]
+    figure, axs = plt.subplots(len(numbers), 1, figsize=(7, 0.85 * len(numbers) + 0.4))
+    for ax, number in zip(axs, torch.tensor(numbers).bfloat16()):
+        start, landed = number.item(), (number - step).item()
+        bits = number.view(torch.int16)
+        marks = [(bits + i).view(torch.bfloat16).item() for i in range(-30, 31)]
+        ax.set_xlim(start - 7.5 * step, start + 7.5 * step)
+        ax.axhline(0, color="#8a8a8a", linewidth=1, linestyle="-", marker="", zorder=1)
+        ax.plot(marks, [0] * len(marks), linestyle="", marker="|", color=INK, markersize=15)
+        ax.plot(start, 0, marker="o", color=COLOURS[3], markersize=7, linestyle="", zorder=3)
+        for a, b, look in (((start, 0.5), (start - step, 0.5), "-"), ((start - step, 0.5), (landed, 0.1), ":")):
+            style = {"arrowstyle": "-|>", "color": COLOURS[3], "lw": 1.6, "ls": look, "shrinkA": 0, "shrinkB": 0}
+            ax.annotate("", b, a, arrowprops=style)
+        said = "the step is lost" if landed == start else "it moves"
+        ax.text(0, 0.93, f"near {start:.2g}: {said}", transform=ax.transAxes, fontsize=9.5, va="top")
+        ax.set(ylim=(-0.4, 1.15), yticks=[], xticks=[])
+        ax.spines[["left", "bottom"]].set_visible(False)
+        ax.grid(False)
+    small = f"{step:.9f}".rstrip("0")
+    figure.suptitle(f"The numbers that bfloat16 has, and a step of {small}", x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def answers(prompts: Sequence[str], written: Sequence[str], right: Sequence[str]) -> Figure:
+    """Each prompt, what a model wrote, and what it should have written where that differs.
+
+    It's a picture because on another processor it may write something else.
+    """
+    use_style()
+    wrap = partial(textwrap.wrap, width=92, break_on_hyphens=False, replace_whitespace=False, max_lines=3)
+    indent = {"initial_indent": "  → ", "subsequent_indent": "    "}
+    lines, notes = [], []
+    for prompt, answer, expected in zip(prompts, written, right):
+        at_commas = answer.replace(',"', ',\f"')  # where a line of JSON may break; textwrap wants white space
+        lines += [*wrap(prompt), *(line.replace("\f", "") for line in wrap(at_commas, **indent))]
+        if note := _differences(answer, expected):
+            notes += [""] * (len(lines) - len(notes)) + ["  ✗ " + textwrap.shorten("expected " + note, 88)]
+            lines.append("")
+        lines.append("")
     figure = plt.figure(figsize=(7, 0.17 * len(lines)), layout="none")
     words = {"family": "DejaVu Sans Mono", "fontsize": 8.5, "va": "top", "linespacing": 1.35, "parse_math": False}
     figure.text(0.01, 0.99, "\n".join(lines), **words)
+    if notes:
+        figure.text(0.01, 0.99, "\n".join(notes), color=COLOURS[3], weight="bold", **words)
     return figure
+
+
+def _differences(answer: str, expected: str) -> str:
+    """The fields of the expected JSON object that the answer doesn't have; all of them if it's no object."""
+    wanted = json.loads(expected)
+    try:
+        found = dict(json.loads(answer))
+    except (ValueError, TypeError):
+        found = {}
+    return ", ".join(f"{key}: {value}" for key, value in wanted.items() if found.get(key) != value)

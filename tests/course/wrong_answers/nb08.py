@@ -102,6 +102,7 @@ WRONG = [
     ("08.2", "lambda linear, rest: linear * 4.127 / 8 + rest", "8 bits for the rest", True),
     ("08.2", "lambda linear, rest: (linear * 4.127 + rest * 16) // 8 // 2", "two numbers a byte"),
     ("08.2", "lambda linear, rest: (linear * 4.127 / 8 + rest * 2) / 1e9", "in GB"),
+    ("08.2", "lambda linear, rest: linear * 4.127 / 16 + rest", "8.1's line, which starts from bytes", True),
     # ---------------------------------------------------------------------------------------------------- 08.3
     ("08.3", "lambda weights, step: weights.bfloat16() - step == weights.bfloat16()", "vanishing is asked for", True),
     ("08.3", "lambda weights, step: weights - step != weights", "float32 will do", True),
@@ -121,6 +122,13 @@ WRONG = [
     ("08.3", "lambda weights, step: weights.abs() > step", "larger than the step"),
     (
         "08.3",
+        "lambda weights, step: weights.abs() * torch.finfo(torch.bfloat16).eps <= step",
+        "a step of a whole spacing, taken as a share",
+        True,
+    ),
+    ("08.3", "lambda weights, step: weights.bfloat16().float() - step != weights.bfloat16().float()", "exact", True),
+    (
+        "08.3",
         "lambda weights, step: weights[weights.bfloat16() - step != weights.bfloat16()]",
         "the weights that move",
         True,
@@ -138,6 +146,12 @@ WRONG = [
     ("08.4", "lambda new, old, draws: new[draws].mean(1) / old[draws].mean(1)", "a ratio", True),
     ("08.4", "lambda new, old, draws: (new[draws] - old[draws]).std(1)", "the spread"),
     ("08.4", "lambda new, old, draws: (new - old)[draws].median(1).values", "the median"),
+    ("08.4", "lambda new, old, draws: new[draws].mean() - old[draws].mean()", "two means", True),
+    (
+        "08.4",
+        "lambda new, old, draws: new[draws].mean(1) - old[torch.randint(len(old), draws.shape)].mean(1)",
+        "each method gets its own draws",
+    ),
 ]
 
 RIGHT = [

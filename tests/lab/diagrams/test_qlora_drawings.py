@@ -30,11 +30,23 @@ def test_the_bars_are_as_long_as_the_bytes_and_say_their_sum():
     assert words(figure) == ["≈5.0 GB", "≈1.5 GB"]
 
 
-def test_each_seed_has_its_point_and_the_mean_lies_in_its_interval():
-    figure = qlora.by_seed([-3, 0, 6], (-2, 4))
-    _, points, interval, mean = figure.axes[0].lines
-    assert list(points.get_xdata()) == [-3, 0, 6]
-    assert list(interval.get_xdata()) == [-2, 4] and mean.get_xdata()[0] == 1
+def test_each_seed_has_its_points_and_the_mean_lies_in_its_interval():
+    figure = qlora.by_seed([0.9, 0.8, 0.7], [0.87, 0.8, 0.76], (-2, 4))
+    left, right = figure.axes
+    assert [list(line.get_xdata()) for line in left.lines] == [[90, 80, 70], [87, 80, 76]]
+    _, points, interval, mean = right.lines
+    assert list(points.get_xdata()) == pytest.approx([-3, 0, 6])
+    assert list(interval.get_xdata()) == [-2, 4] and mean.get_xdata()[0] == pytest.approx(1)
+
+
+def test_a_step_is_lost_where_the_marks_are_far_apart():
+    figure = qlora.rulers([0.02, 0.005], 2e-5)
+    assert [word for word in words(figure) if word.startswith("near")] == [
+        "near 0.02: the step is lost",
+        "near 0.005: it moves",
+    ]
+    wide, narrow = ([x for x in ax.lines[1].get_xdata()] for ax in figure.axes)
+    assert wide[31] - wide[30] == 2**-13 and narrow[31] - narrow[30] == 2**-15
 
 
 def test_each_format_has_its_perplexity():
@@ -43,9 +55,19 @@ def test_each_format_has_its_perplexity():
 
 
 def test_an_answer_is_wrapped_and_a_very_long_one_is_cut():
-    [text] = words(qlora.answers(["Hello"], ["so " * 50]))
+    right = '{"so": 1}'
+    text, note = words(qlora.answers(["Hello"], ["so " * 50], [right]))
     first, *lines = text.splitlines()
-    assert first == "Hello" and lines[0].startswith("  → so") and max(map(len, lines)) <= 96
-    assert text.count("so") == 50
-    [text] = words(qlora.answers(["Hello"], ["so " * 500]))
-    assert len(text.splitlines()) == 4 and "[...]" in text
+    assert first == "Hello" and lines[0].startswith("  → so") and max(map(len, lines)) <= 92
+    assert text.count("so") == 50 and note.split() == ["✗", "expected", "so:", "1"]
+    text, _ = words(qlora.answers(["Hello"], ["so " * 500], [right]))
+    assert len(text.split("\n\n")[0].splitlines()) == 4 and "[...]" in text
+
+
+def test_a_line_of_json_breaks_at_a_comma_and_what_is_wrong_is_named_below_it():
+    answer = '{"name":"Mira","order":"B31","product":"R7","date":"2026-09-25","amount":2371,"priority":"high"}'
+    [text] = words(qlora.answers(["Hello"], [answer], [answer.replace(":", ": ")]))
+    assert text.splitlines()[1:3] == ["  → " + answer[:78], "    " + answer[78:]]
+    text, note = words(qlora.answers(["Hi", "Hello"], [answer] * 2, [answer, answer.replace("-25", "-05")]))
+    assert note.splitlines()[-1] == "  ✗ expected date: 2026-09-05"
+    assert text.splitlines()[len(note.splitlines()) - 1] == ""

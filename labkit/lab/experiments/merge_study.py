@@ -77,3 +77,11 @@ def with_interval(shares: Sequence[float]) -> dict[str, float]:
     """Mean and 95 % interval over the tickets, as ``mean``, ``low`` and ``high``."""
     low, high = bootstrap_interval(shares)
     return {"mean": sum(shares) / len(shares), "low": low, "high": high}
+
+
+def with_seeds(right: Mapping[str, Mapping[str, Sequence[float]]], seeds: Mapping[tuple, int]) -> dict[str, dict]:
+    """What :func:`rows_right` found as group → way → mean, interval, and the number of ``seeds``."""
+    return {
+        group: {way: with_interval(shares) | {"seeds": seeds[group, way]} for way, shares in ways.items()}
+        for group, ways in right.items()
+    }

@@ -2,7 +2,17 @@
 
 import json
 
-from labkit.lab.experiments.merge_study import AWARE, BEST, RATE, USUAL, read_runs, rows_right, seeds_of, with_interval
+from labkit.lab.experiments.merge_study import (
+    AWARE,
+    BEST,
+    RATE,
+    USUAL,
+    read_runs,
+    rows_right,
+    seeds_of,
+    with_interval,
+    with_seeds,
+)
 
 
 def run(trained_on, rate, seed, loss=1.0, aware=False, **wrong):
@@ -26,6 +36,7 @@ def test_each_ticket_has_the_share_of_seeds_that_got_it_right():
     found, seeds = rows_right(runs, [])
     assert found == {USUAL: {"QLoRA, kept apart": [1, 0.5, 0, 1], "QLoRA, requantized": [0, 1, 1, 1]}}
     assert seeds == {(USUAL, "QLoRA, kept apart"): 2, (USUAL, "QLoRA, requantized"): 2}
+    assert [way["seeds"] for way in with_seeds(found, seeds)[USUAL].values()] == [2, 2]
     score = with_interval([1, 0.5, 0, 1])
     assert score["mean"] == 0.625 and 0 <= score["low"] < 0.625 < score["high"] <= 1
 

@@ -30,8 +30,8 @@ exercise(
     "09.1",
     title="Round once",
     prompt="Write my_merge(W, A, B, scaling): the merged weight in bfloat16. W is bfloat16; A (r × in) and B (out × r) "
-    "are float32. Only the finished sum may be rounded to bfloat16.",
-    minutes=6,
+    "are float32. Only the finished sum may be rounded, as in labkit.",
+    minutes=4,
     difficulty=3,
     importance=5,
     solution=my_merge,
@@ -70,6 +70,9 @@ exercise(
                 lambda W, A, B, scaling: W + scaling * (B.bfloat16() @ A.bfloat16()),
                 lambda W, A, B, scaling: W + scaling * B.bfloat16() @ A.bfloat16(),
                 lambda W, A, B, scaling: (W.float() + scaling * (B.bfloat16() @ A.bfloat16())).bfloat16(),
+                lambda W, A, B, scaling: (
+                    W.float() + scaling * (B.bfloat16().float() @ A.bfloat16().float())
+                ).bfloat16(),
             )
         ],
         _piece_by_piece,
@@ -123,8 +126,8 @@ exercise(
 
 
 def my_step(w):
-    """2^(exponent − 7): bfloat16 has 7 bits after the leading one."""
-    return 2.0 ** (w.abs().log2().floor() - 7)
+    """2^(exponent − 7), for 7 bits after the leading one. frexp counts exponents from 1/2, so it's 8 there."""
+    return 2.0 ** (torch.frexp(w).exponent - 8)
 
 
 _UP, _DOWN = torch.tensor(float("inf")).bfloat16(), torch.tensor(-float("inf")).bfloat16()
@@ -175,16 +178,17 @@ exercise(
     title="The grid under a weight",
     prompt="Write my_step(w): for each number of w (float32, no zeros), how far apart the bfloat16 numbers are there. "
     "bfloat16 keeps 7 binary digits after the leading one: from 1 up to 2 its numbers are 1/128 apart, and around 0.05 "
-    "they're 1/4096 apart. At a power of two, give the larger step, away from zero.",
+    "they're 1/4096 apart. At a power of two, give the step away from zero: 1/128 at 1 and at −1.",
     minutes=6,
     difficulty=3,
     importance=4,
     solution=my_step,
     explanation="From one power of two to the next there are always 128 numbers, evenly spaced, and each doubling "
-    "doubles the spacing. A change of less than half a step is rounded away.",
-    # Powers of two of both signs, where the two sides differ; and 0.9999, which a cast rounds up to one
+    "doubles the spacing. A change of less than half a step is rounded away. (log2 and floor do it, too. But log2 is "
+    "rounded itself, and just below a power of two far from 1 it may say that power. frexp reads the bits.)",
+    # Powers of two of both signs, where the two sides differ; and numbers that a cast rounds up or down to one
     cases=lambda: [
-        Case(torch.tensor([1.5, 1.0, 0.05, -0.05, 3.0, 1e-3, -1.0, -0.5, 0.9999, -3.999])),
+        Case(torch.tensor([1.5, 1.0, 0.05, -0.05, 3.0, 1e-3, -1.0, -0.5, 0.9999, -3.999, 1.001, -2.001])),
         Case(torch.randn(50).mul(0.1).add(1e-4)),
     ],
     hints=[
@@ -229,12 +233,15 @@ exercise(
             "They stay the same from one power of two to the next, double there, and ignore the sign.",
             "Which power of two is just below |w|?",
         ),
-        Mistake(
-            lambda w: torch.full_like(w, 2.0**-7),
-            "Your step is the same everywhere.",
-            "Floating-point numbers lie closer together toward zero.",
-            "What do you get for w = 0.05, and what does the exercise say?",
-        ),
+        *[
+            Mistake(
+                lambda w, step=step: torch.full_like(w, step),
+                "Your step is the same everywhere.",
+                "Floating-point numbers lie closer together toward zero.",
+                f"What do you get for w = {at}, and what does the exercise say?",
+            )
+            for step, at in ((2.0**-7, 0.05), (2.0**-12, 1.5))
+        ],
         Mistake(
             lambda w: 2.0 ** (w.abs().log2().ceil() - 7),
             "You take the power of two above the number.",
@@ -301,7 +308,7 @@ exercise(
     prompt="A server holds `merged`, the bfloat16 weight W + old, and has kept W as `kept`, in bfloat16 too. Write "
     "my_swap(merged, kept, old, new): the merged weight for the update `new`, bit for bit what a fresh merge would "
     "give. (`old` and `new` are float32.)",
-    minutes=6,
+    minutes=4,
     difficulty=3,
     importance=4,
     solution=my_swap,
@@ -442,8 +449,8 @@ exercise(
     "09.4",
     title="The straight-through merge",
     prompt="Write my_merge_aware(W, A, B, scaling, quantize): the weight for one step of training. Its numbers are "
-    "those of quantize(W + scaling · B A). Going backward, A and B get the gradients of W + scaling · B A, as if "
-    "nothing had been rounded.",
+    "those of quantize(W + scaling · B A), up to a last digit. Going backward, A and B get the gradients of "
+    "W + scaling · B A, as if nothing had been rounded.",
     minutes=8,
     difficulty=3,
     importance=5,
@@ -489,6 +496,12 @@ exercise(
             "Your gradients have the wrong sign, so training would climb.",
             "You detach the sum that should carry the gradient, and keep the one with the minus.",
             "Which of the two sums should backward() see?",
+        ),
+        Mistake(
+            _aware(lambda W, update, quantize: quantize(W + update) + (W + update - quantize(W + update)).detach()),
+            "You have it the wrong way round: your numbers are those of the sum, and nothing learns from it.",
+            "What isn't detached gives the gradient, and yours is the rounded sum, whose slope is zero.",
+            "Which of the two should backward() see, the sum or the rounded sum?",
         ),
         Mistake(
             _aware(lambda W, update, quantize: W + update + quantize(W + update).detach()),

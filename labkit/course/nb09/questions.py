@@ -8,8 +8,8 @@ QUESTIONS = [
         {
             "Nothing: what you add, you can subtract": "That's true on paper. Here every sum is rounded. (Section "
             "9.2.)",
-            "The base drifts away from what it was": "Each round leaves rounding errors behind, and another adapter "
-            "leaves others. labkit keeps W, and puts it back. (Section 9.2.)",
+            "The base drifts away from what it was": "Each adapter leaves its own rounding errors. In bfloat16 it goes "
+            "slower and slower, but what's lost stays lost. labkit keeps W, and puts it back. (Section 9.2.)",
             "It's off once and then stays where it is": "That's what one adapter does if it's merged again and again. "
             "With others in between, the errors add up. (Section 9.2.)",
         },
@@ -26,10 +26,10 @@ QUESTIONS = [
         right="a",
     ),
     Question(
-        "You merge a QLoRA adapter and want one ordinary model. Which weights do you add ΔW to?",
+        "You merge a QLoRA adapter and want one ordinary model. On which weights did it learn, so where does ΔW fit?",
         {
-            "The original 16-bit or 32-bit weights, since they're better": "The adapter never saw them. It learned to "
-            "work around the errors of NF4. (Section 9.5.)",
+            "The original 16-bit or 32-bit weights": "The adapter never saw them. It may work all the same, but it "
+            "learned to work around NF4's errors, and here the loss was higher. (Section 9.5.)",
             "The NF4 weights, made again from W + ΔW": "That rounds the sum to four bits, and the update is too small "
             "for that grid. (Section 9.5.)",
             "The NF4 weights, dequantized once": "They're what the adapter was trained on, and nothing is rounded to "
@@ -48,14 +48,16 @@ QUESTIONS = [
         right="b",
     ),
     Question(
-        "Why does labkit refuse to merge an adapter on SmolLM2's `lm_head`?",
+        "Another model has an `lm_head` with a matrix of its own. Can you merge an adapter on it?",
         {
-            "lm_head is too large": "A merge works on any size. (Section 9.7.)",
-            "lm_head isn't a linear layer": "It is one. (Section 9.7.)",
-            "Its weight is the embedding, too": "The merge would change what every token means on its way in. (Section "
-            "9.7.)",
+            "No: lm_head is never merged": "It's a linear layer like any other. SmolLM2's is special, because it "
+            "shares its matrix. (Section 9.7.)",
+            "Yes: nothing else uses that matrix": "Only the way out changes, as it should. In SmolLM2 the embedding "
+            "would change with it. (Section 9.7.)",
+            "Only if you merge into the embedding, too": "That would change what every token means on its way in. "
+            "(Section 9.7.)",
         },
-        right="c",
+        right="b",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""A merge in pictures: three matrices become one, sums fall back onto a grid, and the ways into a base of four bits."""
+"""A merge in pictures: three matrices become one, sums fall onto a grid and come back, and the ways into four bits."""
 
 from collections.abc import Mapping, Sequence
 
@@ -78,6 +78,35 @@ def on_the_grid(numbers: Tensor, moves: Sequence[tuple[int, float]], title: str)
     return figure
 
 
+def past_a_power_of_two() -> Figure:
+    """A weight just below a power of two: plus ΔW, rounded to marks twice as far apart, minus ΔW, and rounded again."""
+    use_style()
+    figure, ax = plt.subplots(figsize=(7, 2.1))
+    start, update = -1.0, 3.8  # in steps of the finer marks; the power of two is at 0
+    coarse = 2 * round((start + update) / 2)
+    back = round(coarse - update)
+    ax.axhline(0, color=_GRAY, linewidth=1, linestyle="-", marker="", zorder=1)
+    ax.plot([-4, -3, -2, -1, 2, 4], [0] * 6, linestyle="", marker="|", color="black", markersize=16)
+    ax.plot(0, 0, marker="|", color="black", markersize=30)
+    for at, through, end, height, color in (
+        (start, start + update, coarse, 0.5, COLOURS[0]),
+        (coarse, coarse - update, back, -0.5, COLOURS[3]),
+    ):
+        _arrow(ax, (at, height), (through, height), color, "-")
+        _arrow(ax, (through, height), (end, height / 9), color, ":")
+        ax.plot(start if height > 0 else back, 0, marker="o", color=color, markersize=7, zorder=3)
+        said = "+ ΔW, rounded" if height > 0 else "− ΔW, rounded"
+        ax.text((at + through) / 2, 1.25 * height, said, color=color, ha="center", va="center_baseline", fontsize=9.5)
+    ax.text(start - 0.1, 0.2, "W", color=COLOURS[0], ha="right", fontsize=9.5)
+    ax.text(back - 0.15, -0.33, "comes back here", color=COLOURS[3], ha="right", fontsize=9.5)
+    ax.text(0.1, -0.3, "a power of two", fontsize=9.5)
+    title = "Beyond a power of two, the marks lie twice as far apart"
+    ax.set(ylim=(-0.85, 0.85), xlim=(-4.5, 4.5), xticks=[], yticks=[], title=title)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    return figure
+
+
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], color: str, style: str) -> None:
     look = {"arrowstyle": "-|>", "color": color, "lw": 1.6, "linestyle": style, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", end, start, arrowprops=look)
@@ -89,7 +118,12 @@ def update_sizes(kinds: Mapping[str, Tensor]) -> Figure:
     Args:
         kinds: for each grid's label, the updates of all weights in its steps; any shape, none negative.
     """
-    ax = axes("The same updates, on two grids", "update (steps of the grid)", "weights (%)", xscale="log")
+    ax = axes(
+        "The same updates, on two grids",
+        "update (steps of the grid; the ends hold all beyond)",
+        "weights (%)",
+        xscale="log",
+    )
     bins = torch.logspace(-4, 3, 71)
     for number, (label, steps) in zip((0, 3), kinds.items()):
         # the outermost bars hold all that lies beyond
@@ -105,10 +139,10 @@ def update_sizes(kinds: Mapping[str, Tensor]) -> Figure:
 
 
 def ways_into_four_bits() -> Figure:
-    """What's left after each of three ways: a wide box is 16 bits per weight, a narrow one four."""
+    """What's left after each of three ways, in boxes as wide as the memory it takes: 16 bits, four, or A and B."""
     ax = boxes.canvas(2.35)
     rows = {
-        "keep apart": ("the adapter's products stay", 0.55, "W", True),
+        "keep apart": ("two more multiplications per layer", 0.55, "W", True),
         "dequantize once": ("16 bits, an ordinary model", 2.2, "W + ΔW", False),
         "requantize": ("four bits, and nothing beside them", 0.55, "Q(…)", False),
     }
@@ -118,9 +152,10 @@ def ways_into_four_bits() -> Figure:
         boxes.box(ax, 1.6 + width / 2, y, width, 0.46, words, fill=boxes.FROZEN)
         if beside:
             boxes.say(ax, 2.32, y, "+", ha="center", va="center")
-            boxes.box(ax, 2.72, y, 0.5, 0.46, "A, B", fill=boxes.LEARNS, fontsize=9)
+            boxes.box(ax, 2.54, y, 0.06, 0.46, "", fill=boxes.LEARNS)
+            boxes.say(ax, 2.65, y, "A, B", va="center")
         boxes.say(ax, 4.1, y, said, va="center")
-    boxes.say(ax, 1.6, 2.18, "a wider box has more bits", va="center", fontsize=9)
+    boxes.say(ax, 1.6, 2.18, "a wider box takes more memory", va="center", fontsize=9)
     return ax.figure
 
 
@@ -139,10 +174,11 @@ def right_tickets(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fi
     """Mean and 95 % interval of each way, one row each, with a color and a mark for each group.
 
     Args:
-        scores: for each of one or two groups' names, way → a score with ``mean``, ``low`` and ``high``, as shares.
+        scores: for each of one or two groups' names, way → a score with ``mean``, ``low`` and ``high``, as shares; and
+            with ``seeds``, where their number is to be shown.
     """
     rows = [(group, way, score) for group, ways in scores.items() for way, score in ways.items()]
-    height = 0.9 + 0.31 * len(rows)
+    height = 0.9 + (0.42 if any("seeds" in score for *_, score in rows) else 0.31) * len(rows)
     ax = axes("Right tickets, with 95 % intervals", "exact tickets (%)", "way", height=height, xlim=(-3, 103))
     for place, (group, way, score) in enumerate(rows):
         number = list(scores).index(group)
@@ -150,7 +186,8 @@ def right_tickets(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fi
         first = {"label": group} if way == next(iter(scores[group])) else {}
         ax.plot([100 * score["low"], 100 * score["high"]], [place, place], marker="", **look)
         ax.plot(100 * score["mean"], place, marker=MARKERS[number], markersize=7, **look, **first)
-    ax.set_yticks(range(len(rows)), [way for _, way, _ in rows])
+    counts = (f"\nseeds: {score['seeds']}" if "seeds" in score else "" for _, _, score in rows)
+    ax.set_yticks(range(len(rows)), [way + count for (_, way, _), count in zip(rows, counts)])
     ax.set_ylabel("")
     ax.set_ylim(len(rows) - 0.5, -0.5)
     if any(scores):

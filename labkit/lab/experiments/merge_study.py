@@ -12,13 +12,16 @@ from pathlib import Path
 from labkit.evaluation.scoring import bootstrap_interval
 
 USUAL, AWARE = "trained as usual", "trained for the merge"
-WAYS = {  # group and name: what it was trained on, whether merge-aware, how it was used; and what merge_routes calls it
-    (USUAL, "QLoRA, kept apart"): ("four bits", False, "kept apart", "kept apart"),
-    (USUAL, "QLoRA, dequantized"): ("four bits", False, "dequantized, bfloat16", "dequantized, bfloat16"),
-    (USUAL, "QLoRA, requantized"): ("four bits", False, "in four bits", "requantized"),
-    (USUAL, "LoRA, merged, then quantized"): ("float32", False, "in four bits", "merged, then four bits"),
-    (AWARE, "QLoRA, requantized"): ("four bits", True, "in four bits", None),
-    (AWARE, "LoRA, merged, then quantized"): ("float32", True, "in four bits", None),
+RATE = 2e-3  # the recipe's learning rate
+BEST = None  # of the rates that were tried, the best on the validation rows
+WAYS = {  # group, name: trained on what, merge-aware or not, at which rate, used how; and what merge_routes calls it
+    (USUAL, "QLoRA, kept apart"): ("four bits", False, RATE, "kept apart", "kept apart"),
+    (USUAL, "QLoRA, dequantized"): ("four bits", False, RATE, "dequantized, bfloat16", "dequantized, bfloat16"),
+    (USUAL, "QLoRA, requantized"): ("four bits", False, RATE, "in four bits", "requantized"),
+    (USUAL, "QLoRA at 5× rate, requantized"): ("four bits", False, 5 * RATE, "in four bits", None),
+    (USUAL, "LoRA, merged, then quantized"): ("float32", False, RATE, "in four bits", "merged, then four bits"),
+    (AWARE, "QLoRA, requantized"): ("four bits", True, BEST, "in four bits", None),
+    (AWARE, "LoRA, merged, then quantized"): ("float32", True, RATE, "in four bits", None),
 }
 
 
@@ -32,18 +35,21 @@ def read_runs(path: Path | str) -> dict:
     return {"date": max(each["date"] for each in stored), "runs": [each["setting"] | each["result"] for each in stored]}
 
 
-def seeds_of(runs: Sequence[Mapping]) -> dict[tuple, list[Mapping]]:
-    """The runs of each kind of training, one per seed: those at the learning rate that has the most seeds, and of
-    equally many the lowest validation loss in four bits."""
-    kinds: dict[tuple, dict[float, list[Mapping]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        if run["seed"] is not None:  # the base alone has none
-            kinds[run["trained on"], run["merge-aware"]][run["learning rate"]].append(run)
+def seeds_of(runs: Sequence[Mapping], trained_on: str, aware: bool, rate: float | None) -> list[Mapping]:
+    """The runs of one kind of training, one per seed.
 
-    def suits(of_rate: list[Mapping]) -> tuple[int, float]:
-        return len(of_rate), -min(run["ways"]["in four bits"]["validation loss"] for run in of_rate)
+    `rate` is a learning rate, or `BEST`: the one with the lowest validation loss after the merge into four bits, as a
+    mean over its seeds.
+    """
+    rates: dict[float, list[Mapping]] = defaultdict(list)
+    for run in runs:  # the base alone has no seed
+        if run["seed"] is not None and (run["trained on"], run["merge-aware"]) == (trained_on, aware):
+            rates[run["learning rate"]].append(run)
 
-    return {kind: max(rates.values(), key=suits) for kind, rates in kinds.items()}
+    def loss(of_rate: list[Mapping]) -> float:
+        return sum(run["ways"]["in four bits"]["validation loss"] for run in of_rate) / len(of_rate)
+
+    return min(rates.values(), key=loss, default=[]) if rate is BEST else rates[rate]
 
 
 def rows_right(runs: Sequence[Mapping], routes: Sequence[Mapping]) -> tuple[dict[str, dict[str, list[float]]], dict]:
@@ -56,9 +62,9 @@ def rows_right(runs: Sequence[Mapping], routes: Sequence[Mapping]) -> tuple[dict
     Returns:
         Group → way → shares; and the number of seeds behind each (group, way).
     """
-    chosen, found, seeds = seeds_of(runs), {}, {}
-    for (group, name), (trained_on, aware, way, route) in WAYS.items():
-        used = [run["ways"][way] for run in chosen.get((trained_on, aware), []) if way in run["ways"]]
+    found, seeds = {}, {}
+    for (group, name), (trained_on, aware, rate, way, route) in WAYS.items():
+        used = [run["ways"][way] for run in seeds_of(runs, trained_on, aware, rate) if way in run["ways"]]
         used = used or [each for each in routes if (each["trained on"], each["way"]) == (trained_on, route)]
         if used:
             wrong = [{answer["row"] for answer in each["wrong"]} for each in used]
@@ -71,3 +77,11 @@ def with_interval(shares: Sequence[float]) -> dict[str, float]:
     """Mean and 95 % interval over the tickets, as ``mean``, ``low`` and ``high``."""
     low, high = bootstrap_interval(shares)
     return {"mean": sum(shares) / len(shares), "low": low, "high": high}
+
+
+def with_seeds(right: Mapping[str, Mapping[str, Sequence[float]]], seeds: Mapping[tuple, int]) -> dict[str, dict]:
+    """What :func:`rows_right` found as group → way → mean, interval, and the number of ``seeds``."""
+    return {
+        group: {way: with_interval(shares) | {"seeds": seeds[group, way]} for way, shares in ways.items()}
+        for group, ways in right.items()
+    }

@@ -21,6 +21,13 @@ WRONG = [
     ("09.1", merge("W + (scaling * (B @ A)).to(W.dtype)"), "both sides need the same dtype", True),
     ("09.1", merge("W.add(scaling * (B @ A).bfloat16())"), "cast the product, then scale"),
     ("09.1", merge("W + scaling * B.to(W.dtype) @ A.to(W.dtype)"), "everything in W's dtype"),
+    (
+        "09.1",
+        "def my_merge(W, A, B, scaling):\n    A, B = A.to(W.dtype), B.to(W.dtype)\n"
+        "    return (W.float() + scaling * (B.float() @ A.float())).to(torch.bfloat16)",
+        "the adapter gets the model's dtype first",
+        True,
+    ),
     ("09.1", merge("(W.float() + (B * scaling).bfloat16().float() @ A).bfloat16()"), "B is scaled in 16 bits"),
     ("09.1", merge("(W.float() + B @ A).bfloat16()"), "the scaling is in B already", True),
     ("09.1", merge("((W.float() + B @ A) * scaling).bfloat16()"), "scale everything", True),
@@ -31,6 +38,7 @@ WRONG = [
     ("09.1", merge("(W.float() + scaling * (A @ B)).bfloat16()"), "A B"),
     ("09.2", "lambda w: torch.finfo(torch.bfloat16).eps * w.abs()", "eps is relative", True),
     ("09.2", "lambda w: torch.full_like(w, torch.finfo(torch.bfloat16).eps)", "eps is the step", True),
+    ("09.2", "lambda w: torch.full_like(w, 1 / 4096)", "the ruler of 9.3 is everywhere", True),
     ("09.2", "lambda w: torch.full_like(w, torch.finfo(torch.bfloat16).tiny)", "tiny is the step"),
     ("09.2", "lambda w: 2.0 ** torch.floor(torch.log2(w)) / 128", "w is positive", True),
     ("09.2", "lambda w: 2.0 ** torch.ceil(torch.log2(w.abs())) / 128", "the power of two around it", True),
@@ -70,7 +78,7 @@ WRONG = [
     ("09.3", swap("(merged.float() - old + new).bfloat16()"), "what was added can be taken out", True),
     ("09.3", swap("merged - old.bfloat16() + new.bfloat16()"), "all in 16 bits", True),
     ("09.3", swap("merged + (new - old).bfloat16()"), "add the difference"),
-    ("09.3", swap("(merged.float() + (new - old)).bfloat16()"), "add the difference in float32"),
+    ("09.3", swap("(merged.float() + (new - old)).bfloat16()"), "add the difference in float32", True),
     ("09.3", swap("kept + new.bfloat16()"), "same dtypes", True),
     ("09.3", swap("kept + new"), "PyTorch will cast", True),
     ("09.3", swap("(kept.float() - old + new).bfloat16()"), "kept has the old one in it", True),
@@ -90,6 +98,12 @@ WRONG = [
     ("09.4", aware(WHOLE, "return whole.detach() + (quantize(whole) - whole)"), "detach the first", True),
     ("09.4", aware(WHOLE, "return whole + (whole - quantize(whole)).detach()"), "the wrong way round", True),
     ("09.4", aware(WHOLE, "return whole - (quantize(whole) - whole).detach()"), "minus", True),
+    (
+        "09.4",
+        aware(WHOLE, "rounded = quantize(whole)", "return rounded + (whole - rounded).detach()"),
+        "detach the sum, since the numbers should be the rounded ones",
+        True,
+    ),
     ("09.4", aware("return quantize(W) + scaling * (B @ A)"), "the base is what's rounded", True),
     (
         "09.4",

@@ -13,9 +13,11 @@ SCORE = {"mean": 0.9, "low": 0.8, "high": 0.95}
 DRAWN = {
     "apart and merged": merging.apart_and_merged,
     "on the grid": lambda: merging.on_the_grid(torch.arange(9) / 8, [(1, 0.3), (4, 0.7), (7, -0.4)], "eighths"),
+    "past a power of two": merging.past_a_power_of_two,
     "updates": lambda: merging.update_sizes({"coarse": torch.rand(99) / 99, "fine": torch.rand(99)}),
     "ways": merging.ways_into_four_bits,
     "staircase": merging.staircase,
+    "tickets of seeds": lambda: merging.right_tickets({"on one": {"kept": SCORE | {"seeds": 3}}}),
     "tickets": lambda: merging.right_tickets({"on one": {"kept": SCORE}, "on two": {"kept": SCORE, "lost": SCORE}}),
 }
 

@@ -26,7 +26,7 @@ COURSE = (
     Notebook(
         "07",
         "Quantization and NF4, by hand",
-        65,
+        70,
         "a weight in 4 bits, compared bit for bit with bitsandbytes",
         core=True,
     ),

@@ -35,7 +35,7 @@ def rows_in_order(steps: int):
 
 
 def bits_of_theirs(model, theirs) -> None:
-    """The bits of bitsandbytes' layers in labkit's: doubled scales may differ by a code or two (see notebook 07)."""
+    """The bits of bitsandbytes' layers in labkit's: doubled scales may differ by a code (see double_quantize)."""
     from labkit.quant.guarded import GuardedLinear4bit
 
     for name, layer in labkit.lora_layers(model):

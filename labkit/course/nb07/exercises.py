@@ -525,6 +525,16 @@ def _nf4_one_block(w, book, block_size):
 
 
 @mistake(
+    "All your blocks have the same scale.",
+    "Each block needs its own, so that a large number only spoils its own block. Repeating one only makes it fit.",
+    "Begin with blocks = w.reshape(-1, block_size). Which dim does amax need?",
+)
+def _nf4_one_scale_repeated(w, book, block_size):
+    absmax = w.abs().max()
+    return _answer(w / absmax, book, absmax.repeat(w.numel() // block_size))
+
+
+@mistake(
     "Your blocks are the rows of w, whatever block_size says.",
     "A block is a run of block_size numbers, row after row, and may go on in the next row.",
     "Begin with blocks = w.reshape(-1, block_size).",
@@ -646,6 +656,16 @@ def _nf4_even_steps(w, book, block_size):
 def _nf4_stretched(w, book, block_size):
     scaled, absmax = _scaled(w, block_size)
     return ((scaled + 1) / 2 * (len(book) - 1)).round().flatten().to(torch.uint8), absmax
+
+
+@mistake(
+    "Your levels are evenly spaced, and there are always sixteen.",
+    "Stretching −1 … 1 to 0 … 15 and rounding would fit even levels. Those of book aren't even.",
+    "Where does your answer use book?",
+)
+def _nf4_stretched_to_fifteen(w, book, block_size):
+    scaled, absmax = _scaled(w, block_size)
+    return ((scaled + 1) / 2 * 15).round().flatten().to(torch.uint8), absmax
 
 
 @mistake(
@@ -791,8 +811,8 @@ exercise(
     title="Quantize to NF4",
     prompt=(
         "Write my_nf4(w, book, block_size): cut w, row after row, into blocks, divide each by its largest magnitude,\n"
-        "and find each number's nearest level in book, which ascends from -1 to 1. Return two tensors: the codes, all\n"
-        "in one row, torch.uint8, and absmax, one number per block."
+        "and find each number's nearest level in book, which ascends from -1 to 1. Return two one-dimensional\n"
+        "tensors: the codes, torch.uint8, and absmax, one number per block."
     ),
     minutes=12,
     difficulty=3,
@@ -800,7 +820,8 @@ exercise(
     solution=my_nf4,
     explanation=(
         "reshape puts each block in a row. A number's code is how many middles between levels are below it, and\n"
-        "bucketize counts them. All distances and argmin give the same, in more memory."
+        "bucketize counts them. All distances and argmin give the same, in more memory. (A number halfway between two\n"
+        "levels may go either way.)"
     ),
     cases=lambda: [
         Case(0.1 * torch.randn(192), nf4_codebook(), 16),
@@ -819,6 +840,7 @@ exercise(
         _nf4_unscaled,
         _nf4_scaled_by_all,
         _nf4_one_block,
+        _nf4_one_scale_repeated,
         _nf4_rows,
         _nf4_sixty_four,
         _nf4_columns,
@@ -832,6 +854,7 @@ exercise(
         _nf4_the_notebooks_book,
         _nf4_even_steps,
         _nf4_stretched,
+        _nf4_stretched_to_fifteen,
         _nf4_levels,
         _nf4_restored,
         _nf4_codes_in_blocks,
@@ -866,8 +889,8 @@ exercise(
     id="07.4",
     title="Out of the bytes",
     prompt=(
-        "Write my_unpack(packed): all codes in their order, as torch.uint8. packed is torch.uint8 of shape (n,), with\n"
-        "two codes per byte, the first in the high half."
+        "Write my_unpack(packed): all codes in their order, torch.uint8 of shape (2n,). packed is torch.uint8 of\n"
+        "shape (n,), with two codes per byte, the first in the high half."
     ),
     minutes=6,
     difficulty=3,
@@ -1022,6 +1045,17 @@ def _nf3_upwards(offset):
 
 
 @mistake(
+    "You take every second one of NF4's levels, and drop the outermost.",
+    "Every second of seven leaves four, one more than there's room for. And the ends of a block need levels, too.",
+    "Cut each side yourself: torch.linspace(offset, 0.5, 5)[:-1], and torch.linspace(offset, 0.5, 4)[:-1].",
+)
+def _nf3_half_of_nf4(offset):
+    positive, negative = (torch.special.ndtri(torch.linspace(offset, 0.5, n)[:-1][::2]) for n in (9, 8))
+    book = torch.cat([-negative, torch.zeros(1), positive]).sort().values
+    return (book / book.max())[1:]
+
+
+@mistake(
     "Your levels are all on one side.",
     "Probabilities from one half to offset are above the middle. The other half of the bell needs levels, too.",
     "Give three of them a minus.",
@@ -1068,8 +1102,8 @@ exercise(
         "spaced from offset to one half, without one half itself; torch.float32, ascending, the largest 1.\n"
         "torch.special.ndtri gives the quantiles."
     ),
-    minutes=10,
-    difficulty=4,
+    minutes=5,
+    difficulty=3,
     importance=3,
     solution=my_nf3,
     explanation=(
@@ -1146,6 +1180,7 @@ exercise(
         _nf3_even_levels,
         _nf3_probabilities,
         _nf3_in_one_go,
+        _nf3_half_of_nf4,
     ],
     shows="With 9 and 8 in place of 5 and 4, it's NF4. NF3's own offset is halfway between 1 − 1/14 and 1 − 1/16.",
 )

@@ -52,7 +52,7 @@ def falling(block: Tensor, book: Tensor, which: int) -> Figure:
             ax.plot([x], [floor + 0.06 + 0.085 * (count - 1)], "o", color=_ONE, ms=6.5, mew=0)
     ax.plot([across(ratio)], [rail], "o", color=_ONE, ms=6.5, mew=0)
     say(ax, left, 0.12, f"stored: {code}, in four bits {code:04b}")
-    say(ax, 3.4, 0.12, f"restored: {_sign(level, 3)} · {absmax:.4f} = {_sign(restored, 4)}", color=_ONE, weight="bold")
+    say(ax, 3.4, 0.12, f"restored: {_sign(level, 4)} · {absmax:.4f} = {_sign(restored, 4)}", color=_ONE, weight="bold")
     return ax.figure
 
 

@@ -45,3 +45,33 @@ def errors_of_formats(errors: Mapping[str, Mapping[str, float]], bits: Mapping[s
     ax.set(xlabel=f"error (%), on an axis from {start}", xlim=(start, None), ylim=(-0.6, len(order) - 0.4))
     figure.legend(loc="outside upper center", ncols=len(errors))
     return figure
+
+
+Points = Mapping[int, tuple[float, float]]
+
+
+def error_against_bits(
+    panels: Mapping[str, Mapping[str, Points]], single: Mapping[str, tuple[float, float]], at: float
+) -> Figure:
+    """The same race for each width of the scales: a curve for each quantizer, with a point for each block size.
+
+    Args:
+        panels: title -> quantizer -> block size -> bits per weight, and error as a share.
+        single: the same for formats with one block size, drawn in the last panel.
+        at: the bits per weight at which they're compared, a gray band.
+    """
+    use_style()
+    figure, places = plt.subplots(1, len(panels), figsize=(7, 3.2), sharex=True, sharey=True)
+    for ax, (title, curves) in zip(places, panels.items()):
+        ax.axvline(at, color="#dcdce4", lw=7, ls="-", marker="", zorder=0)
+        for name, points in curves.items():
+            bits, errors = zip(*sorted(points.values()))
+            ax.plot(bits, [100 * error for error in errors], label=name)
+        ax.set(title=title, xlabel="bits per weight")
+    for (name, (bits, error)), marker in zip(single.items(), "*X"):
+        places[-1].plot([bits], [100 * error], marker=marker, ls="", color=COLOURS[3], ms=10, label=name)
+    lowest = math.floor(places[0].get_ylim()[0])
+    places[0].set(ylabel=f"error (%), axis from {lowest}", ylim=(lowest, None))
+    handles, labels = places[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return figure

@@ -91,10 +91,12 @@ class Sample:
     Attributes:
         numbers: float32, shape (n,), n ≤ SAMPLE, outliers among them.
         ordinary: bool, shape (n,): which of them are no outliers that were put in.
+        name: what the picture calls them.
     """
 
     numbers: Tensor
     ordinary: Tensor
+    name: str = "the numbers"
 
 
 def bit_choices(book: str) -> tuple[int, ...]:
@@ -102,12 +104,13 @@ def bit_choices(book: str) -> tuple[int, ...]:
     return (2, 3, 4, 5, 6, 7, 8) if book.startswith("int") else (4,)
 
 
-def take_sample(matrix: Tensor, outliers: float = 0.0) -> Sample:
+def take_sample(matrix: Tensor, outliers: float = 0.0, name: str = "the numbers") -> Sample:
     """The first numbers of `matrix`, row by row, some of them made OUTLIER_SIZE times as large as the others are.
 
     Args:
         matrix: float32, bfloat16 or float16, any shape.
         outliers: share of the numbers that become outliers, from 0 to 1; where they are is the same each time.
+        name: what the picture calls them.
 
     Raises:
         ConfigError: it cannot be quantized (see :func:`labkit.quantize_nf4`), or is zero; a share outside 0 to 1.
@@ -124,7 +127,7 @@ def take_sample(matrix: Tensor, outliers: float = 0.0) -> Sample:
     numbers[places] = sign * OUTLIER_SIZE * numbers.square().mean().sqrt()
     ordinary = torch.ones(len(numbers), dtype=torch.bool)
     ordinary[places] = False
-    return Sample(numbers, ordinary)
+    return Sample(numbers, ordinary, name)
 
 
 @lru_cache(maxsize=1000)
@@ -173,16 +176,18 @@ def _draw_levels(ax, sample: Sample, quantizer: Quantizer) -> None:
     few = len(levels) <= 32
     ax.vlines(levels, 0, 1.06 if few else 0.06, color=COLOURS[1], linewidth=0.7 if few else 0.5)
     ax.set(xlim=(-1.05, 1.05), ylim=(0, 1.12), yticks=[], xlabel="number, scaled within its block")
-    ax.set_title(f"the numbers, and {len(levels.unique())} levels")
+    ax.set_title(f"{sample.name}, and {len(levels.unique())} levels")
     ax.spines["left"].set_visible(False)
     ax.grid(False)
 
 
 def _draw_curves(ax, sample: Sample, chosen: Quantizer) -> None:
     looks = dict(zip(BOOKS, zip(COLOURS, LINESTYLES, MARKERS)))
+    last = max(chosen.bits + 2, chosen.bits_per_weight)  # affine's smallest blocks take four more bits
     for book in BOOKS:
         if chosen.bits in bit_choices(book):
             ways = [Quantizer(book, chosen.bits, size) for size in BLOCK_SIZES]
+            ways = [way for way in ways if way.bits_per_weight <= last]
             errors = [100 * rounding_error(sample, way) for way in ways]
             colour, line, marker = looks[book]
             points = [way.bits_per_weight for way in ways]
@@ -190,7 +195,7 @@ def _draw_curves(ax, sample: Sample, chosen: Quantizer) -> None:
     here = 100 * rounding_error(sample, chosen)
     colour, _, marker = looks[chosen.book]
     ax.plot([chosen.bits_per_weight], [here], color=colour, marker=marker, markersize=11, markeredgecolor="white")
-    ax.set(xlim=(chosen.bits - 0.1, chosen.bits + 2.2), xlabel="bits per weight", ylabel="error (%)")
+    ax.set(xlim=(chosen.bits - 0.1, last + 0.1), xlabel="bits per weight", ylabel="error (%)")
     ax.set_ylim(0, 1.45 * ax.get_ylim()[1])  # room for the legend
     ax.set_title(f"error: {approx(here / 100, '%')}")
     ax.legend(loc="upper right", fontsize=8, ncols=2)
@@ -215,7 +220,7 @@ def error_explorer(matrices: Mapping[str, Tensor], book: str = "NF4", block_size
     if not matrices:
         raise ConfigError("error_explorer needs at least one matrix")
     quantizer = Quantizer(book, block_size=block_size)
-    samples = {name: take_sample(matrix) for name, matrix in matrices.items()}
+    samples = {name: take_sample(matrix, name=name) for name, matrix in matrices.items()}
     name, sample = next(iter(samples.items()))
     show_explorer(
         "the error explorer",
@@ -245,7 +250,7 @@ def _explorer_box(samples: dict[str, Sample], start: Quantizer):
     def answer() -> tuple[str, bytes]:
         key = (matrix.value, outliers.value)
         if key not in made:
-            made[key] = take_sample(made[matrix.value, "none"].numbers, OUTLIERS[outliers.value])
+            made[key] = take_sample(made[matrix.value, "none"].numbers, OUTLIERS[outliers.value], matrix.value)
         quantizer = replace(start, book=book.value, bits=bits.value, block_size=block.value)
         return caption(made[key], quantizer), error_picture(made[key], quantizer)
 

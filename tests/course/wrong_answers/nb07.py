@@ -191,4 +191,51 @@ WRONG = [
         changed(NF3, ("offset, 0.5, 5)[:-1]", "offset, 0.499, 4)"), ("offset, 0.5, 4)[:-1]", "offset, 0.499, 3)")),
         "a thousandth short of one half",
     ),
+    (
+        "07.3",
+        """
+        def my_nf4(w, book, block_size):
+            absmax = w.abs().max()
+            codes = (w.flatten()[:, None] / absmax - book).abs().argmin(dim=-1).to(torch.uint8)
+            return codes, absmax.repeat(w.numel() // block_size)
+        """,
+        "one scale for all, repeated until the shape fits",
+        True,
+    ),
+    (
+        "07.3",
+        nf4(("c = (x[:, None] - book).abs().argmin(dim=1)", "c = ((x + 1) / 2 * 15).round()")),
+        "round(w / scale) as in 7.1, stretched to sixteen codes",
+        True,
+    ),
+    (
+        "07.4",
+        "lambda packed: torch.tensor([half for byte in packed.tolist() for half in divmod(byte, 16)])",
+        "plain Python, and tensor() will know the dtype",
+        True,
+    ),
+    (
+        "07.5",
+        changed(
+            NF3,
+            ("0.5, 5)[:-1]", "0.5, 9)[:-1][::2]"),
+            ("0.5, 4)[:-1]", "0.5, 8)[:-1][::2]"),
+            ("return book / book.max()", "return (book / book.max())[1:]"),
+        ),
+        "half of NF4 has half of its levels",
+        True,
+    ),
+    (
+        "07.5",
+        changed(
+            NF3,
+            ("0.5, 5)", "0.5, 4)"),
+            (
+                "n = -torch.special.ndtri(torch.linspace(offset, 0.5, 4)",
+                "n = -torch.special.ndtri(torch.linspace(offset, 0.5, 5)",
+            ),
+        ),
+        "the extra code is negative, as in two's complement",
+        True,
+    ),
 ]

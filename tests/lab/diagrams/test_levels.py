@@ -12,6 +12,7 @@ from labkit.quant.codebooks import e2m1_codebook
 BOOK, OFFSET = nf4_codebook(), 0.9677083
 BLOCK = torch.tensor([0.2, -0.4, 0.05, 0.11, 0.0, -0.02, 0.1, 0.13])
 ERRORS = {"normal": {"NF4": 0.092, "MXFP4": 0.115, "int4": 0.107}, "fresh": {"NF4": 0.09, "MXFP4": 0.11, "int4": 0.1}}
+CURVE = {32: (5.0, 0.09), 128: (4.25, 0.11), 64: (4.5, 0.1)}
 DRAWINGS = {
     "falling": lambda: levels.falling(BLOCK, BOOK, 0),
     "falling, negative": lambda: levels.falling(-BLOCK, BOOK, 2),
@@ -19,6 +20,9 @@ DRAWINGS = {
     "side_by_side": lambda: levels.side_by_side({"NF4": BOOK, "E2M1": e2m1_codebook()}),
     "within_blocks": lambda: levels.within_blocks({"a": torch.randn(8, 64), "b": torch.rand(4, 128)}),
     "against_block_size": lambda: quantizers.error_against_block_size([16, 1024], {"a": [0.1, 0.2], "b": [0.2, 0.4]}),
+    "against_bits": lambda: quantizers.error_against_bits(
+        {"32": {"a": CURVE}, "8": {"a": CURVE}}, {"b": (5.0, 0.12)}, 4.5
+    ),
     "formats": lambda: quantizers.errors_of_formats(ERRORS, {"NF4": 4.5, "MXFP4": 4.25, "int4": 4.5}),
 }
 
@@ -46,7 +50,7 @@ def test_each_number_falls_to_its_nearest_level():
     code = (BLOCK[0] / 0.4 - BOOK).abs().argmin().item()
     assert "0.2000 / 0.4000 = 0.500" in texts
     assert f"stored: {code}, in four bits {code:04b}" in texts
-    assert f"restored: {BOOK[code]:.3f} · 0.4000 = {0.4 * BOOK[code]:.4f}" in texts
+    assert f"restored: {BOOK[code]:.4f} · 0.4000 = {0.4 * BOOK[code]:.4f}" in texts
 
 
 def test_slices_have_the_same_area_on_each_side():
@@ -73,3 +77,10 @@ def test_block_sizes_say_what_they_cost():
     ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     plt.close(figure)
     assert ticks == ["16\n6", "1,024\n4.031"]
+
+
+def test_errors_are_drawn_against_bits_in_order_and_single_formats_in_the_last_panel():
+    figure = DRAWINGS["against_bits"]()
+    lines = [[list(line.get_xdata()) for line in ax.lines] for ax in figure.axes]
+    plt.close(figure)
+    assert lines == [[[4.5, 4.5], [4.25, 4.5, 5.0]], [[4.5, 4.5], [4.25, 4.5, 5.0], [5.0]]]

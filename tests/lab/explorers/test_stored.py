@@ -33,7 +33,7 @@ STORED = [
     (
         "torch.manual_seed(0)\nlabkit.error_explorer({'mine': torch.randn(64, 64)})",
         "(the error explorer is shown here; the picture is mine, with NF4 in blocks of 64)",
-        lambda: error_picture(take_sample(gaussian(64, 64)), Quantizer()),
+        lambda: error_picture(take_sample(gaussian(64, 64), name="mine"), Quantizer()),
     ),
     (
         "labkit.cost_explorer('smollm2-135m', 'lora')",

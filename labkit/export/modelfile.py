@@ -24,7 +24,7 @@ _FILE = """\
 FROM {from_base}
 ADAPTER {adapter}
 {template}{system}
-# Like labkit: the likeliest token, and nothing against saying a word twice
+# Like labkit: the likeliest token, and no penalty for repeating a word
 PARAMETER temperature 0
 PARAMETER repeat_penalty 1
 PARAMETER num_ctx {context}

@@ -128,7 +128,7 @@ def _scaled_otherwise(served: dict[str, float], meant: dict[str, float], why: li
         return []
     name = others[0]
     return [
-        f"{len(others)} of {len(meant)} layers would be scaled otherwise than they were trained: {name} by "
+        f"{len(others)} of {len(meant)} layers would be scaled differently than in training: {name} by "
         f"{served[name]:g} and not by {meant[name]:g} ({'; '.join(why)})"
     ]
 

@@ -111,7 +111,7 @@ def test_the_whole_of_it():
         '{{ end }}{{ end }}{{ end }}"""\n'
         'SYSTEM """Ticket as JSON."""\n'
         "\n"
-        "# Like labkit: the likeliest token, and nothing against saying a word twice\n"
+        "# Like labkit: the likeliest token, and no penalty for repeating a word\n"
         "PARAMETER temperature 0\n"
         "PARAMETER repeat_penalty 1\n"
         "PARAMETER num_ctx 64\n"

@@ -18,8 +18,8 @@ def my_rows(B, heads):
 
 @mistake(
     "You return B with its rows as they were.",
-    "A reshape alone never moves a number: read row by row, it's the same list.",
-    "Which two axes have to change places before you reshape back?",
+    "With reshapes alone, or with the loops the other way round, each row stays where it is.",
+    "Which two axes, or which two loops, have to change places?",
 )
 def _unchanged(B, heads):
     return B.clone()
@@ -97,13 +97,36 @@ def _even_then_odd_over_all(B, heads):
     return torch.cat([B[0::2], B[1::2]])
 
 
+@mistake(
+    "You return the rows of one head only.",
+    "With one head, that would be all of them.",
+    "Which rows of B should come after the first d?",
+)
+def _one_head(B, heads):
+    return my_rows(B[: len(B) // heads], 1)
+
+
+@mistake(
+    "You overwrite rows of B that you still have to read.",
+    "An assignment to a row of B takes effect at once.",
+    "Write into a new tensor, such as torch.empty_like(B), and read from B.",
+)
+def _overwritten(B, heads):
+    d = len(B) // heads
+    for first in range(0, len(B), d):
+        for i in range(d // 2):
+            B[first + 2 * i] = B[first + i]
+            B[first + 2 * i + 1] = B[first + i + d // 2]
+    return B
+
+
 exercise(
     "11.1",
     title="llama.cpp's order of rows",
     prompt="Write my_rows(B, heads). "
-    "B has shape (heads · d, r): the rows of the first head, then those of the second, and so on. Return it in "
-    "llama.cpp's order. In each head of d rows, that's row 0, row d/2, row 1, row d/2 + 1, and so on.",
-    minutes=10,
+    "The tensor B has shape (heads · d, r): the rows of the first head, then those of the second, and so on. Return "
+    "it in llama.cpp's order. In each head of d rows, that's row 0, row d/2, row 1, row d/2 + 1, and so on.",
+    minutes=8,
     difficulty=3,
     importance=4,
     solution=my_rows,
@@ -132,6 +155,8 @@ exercise(
         _heads_moved,
         _rows_torn,
         _even_then_odd_over_all,
+        _one_head,
+        _overwritten,
     ],
     shows="The next cell writes the file for llama.cpp with it.",
 )
@@ -226,6 +251,15 @@ def _own_mean_times(summed, counts, me):
 
 
 @mistake(
+    "You take the mean over the process's own tokens, and divide by the number of processes besides.",
+    "The average divides by the processes anyway, and those with few tokens have as much say as the others.",
+    "What should you divide by, if every token is to count the same?",
+)
+def _own_mean_divided(summed, counts, me):
+    return summed / counts[me] / len(counts)
+
+
+@mistake(
     "Your answer can't be called backward on.",
     "A plain number, or a tensor that's new or detached, has forgotten which weights it came from.",
     "Compute with `summed` itself: no .item(), no .detach(), no torch.tensor().",
@@ -261,8 +295,8 @@ exercise(
     prompt="Write my_loss(summed, counts, me). "
     "The gradients of several processes are averaged. Return what process number `me` calls backward on, so "
     "that the average is the gradient of the mean over *all* tokens. `summed` is the sum of its own tokens' losses; "
-    "the tensor `counts` has every process's number of tokens.",
-    minutes=6,
+    "the tensor `counts` has every process's number of tokens. (You may not need all three.)",
+    minutes=5,
     difficulty=3,
     importance=4,
     solution=my_loss,
@@ -289,6 +323,7 @@ exercise(
         _for_each,
         _weighed_sum,
         _own_mean_times,
+        _own_mean_divided,
         _cut_off,
         _called_already,
     ],
@@ -313,7 +348,7 @@ def _upside_down(alpha, r, layer_alpha, layer_r):
 
 
 @mistake(
-    "You left the alphas out.",
+    "Your answer doesn't depend on the alphas.",
     "A layer may have an alpha of its own, too: alpha_pattern.",
     "Write down both scalings first.",
 )
@@ -322,7 +357,7 @@ def _ranks_only(alpha, r, layer_alpha, layer_r):
 
 
 @mistake(
-    "You left the ranks out.",
+    "Your answer doesn't depend on the ranks.",
     "A layer may have a rank of its own, too: rank_pattern.",
     "Write down both scalings first.",
 )
@@ -331,7 +366,7 @@ def _alphas_only(alpha, r, layer_alpha, layer_r):
 
 
 @mistake(
-    "You left the ranks out, and the alphas are upside down.",
+    "Your answer doesn't depend on the ranks, and the alphas are upside down.",
     "The server uses `alpha` in the place of `layer_alpha`, and divides by a rank besides.",
     "Write down both scalings first, then divide what's used by what was meant.",
 )
@@ -340,7 +375,7 @@ def _alphas_upside_down(alpha, r, layer_alpha, layer_r):
 
 
 @mistake(
-    "You left the alphas out, and the ranks are upside down.",
+    "Your answer doesn't depend on the alphas, and the ranks are upside down.",
     "The update is divided by the rank, so the larger rank makes it smaller.",
     "Write down both scalings first, then divide one by the other.",
 )
@@ -349,8 +384,8 @@ def _ranks_upside_down(alpha, r, layer_alpha, layer_r):
 
 
 @mistake(
-    "You multiply by the ranks where the scaling divides by them.",
-    "α/r over α/r has four numbers, and two of them change sides.",
+    "The two ranks are on the wrong sides of your fraction.",
+    "The server divides by `r`. Dividing by what was meant brings `layer_r` to the top.",
     "Work out (16/8) / (16/2) on paper.",
 )
 def _ranks_multiplied(alpha, r, layer_alpha, layer_r):
@@ -411,13 +446,31 @@ def _meant_only(alpha, r, layer_alpha, layer_r):
     return layer_alpha / layer_r
 
 
+@mistake(
+    "You divide by `layer_r` where you should multiply by it.",
+    "Without parentheses, a / b / c / d divides by b, c and d.",
+    "Put parentheses around each of the two scalings.",
+)
+def _without_parentheses(alpha, r, layer_alpha, layer_r):
+    return alpha / r / layer_alpha / layer_r
+
+
+@mistake(
+    "Your answer is a percentage, not a factor.",
+    "If nothing is wrong, a factor is 1, which is 100 percent.",
+    "Leave out the 100.",
+)
+def _percent(alpha, r, layer_alpha, layer_r):
+    return 100 * (alpha / r) / (layer_alpha / layer_r)
+
+
 exercise(
     "11.3",
     title="Wrongly scaled",
     prompt="Write my_factor(alpha, r, layer_alpha, layer_r). "
     "One layer was trained with `layer_r` and `layer_alpha`, but the server scales all by α/r, with `r` and "
     "`alpha`. By what factor does that layer's update come out too large? (Below 1, it's too small.)",
-    minutes=5,
+    minutes=3,
     difficulty=2,
     importance=3,
     solution=my_factor,
@@ -437,6 +490,8 @@ exercise(
         _ranks_upside_down,
         _ranks_multiplied,
         _product,
+        _without_parentheses,
+        _percent,
         _difference,
         _share_off,
         _share_lost,

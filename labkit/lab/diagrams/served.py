@@ -14,7 +14,8 @@ def strengths(found: Mapping[str, Mapping[str, float]], title: str) -> Figure:
     """A table in shades: for each adapter and each kind of layer, the share of its update that's left.
 
     Args:
-        found: for each adapter, the share by kind of layer, such as ``"q_proj"``; kinds it doesn't adapt are missing.
+        found: for each adapter, the share by kind of layer, such as ``"q_proj"``; those it doesn't adapt
+            are missing, and get a dash.
         title: what is shown.
     """
     ax = canvas(0.75 + 0.42 * len(found))
@@ -30,16 +31,7 @@ def strengths(found: Mapping[str, Mapping[str, float]], title: str) -> Figure:
             share = shares.get(kind)
             fill = PAPER if share is None else (1 - 0.78 * share,) * 3
             ax.add_patch(Rectangle((x, y - 0.18), 0.74, 0.36, facecolor=fill, edgecolor="#bbbbbb", lw=0.8))
-            if share is not None:
-                color = PAPER if share > 0.55 else INK
-                say(
-                    ax,
-                    x + 0.37,
-                    y,
-                    f"{100 * share:.3g} %",
-                    ha="center",
-                    va="center",
-                    color=color,
-                    fontsize=9,
-                )
+            color = PAPER if share and share > 0.55 else INK
+            text = "–" if share is None else f"{100 * share:.3g} %"
+            say(ax, x + 0.37, y, text, ha="center", va="center", color=color, fontsize=9)
     return ax.figure

@@ -11,7 +11,7 @@ _SAID = ("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "
 
 
 def launch(*arguments) -> Any:
-    """``accelerate launch …``, and what the program prints, as JSON.
+    """``accelerate launch …``, and the last line that the program prints, as JSON.
 
     Raises:
         RuntimeError: it failed; the message has the end of what it said.
@@ -22,4 +22,4 @@ def launch(*arguments) -> Any:
     done = subprocess.run(command, env=here, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"accelerate launch ended with {done.returncode}: {done.stderr[-2000:]}")
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])

@@ -1,8 +1,9 @@
-"""TRL without the bars and lines it writes into a notebook, and the loss of each step it takes.
+"""TRL without the bars and lines it writes into a notebook, and its losses: before training, and of each step.
 
 ``from labkit.lab.experiments.quiet_trl import SFTConfig, SFTTrainer``
 """
 
+import gc
 import os
 import tempfile
 import warnings
@@ -52,6 +53,18 @@ def base_folder() -> Path:
     return find_base(os.environ.get("LABKIT_BASE") or DEFAULT_BASE)
 
 
+def first_loss_of(trainer: SFTTrainer) -> float:
+    """The loss of the first batch before anything is learned: forward only, a quarter of what a step costs or less.
+
+    Args:
+        trainer: which takes the rows in their order.
+    """
+    trainer.remove_callback(PrinterCallback)
+    gc.collect()  # a trainer and its model refer to each other, so the one before may still be there
+    first = range(trainer.args.per_device_train_batch_size)
+    return trainer.evaluate(trainer.train_dataset.select(first))["eval_loss"]
+
+
 def losses_of(trainer: SFTTrainer) -> list[float]:
     """Train with an optimizer that remembers nothing, and return the loss of each step.
 
@@ -59,6 +72,7 @@ def losses_of(trainer: SFTTrainer) -> list[float]:
         trainer: whose settings have ``logging_steps=1``, as in :data:`QUIETLY`.
     """
     trainer.remove_callback(PrinterCallback)
+    gc.collect()
     trainer.optimizer = None
     trainer.train()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

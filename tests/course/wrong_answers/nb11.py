@@ -48,7 +48,35 @@ WRONG = [
     ("11.1", rows("return B.reshape(9, 2, -1, B.shape[1]).swapaxes(1, 2).reshape(B.shape)"), "nine heads always"),
     ("11.1", rows("return B.flip(0)"), "backwards"),
     ("11.1", rows("return torch.cat([B[::2], B[1::2]])"), "even rows, then odd rows, of all of B", True),
+    (
+        "11.1",
+        rows(
+            "d = B.shape[0] // heads\n"
+            "order = [h * d + i + j for h in range(heads) for j in (0, d // 2) for i in range(d // 2)]\nreturn B[order]"
+        ),
+        "the two loops the other way round",
+        True,
+    ),
+    (
+        "11.1",
+        rows(
+            "d = len(B) // heads\nfor h in range(0, len(B), d):\n    for i in range(d // 2):\n"
+            "        B[h + 2 * i], B[h + 2 * i + 1] = B[h + i], B[h + i + d // 2]\nreturn B"
+        ),
+        "in place",
+        True,
+    ),
+    (
+        "11.1",
+        rows("d = len(B) // heads\nreturn B[[row for i in range(d // 2) for row in (i, i + d // 2)]]"),
+        "the order of the first head",
+        True,
+    ),
     ("11.2", loss("summed / counts.sum()"), "a mean over all tokens", True),
+    ("11.2", loss("summed / counts[me] * counts[me] / counts.sum()"), "weigh my mean by my share", True),
+    ("11.2", loss("summed / counts[me] * counts[me] / counts.sum() * counts[me]"), "a count too many", True),
+    ("11.2", loss("summed / counts[me] * counts[me] / counts.sum() / len(counts)"), "my share, averaged", True),
+    ("11.2", loss("summed / counts[me] / len(counts)"), "my mean, averaged", True),
     ("11.2", loss("summed / counts[me]"), "a mean over my tokens", True),
     ("11.2", loss("summed / counts.sum() / len(counts)"), "average once more", True),
     ("11.2", loss("summed / len(counts)"), "average over the processes", True),
@@ -67,15 +95,17 @@ WRONG = [
     ("11.3", factor("layer_r / r"), "only the ranks matter", True),
     ("11.3", factor("r / layer_r"), "the larger rank is the larger update", True),
     ("11.3", factor("alpha / layer_alpha"), "only the alphas matter", True),
+    ("11.3", factor("(alpha / r) / (alpha / layer_r)"), "one alpha for both", True),
+    ("11.3", factor("(alpha / layer_r) / (layer_alpha / r)"), "each with the other's rank", True),
     ("11.3", factor("layer_alpha / alpha"), "only the alphas, upside down", True),
     ("11.3", factor("alpha / r - layer_alpha / layer_r"), "what's too much", True),
     ("11.3", factor("alpha / r * layer_alpha / layer_r"), "without parentheses, times", True),
-    ("11.3", factor("alpha / r / layer_alpha / layer_r"), "without parentheses, over"),
+    ("11.3", factor("alpha / r / layer_alpha / layer_r"), "without parentheses, over", True),
     ("11.3", factor("alpha * r / (layer_alpha * layer_r)"), "the ranks on the wrong sides", True),
     ("11.3", factor("alpha / r"), "what the server uses", True),
     ("11.3", factor("layer_alpha / layer_r"), "what it was trained with", True),
     ("11.3", factor("1 - (alpha / r) / (layer_alpha / layer_r)"), "the share that's lost", True),
     ("11.3", factor("(alpha / r) / (layer_alpha / layer_r) - 1"), "the share that's too much", True),
-    ("11.3", factor("100 * (alpha / r) / (layer_alpha / layer_r)"), "in percent"),
+    ("11.3", factor("100 * (alpha / r) / (layer_alpha / layer_r)"), "in percent", True),
     ("11.3", factor("(alpha // r) / max(1, layer_alpha // layer_r)"), "whole numbers"),
 ]

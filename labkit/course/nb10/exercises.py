@@ -468,7 +468,8 @@ def _weights_on_B(adapters, weights):
     "Multiply each adapter's own B, A and scaling first, then add.",
 )
 def _factors_apart_first_scaling(adapters, weights):
-    return adapters[0][2] * _factors_apart_unscaled(adapters, weights)
+    A = sum(weight * A for (A, _, _), weight in zip(adapters, weights))
+    return adapters[0][2] * sum(weight * B for (_, B, _), weight in zip(adapters, weights)) @ A
 
 
 @mistake(

@@ -30,8 +30,9 @@ RECIPE = {
 
 def grid() -> list[dict]:
     """From sql to voice in quarters, then both at 1; each on the tasks of both."""
-    ways = [{"sql": 1 - step / STEPS, "voice": step / STEPS} for step in range(STEPS + 1)] + [dict.fromkeys(METRICS, 1.0)]
+    ways = [{"sql": 1 - step / STEPS, "voice": step / STEPS} for step in range(STEPS + 1)]
     blends = [{name: weight for name, weight in way.items() if weight} for way in ways]
+    blends.append({"sql": 1.0, "voice": 1.0})
     return [{"weights": weights, "task": task} for weights in blends for task in METRICS]
 
 

@@ -1,6 +1,6 @@
-"""What becomes of two adapters that are added: on the way from one to the other.
+"""What becomes of two adapters that are added: on the way from one to the other, and with both in full.
 
-    python -m studies.adapter_blends        # four minutes on two cores. Stored for notebook 10
+    python -m studies.adapter_blends        # five minutes on two cores. Stored for notebook 10
 
 ΔW = Σ wᵢ ΔWᵢ, the exact sum of `AdapterBank.blend`, on the first 32 test rows of each of the two tasks, which are asked
 as their own adapter was trained: with its system prompt.
@@ -29,9 +29,10 @@ RECIPE = {
 
 
 def grid() -> list[dict]:
-    """From sql to voice in quarters, each step on the tasks of both."""
+    """From sql to voice in quarters, then both at 1; each on the tasks of both."""
     ways = [{"sql": 1 - step / STEPS, "voice": step / STEPS} for step in range(STEPS + 1)]
     blends = [{name: weight for name, weight in way.items() if weight} for way in ways]
+    blends.append({"sql": 1.0, "voice": 1.0})
     return [{"weights": weights, "task": task} for weights in blends for task in METRICS]
 
 

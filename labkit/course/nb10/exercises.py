@@ -1,4 +1,4 @@
-"""Exercises of notebook 10: a mixed batch, a true blend, which adapter a message is close to, what many weigh.
+"""Exercises of notebook 10: a mixed batch, which adapter a message is close to, a true blend, what many weigh.
 
 10.1 is what notebook 10's bank adds to a layer, once it has passed: ``my_mixed(y, x, pairs, names)``.
 """
@@ -162,8 +162,9 @@ exercise(
     title="A mixed batch",
     prompt="A layer answered y (rows × tokens × out) to x (rows × tokens × in). pairs has the adapters by name, each "
     "as (A, B): A is r × in with the scaling in it, B is out × r, and the ranks differ. names has a name for each row, "
-    "or None. Write my_mixed(y, x, pairs, names): y, with each row's own update added.",
-    minutes=12,
+    "or None, and at least one name. Write my_mixed(y, x, pairs, names): a new tensor, y with each row's own update "
+    "added. A loop over the rows passes.",
+    minutes=15,
     difficulty=4,
     importance=5,
     solution=my_mixed,
@@ -173,7 +174,7 @@ exercise(
     # as many tokens as rows, so that taking one for the other gives numbers, and not an error
     cases=lambda: [_batch(["b", None, "a", "b"], {"a": 1, "b": 3, "c": 2}), _batch(["c", "a", "c"], {"a": 2, "c": 4})],
     hints=[
-        "For one row it's y[i] + x[i] @ A.T @ B.T. What does @ do with stacks of matrices?",
+        "What would you add to y[i], if there were only row i? And what does @ do with stacks of matrices?",
         "Make two stacks of zeros, (rows, r, in) and (rows, out, r), for the largest r of the batch. Then write each "
         "row's A and B into its place.",
         "all_A[row, : len(A)] = A and all_B[row, :, : len(A)] = B; then y + x @ all_A.mT @ all_B.mT",
@@ -198,6 +199,12 @@ exercise(
             "You deal the adapters out in the order of pairs, whatever the names say.",
             "The rows come in any order, some twice, some without an adapter.",
             "Do you use names?",
+        ),
+        Mistake(
+            _renamed(lambda names, pairs: sorted(names, key=lambda name: name is None)),
+            "After a row without an adapter, each of your rows gets the adapter of the next one.",
+            "The rows with None were left out before the others were numbered.",
+            "Which number does the third row have in your loop?",
         ),
         Mistake(
             _renamed(lambda names, pairs: [name or list(pairs)[0] for name in names]),
@@ -251,6 +258,165 @@ def _batch(names, ranks):
 # --- 10.2 ---------------------------------------------------------------------------------------------------
 
 
+def my_closeness(message, examples):
+    """The cosine between message and each adapter's mean example, both seen from the middle of all examples."""
+    means = torch.stack([each.mean(0) for each in examples.values()])
+    middle = means.mean(0)
+    return F.cosine_similarity(means - middle, (message - middle)[None], dim=-1)
+
+
+def _seen_from(middle_of_means, middle_of_message, compare=lambda means, one: F.cosine_similarity(means, one, dim=-1)):
+    """The closeness when something else is taken off the means and off the message."""
+
+    def closeness(message, examples):
+        means = torch.stack([each.mean(0) for each in examples.values()])
+        middle = means.mean(0)
+        return compare(means - middle_of_means * middle, (message - middle_of_message * middle)[None])
+
+    return closeness
+
+
+@mistake(
+    "You take the single example that's closest, not the mean of them.",
+    "One odd example then decides. The mean is steadier, and it's what was asked for.",
+    "Where do you take the mean over an adapter's examples?",
+)
+def _closest_single(message, examples):
+    middle = torch.cat(list(examples.values())).mean(0)
+    each = [F.cosine_similarity(few - middle, (message - middle)[None], dim=-1).max() for few in examples.values()]
+    return torch.stack(each)
+
+
+@mistake(
+    "You take the mean of the cosines, not the cosine with the mean.",
+    "A mean first lets what the examples don't share cancel out; a cosine of each example has no chance to.",
+    "Which comes first in your answer, the mean or the cosine?",
+)
+def _mean_of_cosines(message, examples):
+    middle = torch.cat(list(examples.values())).mean(0)
+    each = [F.cosine_similarity(few - middle, (message - middle)[None], dim=-1).mean() for few in examples.values()]
+    return torch.stack(each)
+
+
+@mistake(
+    "You take the mean over the numbers of a vector off it, not the middle of all examples.",
+    "That shifts every number by the same amount. What messages have in common is a whole vector.",
+    "What shape has the thing that you subtract?",
+)
+def _own_mean_off(message, examples):
+    means = torch.stack([each.mean(0) for each in examples.values()])
+    return F.cosine_similarity(means - means.mean(-1, keepdim=True), (message - message.mean())[None], dim=-1)
+
+
+@mistake(
+    "You subtract one number, the mean of all numbers in the examples.",
+    "mean() without a dimension takes the mean over everything. What messages have in common is a whole vector.",
+    "What shape has the thing that you subtract?",
+)
+def _one_number_off(message, examples):
+    means = torch.stack([each.mean(0) for each in examples.values()])
+    return F.cosine_similarity(means - means.mean(), (message - means.mean())[None], dim=-1)
+
+
+exercise(
+    "10.2",
+    title="Which adapter is closest?",
+    prompt="message (width,) is what a layer gets to see of a message, on average. examples has, by adapter, the same "
+    "for a few of its training messages: count × width, the same count for each. Write my_closeness(message, "
+    "examples): subtract the mean of all examples from the message and from each adapter's mean example, then "
+    "give the cosine between the two, as a tensor in the order of examples.",
+    minutes=6,
+    difficulty=3,
+    importance=3,
+    solution=my_closeness,
+    explanation="All messages share a large part, and with it in, every cosine is close to 1. Without it, what's left "
+    "is what tells the tasks apart.",
+    cases=lambda: [_messages(3, 4, 6), _messages(4, 2, 5)],
+    hints=[
+        "What shape has the mean of one adapter's examples, and what shape have all of those together?",
+        "means = torch.stack([each.mean(0) for each in examples.values()])",
+        "F.cosine_similarity(means - middle, (message - middle)[None], dim=-1)",
+    ],
+    mistakes=[
+        Mistake(
+            _seen_from(0, 0),
+            "You don't take the mean of all examples off.",
+            "What all messages have in common is large, and it pulls every cosine toward 1.",
+            "What should be subtracted from the means, and from the message?",
+        ),
+        Mistake(
+            _seen_from(1, 0),
+            "You take the mean of all examples off the adapters' means, but not off the message.",
+            "Two things can only be compared when they're seen from the same place.",
+            "What do you do to message before the cosine?",
+        ),
+        Mistake(
+            _seen_from(0, 1),
+            "You take the mean of all examples off the message, but not off the adapters' means.",
+            "Two things can only be compared when they're seen from the same place.",
+            "What do you do to the means before the cosine?",
+        ),
+        Mistake(
+            _seen_from(1, 1, lambda means, one: (means * one).sum(-1)),
+            "You give products that aren't divided by the lengths.",
+            "A cosine is the product of two vectors of length 1.",
+            "Try F.cosine_similarity.",
+        ),
+        Mistake(
+            _seen_from(1, 1, lambda means, one: (means - one).norm(dim=-1)),
+            "You give distances.",
+            "A distance is small for what's close, and depends on lengths. A cosine is large, and doesn't.",
+            "Try F.cosine_similarity.",
+        ),
+        Mistake(
+            _seen_from(1, 1, lambda means, one: -(means - one).norm(dim=-1)),
+            "You give distances with a minus.",
+            "A distance depends on lengths, and a cosine doesn't.",
+            "Try F.cosine_similarity.",
+        ),
+        Mistake(
+            lambda message, examples: my_closeness(message, examples).abs(),
+            "You drop the sign of the cosines.",
+            "Pointing the opposite way isn't close.",
+            "Is there an abs in your answer?",
+        ),
+        Mistake(
+            lambda message, examples: 1 - my_closeness(message, examples),
+            "You give the cosine distance, which is small for what's close.",
+            "One minus the cosine turns the order around.",
+            "Is there a 1 − in your answer?",
+        ),
+        Mistake(
+            lambda message, examples: my_closeness(message, examples).softmax(-1),
+            "You make shares of the cosines.",
+            "The order stays, but a cosine was asked for.",
+            "Try it without the softmax.",
+        ),
+        Mistake(
+            lambda message, examples: my_closeness(message, examples).argmax(),
+            "You give the place of the closest one.",
+            "How close each adapter is was asked for.",
+            "Try it without the argmax.",
+        ),
+        _closest_single,
+        _mean_of_cosines,
+        _own_mean_off,
+        _one_number_off,
+    ],
+    shows="Four numbers per message, and the largest one is the adapter.",
+)
+
+
+def _messages(adapters, count, width):
+    """A case: a message and examples that share a large part, as real ones do."""
+    shared = 2 * torch.randn(width)
+    examples = {name: shared + torch.randn(width) + torch.randn(count, width) for name in "abcd"[:adapters]}
+    return Case(shared + torch.randn(width), examples)
+
+
+# --- 10.3 ---------------------------------------------------------------------------------------------------
+
+
 def my_blend(adapters, weights):
     """The weighted sum of the updates, which is not made of averaged factors."""
     return sum(weight * scaling * B @ A for (A, B, scaling), weight in zip(adapters, weights))
@@ -294,6 +460,35 @@ def _weights_on_A(adapters, weights):
 def _weights_on_B(adapters, weights):
     B = sum(weight * scaling * B for (_, B, scaling), weight in zip(adapters, weights))
     return B @ sum(A for A, _, _ in adapters)
+
+
+@mistake(
+    "You blend the A's and the B's separately, and take the first scaling for all.",
+    "Then one adapter's B meets the other's A, and each has a scaling of its own.",
+    "Multiply each adapter's own B, A and scaling first, then add.",
+)
+def _factors_apart_first_scaling(adapters, weights):
+    A = sum(weight * A for (A, _, _), weight in zip(adapters, weights))
+    return adapters[0][2] * sum(weight * B for (_, B, _), weight in zip(adapters, weights)) @ A
+
+
+@mistake(
+    "You add up the A's, each times its weight, and the B's, each times its scaling, before you multiply them.",
+    "Each factor counts once, as it should, but one adapter's B still meets the other's A.",
+    "Multiply each pair first, and then add.",
+)
+def _weights_on_A_scaling_on_B(adapters, weights):
+    A = sum(weight * A for (A, _, _), weight in zip(adapters, weights))
+    return sum(scaling * B for _, B, scaling in adapters) @ A
+
+
+@mistake(
+    "You count each weight and each scaling twice.",
+    "A factor on A and on B is squared in the product.",
+    "Put them on one of the two.",
+)
+def _all_twice(adapters, weights):
+    return sum((weight * scaling) ** 2 * B @ A for (A, B, scaling), weight in zip(adapters, weights))
 
 
 @mistake(
@@ -366,11 +561,11 @@ def _without_signs(adapters, weights):
 
 
 exercise(
-    "10.2",
+    "10.3",
     title="A true blend",
     prompt="`adapters` is a list of (A, B, scaling), all of one layer, and `weights` a list of as many numbers. Write "
     "my_blend(adapters, weights): the blended update of the layer, out × in.",
-    minutes=5,
+    minutes=4,
     difficulty=2,
     importance=5,
     solution=my_blend,
@@ -394,6 +589,9 @@ exercise(
         _factors_by_roots,
         _without_scaling,
         _weights_twice,
+        _all_twice,
+        _factors_apart_first_scaling,
+        _weights_on_A_scaling_on_B,
         _scaling_twice,
         _divided_by_scaling,
         _made_to_sum_to_one,
@@ -403,153 +601,6 @@ exercise(
     ],
     shows="That's what labkit's bank adds, and it never forms an out × in matrix.",
 )
-
-# --- 10.3 ---------------------------------------------------------------------------------------------------
-
-
-def my_closeness(message, examples):
-    """The cosine between message and each adapter's mean example, both seen from the middle of all examples."""
-    means = torch.stack([each.mean(0) for each in examples.values()])
-    middle = means.mean(0)
-    return F.cosine_similarity(means - middle, (message - middle)[None], dim=-1)
-
-
-def _seen_from(middle_of_means, middle_of_message, compare=lambda means, one: F.cosine_similarity(means, one, dim=-1)):
-    """The closeness when something else is taken off the means and off the message."""
-
-    def closeness(message, examples):
-        means = torch.stack([each.mean(0) for each in examples.values()])
-        middle = means.mean(0)
-        return compare(means - middle_of_means * middle, (message - middle_of_message * middle)[None])
-
-    return closeness
-
-
-@mistake(
-    "You take the single example that's closest, not the mean of them.",
-    "One odd example then decides. The mean is steadier, and it's what was asked for.",
-    "Where do you take the mean over an adapter's examples?",
-)
-def _closest_single(message, examples):
-    middle = torch.cat(list(examples.values())).mean(0)
-    each = [F.cosine_similarity(few - middle, (message - middle)[None], dim=-1).max() for few in examples.values()]
-    return torch.stack(each)
-
-
-@mistake(
-    "You take the mean of the cosines, not the cosine with the mean.",
-    "A mean first lets what the examples don't share cancel out; a cosine of each example has no chance to.",
-    "Which comes first in your answer, the mean or the cosine?",
-)
-def _mean_of_cosines(message, examples):
-    middle = torch.cat(list(examples.values())).mean(0)
-    each = [F.cosine_similarity(few - middle, (message - middle)[None], dim=-1).mean() for few in examples.values()]
-    return torch.stack(each)
-
-
-@mistake(
-    "You take the mean over the numbers of a vector off it, not the middle of all examples.",
-    "That shifts every number by the same amount. What messages have in common is a whole vector.",
-    "What shape has the thing that you subtract?",
-)
-def _own_mean_off(message, examples):
-    means = torch.stack([each.mean(0) for each in examples.values()])
-    return F.cosine_similarity(means - means.mean(-1, keepdim=True), (message - message.mean())[None], dim=-1)
-
-
-exercise(
-    "10.3",
-    title="Which adapter is closest?",
-    prompt="message (width,) is what a layer gets to see of a message, on average. examples has, by adapter, the same "
-    "for a few of its training messages: count × width, the same count for each. Write my_closeness(message, "
-    "examples): take the mean of all examples off everything, then give the cosine between the message and the mean "
-    "example of each adapter, as a tensor in the order of examples.",
-    minutes=6,
-    difficulty=3,
-    importance=3,
-    solution=my_closeness,
-    explanation="All messages share a large part, and with it in, every cosine is close to 1. Without it, what's left "
-    "is what tells the tasks apart.",
-    cases=lambda: [_messages(3, 4, 6), _messages(4, 2, 5)],
-    hints=[
-        "First one mean per adapter, then the mean of all, then subtract, then the cosine.",
-        "means = torch.stack([each.mean(0) for each in examples.values()])",
-        "F.cosine_similarity(means - middle, (message - middle)[None], dim=-1)",
-    ],
-    mistakes=[
-        Mistake(
-            _seen_from(0, 0),
-            "You don't take the mean of all examples off.",
-            "What all messages have in common is large, and it pulls every cosine toward 1.",
-            "What should be subtracted from the means, and from the message?",
-        ),
-        Mistake(
-            _seen_from(1, 0),
-            "You take the mean of all examples off the adapters' means, but not off the message.",
-            "Two things can only be compared when they're seen from the same place.",
-            "What do you do to message before the cosine?",
-        ),
-        Mistake(
-            _seen_from(0, 1),
-            "You take the mean of all examples off the message, but not off the adapters' means.",
-            "Two things can only be compared when they're seen from the same place.",
-            "What do you do to the means before the cosine?",
-        ),
-        Mistake(
-            _seen_from(1, 1, lambda means, one: (means * one).sum(-1)),
-            "You give products that aren't divided by the lengths.",
-            "A cosine is the product of two vectors of length 1.",
-            "Try F.cosine_similarity.",
-        ),
-        Mistake(
-            _seen_from(1, 1, lambda means, one: (means - one).norm(dim=-1)),
-            "You give distances.",
-            "A distance is small for what's close, and depends on lengths. A cosine is large, and doesn't.",
-            "Try F.cosine_similarity.",
-        ),
-        Mistake(
-            _seen_from(1, 1, lambda means, one: -(means - one).norm(dim=-1)),
-            "You give distances with a minus.",
-            "A distance depends on lengths, and a cosine doesn't.",
-            "Try F.cosine_similarity.",
-        ),
-        Mistake(
-            lambda message, examples: my_closeness(message, examples).abs(),
-            "You drop the sign of the cosines.",
-            "Pointing the opposite way isn't close.",
-            "Is there an abs in your answer?",
-        ),
-        Mistake(
-            lambda message, examples: 1 - my_closeness(message, examples),
-            "You give the cosine distance, which is small for what's close.",
-            "One minus the cosine turns the order around.",
-            "Is there a 1 − in your answer?",
-        ),
-        Mistake(
-            lambda message, examples: my_closeness(message, examples).softmax(-1),
-            "You make shares of the cosines.",
-            "The order stays, but a cosine was asked for.",
-            "Try it without the softmax.",
-        ),
-        Mistake(
-            lambda message, examples: my_closeness(message, examples).argmax(),
-            "You give the place of the closest one.",
-            "How close each adapter is was asked for.",
-            "Try it without the argmax.",
-        ),
-        _closest_single,
-        _mean_of_cosines,
-        _own_mean_off,
-    ],
-    shows="Four numbers per message, and the largest one is the adapter.",
-)
-
-
-def _messages(adapters, count, width):
-    """A case: a message and examples that share a large part, as real ones do."""
-    shared = 2 * torch.randn(width)
-    examples = {name: shared + torch.randn(width) + torch.randn(count, width) for name in "abcd"[:adapters]}
-    return Case(shared + torch.randn(width), examples)
 
 
 # --- 10.4 ---------------------------------------------------------------------------------------------------
@@ -590,7 +641,7 @@ def _in_times_out(count, r, layers):
 
 @mistake(
     "You count every layer like the first.",
-    "k and v are narrower than q in this model.",
+    "Each layer has its own in and out: k and v are narrower than q.",
     "Go through `layers`, each with its own in and out.",
 )
 def _first_layer_for_all(count, r, layers):
@@ -628,12 +679,21 @@ def _square_layers(count, r, layers):
     return count * sum(4 * r * 2 * inputs for inputs, _ in layers)
 
 
+@mistake(
+    "You count the layers themselves, too.",
+    "The base is in memory once, for all adapters together.",
+    "How many numbers do A and B have for one layer?",
+)
+def _with_the_layers(count, r, layers):
+    return count * sum(4 * (inputs * outputs + r * (inputs + outputs)) for inputs, outputs in layers)
+
+
 exercise(
     "10.4",
     title="What many adapters weigh",
     prompt="`layers` is a list of (in, out), one pair for each adapted layer. Write my_rent(count, r, layers): the "
     "bytes of `count` adapters of rank r in float32.",
-    minutes=5,
+    minutes=4,
     difficulty=1,
     importance=4,
     solution=my_rent,
@@ -658,6 +718,7 @@ exercise(
         _without_r,
         _one_adapter,
         _square_layers,
+        _with_the_layers,
     ],
     shows="A hundred adapters of an 8B model (r = 16 on q, k, v, o) take less than half of what the model takes in 16 "
     "bits.",

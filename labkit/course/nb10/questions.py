@@ -9,7 +9,7 @@ QUESTIONS = [
             "The adapter is copied into the layers": "Nothing is copied. The layers look up which one is active. "
             "(Section 10.2.)",
             "The base is loaded again": "The base never changes, so there's nothing to load. (Section 10.1.)",
-            "One reference changes": "All hooks look at the same table, and another table takes its place. "
+            "One reference changes": "All hooks look at one variable, and it points at another adapter. "
             "(Section 10.2.)",
         },
         right="c",
@@ -18,7 +18,7 @@ QUESTIONS = [
         "Sixteen users with sixteen adapters ask at the same moment. How often does the base have to read its own "
         "weights for the next token of all of them?",
         {
-            "Once": "The base's product is the same for all rows. Only the small products differ. (Section 10.3.)",
+            "Once": "All rows go through the same weights, so one reading serves them all. (Section 10.3.)",
             "Sixteen times": "That's the loop, and what sixteen merged models would need. (Section 10.3.)",
             "Once per rank that occurs": "Smaller ranks are filled up with zeros. (Section 10.3.)",
         },

@@ -27,7 +27,7 @@ def what_lies_where(base_bytes: int, sizes: Mapping[str, int]) -> Figure:
     for place, (name, size) in enumerate(sizes.items()):
         x, y = 0.52 + 0.87 * (place % 2), 1.45 - 0.65 * (place // 2)
         box(ax, x, y, 0.8, 0.55, f"{name}\n{size / 1e6:.1f} MB", fill=LEARNS, fontsize=9)
-    say(ax, 0.95, 0.22, "five folders", ha="center", fontsize=9)
+    say(ax, 0.95, 0.22, "five folders (not to scale)", ha="center", fontsize=9)
 
     box(ax, 2.66, 1.7, 0.75, 2.0, "base,\nonce", fill=FROZEN)
     for place, name in enumerate(sizes):
@@ -72,35 +72,47 @@ def shades(
     return ax
 
 
+# what the study adapter_blends counts
+MEASURES = {"execution": "queries with the right rows", "rules": "rules of the voice kept"}
+
+
 def on_the_way(runs: Sequence[Mapping], first: str, second: str) -> Axes:
-    """What the blends from one adapter to another score on the tasks of both, with intervals.
+    """What the blends from one adapter to another score on the tasks of both, and beside them both at 1.
 
     Args:
         runs: of the study adapter_blends: each has ``weights``, ``task``, ``metric``, ``mean``, ``low`` and ``high``.
-        first, second: the two adapters; their weights add up to 1.
+        first, second: the two adapters; on the way, their weights add up to 1.
     """
     use_style()
     _, ax = plt.subplots(figsize=(7, 3.2))
     for number, task in enumerate((first, second)):
-        chosen = [run for run in runs if run["task"] == task and _between(run["weights"], first, second)]
-        chosen.sort(key=lambda run: run["weights"].get(second, 0))
-        shares = [run["weights"].get(second, 0) for run in chosen]
-        means = [100 * run["mean"] for run in chosen]
-        ends = [[100 * abs(run[end] - run["mean"]) for run in chosen] for end in ("low", "high")]
-        look = {"color": COLOURS[3 * number], "marker": MARKERS[number], "ls": LINESTYLES[number], "capsize": 3}
-        ax.errorbar(shares, means, ends, label=f"on {task}: {chosen[0]['metric']}", **look)
-    ax.set(title=f"From {first} to {second}", xlabel=f"weight of {second} (the rest is {first})", ylabel="score (%)")
-    ax.set(ylim=(-4, 104))
-    ax.legend()
+        way = [run for run in runs if run["task"] == task and _between(run["weights"], first, second)]
+        way.sort(key=lambda run: run["weights"].get(second, 0))
+        full = [run for run in runs if run["task"] == task and run["weights"] == {first: 1, second: 1}]
+        name = f"{task}: {MEASURES.get(way[0]['metric'], way[0]['metric'])}"
+        look = {"color": COLOURS[3 * number], "marker": MARKERS[number], "capsize": 3}
+        shares = [run["weights"].get(second, 0) for run in way]
+        ax.errorbar(shares, *_with_ends(way), label=name, ls=LINESTYLES[number], **look)
+        ax.errorbar([1.3] * len(full), *_with_ends(full), ls="", **look)
+    ax.set(title=f"From {first} to {second}, and both in full", ylabel="score (%)", ylim=(-4, 128))
+    ax.set(xlabel=f"weight of {second} (the rest is {first})", xlim=(-0.05, 1.42))
+    ax.set_xticks([0, 0.25, 0.5, 0.75, 1, 1.3], ["0", "¼", "½", "¾", "1", "both at 1"])
+    ax.set_yticks(range(0, 101, 20))
+    ax.legend(loc="upper center", ncol=2)
     return ax
+
+
+def _with_ends(runs: Sequence[Mapping]) -> tuple[list[float], list[list[float]]]:
+    """Their means in percent, and how far the interval reaches down and up."""
+    ends = [[100 * abs(run[end] - run["mean"]) for run in runs] for end in ("low", "high")]
+    return [100 * run["mean"] for run in runs], ends
 
 
 # the ways of the study adapter_routing that are drawn, from top to bottom, and what they're called
 ROUTERS = {
-    "random directions": "random directions",
     "strongest direction": "strongest direction",
     "strongest direction, mean taken off": "… usual input taken off",
-    "all directions": "all directions, by strength",
+    "all directions": "all directions, the strong ones more",
     "all directions, mean taken off": "… usual input taken off",
     "lowest loss on the message": "adapter with the lowest loss",
     "surest first token": "adapter that's surest",
@@ -119,8 +131,7 @@ def routers(ways: Mapping[str, Mapping], chance: float) -> Axes:
     use_style()
     _, ax = plt.subplots(figsize=(7, 3.7))
     drawn = [ways[way] for way in ROUTERS]
-    means = [100 * way["mean"] for way in drawn]
-    ends = [[100 * abs(way[end] - way["mean"]) for way in drawn] for end in ("low", "high")]
+    means, ends = _with_ends(drawn)
     look = {"ecolor": "#222222", "capsize": 3, "height": 0.62}
     ax.barh(range(len(drawn)), means, xerr=ends, color="#9db9d6", **look)
     ax.axvline(100 * chance, color=COLOURS[3], linestyle=":", marker="")

@@ -150,82 +150,71 @@ WRONG = [
         "stacked ranks are a blend",
         True,
     ),
+    (
+        "10.1",
+        """
+        def my_mixed(y, x, pairs, names):
+            used = [n for n in names if n is not None]
+            out = y.clone()
+            for i, n in enumerate(used):
+                A, B = pairs[n]
+                out[i] += x[i] @ A.T @ B.T
+            return out
+        """,
+        "the rows without an adapter are left out first",
+        True,
+    ),
+    (
+        "10.1",
+        "lambda y, x, pairs, names: y + torch.stack([a @ pairs[n][0].T @ pairs[n][1].T for a, n in zip(x, names)])",
+        "every row has a name",
+    ),
     # ---------------------------------------------------------------------------------------------------- 10.2
-    ("10.2", BLEND + "sum(w * B @ A for (A, B, s), w in zip(adapters, weights))", "no scaling", True),
-    ("10.2", BLEND + "sum(s * B @ A for A, B, s in adapters)", "no weights", True),
-    ("10.2", BLEND + "sum(w * s * B @ A for (A, B, s), w in zip(adapters, weights)) / sum(weights)", "a mean", True),
-    ("10.2", BLEND + "sum(w * s * B @ A for (A, B, s), w in zip(adapters, weights)) / len(weights)", "per adapter"),
+    ("10.2", close("means", "message"), "nothing taken off", True),
+    ("10.2", close("means - all.mean(0)", "message"), "only off the means", True),
+    ("10.2", close("means", "message - all.mean(0)"), "only off the message", True),
+    ("10.2", close("means - all.mean(0)", "message - all.mean(0)", "m @ v"), "a product is a cosine", True),
+    ("10.2", close("means - all.mean(0)", "message - all.mean(0)", "(m - v).norm(dim=-1)"), "close is near", True),
+    ("10.2", close("means - all.mean(0)", "message - all.mean(0)", "-(m - v).norm(dim=1)"), "minus how far", True),
+    ("10.2", close("means", "message", "(m - v).norm(dim=-1)"), "distances need no middle", True),
+    ("10.2", close("means - means.mean(-1, keepdim=True)", "message - message.mean()"), "a vector's own mean", True),
+    ("10.2", close("means - means.mean()", "message - means.mean()"), "one number for all", True),
     (
         "10.2",
-        BLEND + f"sum(w * s * B {EACH}) @ sum(w * A {EACH})",
-        "factors blended",
-        True,
-    ),
-    (
-        "10.2",
-        BLEND + f"sum(w * B {EACH}) @ sum(w * A {EACH})",
-        "factors blended, no scaling",
-        True,
-    ),
-    (
-        "10.2",
-        BLEND + "sum(B for A, B, s in adapters) @ sum(w * s * A for (A, B, s), w in zip(adapters, weights))",
-        "the weights on A",
-        True,
-    ),
-    ("10.2", BLEND + "sum(w * s * A @ B for (A, B, s), w in zip(adapters, weights))", "A @ B"),
-    ("10.2", BLEND + "sum(w * s * A.T @ B.T for (A, B, s), w in zip(adapters, weights))", "in × out"),
-    ("10.2", BLEND + "sum(w * w * s * B @ A for (A, B, s), w in zip(adapters, weights))", "the weight on both", True),
-    ("10.2", BLEND + "sum(w * s * s * B @ A for (A, B, s), w in zip(adapters, weights))", "the scaling on both"),
-    ("10.2", BLEND + "sum(w / s * B @ A for (A, B, s), w in zip(adapters, weights))", "divided by the scaling"),
-    ("10.2", BLEND + "sum(abs(w) * s * B @ A for (A, B, s), w in zip(adapters, weights))", "weights are sizes", True),
-    ("10.2", BLEND + "torch.stack([w * s * B @ A for (A, B, s), w in zip(adapters, weights)])", "not added up"),
-    # ---------------------------------------------------------------------------------------------------- 10.3
-    ("10.3", close("means", "message"), "nothing taken off", True),
-    ("10.3", close("means - all.mean(0)", "message"), "only off the means", True),
-    ("10.3", close("means", "message - all.mean(0)"), "only off the message", True),
-    ("10.3", close("means - all.mean(0)", "message - all.mean(0)", "m @ v"), "a product is a cosine", True),
-    ("10.3", close("means - all.mean(0)", "message - all.mean(0)", "(m - v).norm(dim=-1)"), "close is near", True),
-    ("10.3", close("means - all.mean(0)", "message - all.mean(0)", "-(m - v).norm(dim=1)"), "minus how far", True),
-    ("10.3", close("means", "message", "(m - v).norm(dim=-1)"), "distances need no middle", True),
-    ("10.3", close("means - means.mean(-1, keepdim=True)", "message - message.mean()"), "a vector's own mean", True),
-    ("10.3", close("means - means.mean()", "message - means.mean()"), "one number for all"),
-    (
-        "10.3",
         close("means - all.mean(0)", "message - all.mean(0)", "F.cosine_similarity(m, v[None], dim=-1).abs()"),
         "without signs",
         True,
     ),
     (
-        "10.3",
+        "10.2",
         close("means - all.mean(0)", "message - all.mean(0)", "F.cosine_similarity(m, v[None], dim=-1).argmax()"),
         "the winner",
         True,
     ),
     (
-        "10.3",
+        "10.2",
         close("means - all.mean(0)", "message - all.mean(0)", "F.cosine_similarity(m, v[None], dim=-1).softmax(0)"),
         "shares",
         True,
     ),
     (
-        "10.3",
+        "10.2",
         close("means - all.mean(0)", "message - all.mean(0)", "1 - F.cosine_similarity(m, v[None], dim=-1)"),
         "cosine distance",
         True,
     ),
     (
-        "10.3",
+        "10.2",
         close("means - all.mean(0)", "message - all.mean(0)", "F.cosine_similarity(m, v[None], dim=0)"),
         "dim=0 is the default",
     ),
     (
-        "10.3",
+        "10.2",
         close("means - all.mean(0)", "message - all.mean(0)", "m @ v / m.norm() / v.norm()"),
         "one length for all means",
     ),
     (
-        "10.3",
+        "10.2",
         """
         def my_closeness(message, examples):
             middle = torch.cat(list(examples.values())).mean(0)
@@ -237,7 +226,7 @@ WRONG = [
         True,
     ),
     (
-        "10.3",
+        "10.2",
         """
         def my_closeness(message, examples):
             middle = torch.cat(list(examples.values())).mean(0)
@@ -246,6 +235,64 @@ WRONG = [
             ])
         """,
         "the mean of cosines",
+        True,
+    ),
+    # ---------------------------------------------------------------------------------------------------- 10.3
+    ("10.3", BLEND + "sum(w * B @ A for (A, B, s), w in zip(adapters, weights))", "no scaling", True),
+    ("10.3", BLEND + "sum(s * B @ A for A, B, s in adapters)", "no weights", True),
+    ("10.3", BLEND + "sum(w * s * B @ A for (A, B, s), w in zip(adapters, weights)) / sum(weights)", "a mean", True),
+    ("10.3", BLEND + "sum(w * s * B @ A for (A, B, s), w in zip(adapters, weights)) / len(weights)", "per adapter"),
+    (
+        "10.3",
+        BLEND + f"sum(w * s * B {EACH}) @ sum(w * A {EACH})",
+        "factors blended",
+        True,
+    ),
+    (
+        "10.3",
+        BLEND + f"sum(w * B {EACH}) @ sum(w * A {EACH})",
+        "factors blended, no scaling",
+        True,
+    ),
+    (
+        "10.3",
+        BLEND + "sum(B for A, B, s in adapters) @ sum(w * s * A for (A, B, s), w in zip(adapters, weights))",
+        "the weights on A",
+        True,
+    ),
+    ("10.3", BLEND + "sum(w * s * A @ B for (A, B, s), w in zip(adapters, weights))", "A @ B"),
+    ("10.3", BLEND + "sum(w * s * A.T @ B.T for (A, B, s), w in zip(adapters, weights))", "in × out"),
+    ("10.3", BLEND + "sum(w * w * s * B @ A for (A, B, s), w in zip(adapters, weights))", "the weight on both", True),
+    ("10.3", BLEND + "sum(w * s * s * B @ A for (A, B, s), w in zip(adapters, weights))", "the scaling on both"),
+    ("10.3", BLEND + "sum(w / s * B @ A for (A, B, s), w in zip(adapters, weights))", "divided by the scaling"),
+    ("10.3", BLEND + "sum(abs(w) * s * B @ A for (A, B, s), w in zip(adapters, weights))", "weights are sizes", True),
+    ("10.3", BLEND + "torch.stack([w * s * B @ A for (A, B, s), w in zip(adapters, weights)])", "not added up"),
+    (
+        "10.3",
+        """
+        def my_blend(adapters, weights):
+            A = sum(w * A for w, (A, B, s) in zip(weights, adapters))
+            B = sum(w * B for w, (A, B, s) in zip(weights, adapters))
+            return adapters[0][2] * (B @ A)
+        """,
+        "factors blended, the first scaling for all",
+        True,
+    ),
+    (
+        "10.3",
+        BLEND + f"sum(s * B {EACH}) @ sum(w * A {EACH})",
+        "the weights on A, the scalings on B",
+        True,
+    ),
+    (
+        "10.3",
+        """
+        def my_blend(adapters, weights):
+            A = torch.cat([w * s * A for (A, B, s), w in zip(adapters, weights)])
+            B = torch.cat([w * s * B for (A, B, s), w in zip(adapters, weights)], dim=1)
+            return B @ A
+        """,
+        "side by side, with the weight on both",
         True,
     ),
     # ---------------------------------------------------------------------------------------------------- 10.4
@@ -260,6 +307,7 @@ WRONG = [
     ("10.4", RENT + "count * 4 * r * (layers[0][0] + layers[0][1]) * len(layers)", "all like the first", True),
     ("10.4", RENT + "count * 4 * sum(i + o for i, o in layers)", "rank 1"),
     ("10.4", RENT + "count * 4 * r * sum(i + o for i, o in set(layers))", "each shape once"),
+    ("10.4", RENT + "4 * count * sum(i * o + r * (i + o) for i, o in layers)", "the layer, too", True),
 ]
 
 RIGHT = [
@@ -273,5 +321,5 @@ RIGHT = [
         "row by row",
     ),
     ("10.1", mixed(), "the largest rank of the bank"),
-    ("10.3", close("means - means.mean(0)", "message - means.mean(0)"), "the mean of the means"),
+    ("10.2", close("means - means.mean(0)", "message - means.mean(0)"), "the mean of the means"),
 ]

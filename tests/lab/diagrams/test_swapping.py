@@ -50,7 +50,9 @@ def test_every_adapter_is_drawn_with_its_size():
         assert sum(name in text.split("\n") for text in words) == 3, "on disk, in memory and in the batch"
 
 
-def test_the_way_goes_from_the_first_to_the_second_and_leaves_other_blends_out():
+def test_the_way_goes_from_the_first_to_the_second_then_both_in_full_and_leaves_other_blends_out():
     ax = on_the_way(RUNS + OTHERS, "sql", "voice")
-    for line in [container.lines[0] for container in ax.containers]:
+    lines = [container.lines[0] for container in ax.containers]
+    for line in lines[::2]:
         assert line.get_xdata().tolist() == [0, 0.5, 1] and line.get_ydata().tolist() == [0, 50, 100]
+    assert [line.get_ydata().tolist() for line in lines[1::2]] == [[100], []], "OTHERS has both at 1 for sql only"

@@ -1,5 +1,6 @@
 """What a method trained, in the two files that PEFT reads and writes for it."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -90,7 +91,8 @@ class InPeftsFiles(Method):
         """The method in an ``adapter_config.json``, each field of which is honored, does nothing, or is refused."""
         if fields.get("peft_type") != cls.peft_type:
             raise ConfigError(f"peft_type={plain(repr(fields.get('peft_type')))} is not {cls.peft_type}")
-        names, fixed = cls.__dataclass_fields__.keys() - cls.own, {"task_type": "CAUSAL_LM", **cls.fixed}
+        names = {each.name for each in dataclasses.fields(cls)} - cls.own
+        fixed = {"task_type": "CAUSAL_LM", **cls.fixed}
         for name, value in fields.items():
             harmless = name in SAID | cls.said or value in OFF or value == fixed.get(name)
             if name not in names and not harmless:

@@ -116,9 +116,9 @@ class PrefixTuning(VirtualTokenMethod):
         p, transform, k = self.num_virtual_tokens, None, heads[1] * heads[2]
         wide = heads[0] * 2 * k
         if self.encoder_hidden_size is not None:
+            P = torch.randn(p, k)
             parts = nn.Linear(k, self.encoder_hidden_size), nn.Tanh(), nn.Linear(self.encoder_hidden_size, wide)
             transform = nn.Sequential(*parts).to(device_of(words))
-            P = torch.randn(p, k)
             if self.start == "zero":
                 nn.init.zeros_(transform[-1].weight), nn.init.zeros_(transform[-1].bias)
         elif isinstance(self.start, str):

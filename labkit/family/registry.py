@@ -1,5 +1,7 @@
 """All methods by their short names, and the shortest way to put one on a model."""
 
+from dataclasses import fields
+
 from torch import nn
 
 from labkit.errors import ConfigError
@@ -55,6 +57,6 @@ def adapt(model: nn.Module, method: str, **settings) -> Trained:
     try:
         made = METHODS[method](**settings)
     except TypeError:
-        known = ", ".join(METHODS[method].__dataclass_fields__) or "none"
+        known = ", ".join(field.name for field in fields(METHODS[method])) or "none"
         raise ConfigError(f"{method} has no such setting as {', '.join(settings)}; it has {known}") from None
     return made.apply(model)

@@ -1,6 +1,6 @@
 """Bottleneck adapters: two small layers with a bend between them, after attention and after the MLP."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -58,12 +58,10 @@ class Bottleneck(LayerMethod):
     """
 
     bottleneck: int = 64
-    target_modules: list[str] | str | None = ("o_proj", "down_proj")
+    target_modules: list[str] | str | None = field(default_factory=lambda: ["o_proj", "down_proj"])
 
     def __post_init__(self):
         refuse_below_one(self, "bottleneck")
-        if isinstance(self.target_modules, tuple):
-            object.__setattr__(self, "target_modules", list(self.target_modules))
 
     def _wrapped(self, name: str, layer: nn.Module) -> BottleneckLinear:
         return BottleneckLinear(layer, self.bottleneck)

@@ -1,6 +1,6 @@
 """(IA)³: keys, values and the inside of the MLP are scaled, number by number."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -68,16 +68,13 @@ class IA3(LayersInPeftsFiles):
     arXiv 2205.05638, section 3.3.
     """
 
-    target_modules: list[str] | str | None = ("k_proj", "v_proj", "down_proj")
-    feedforward_modules: list[str] | str | None = ("down_proj",)
+    target_modules: list[str] | str | None = field(default_factory=lambda: ["k_proj", "v_proj", "down_proj"])
+    feedforward_modules: list[str] | str | None = field(default_factory=lambda: ["down_proj"])
 
     peft_type: ClassVar[str] = "IA3"
     said: ClassVar[frozenset[str]] = frozenset({"init_ia3_weights"})
 
     def __post_init__(self):
-        for name in ("target_modules", "feedforward_modules"):
-            if isinstance(value := getattr(self, name), (tuple, set)):
-                object.__setattr__(self, name, sorted(value))
         if isinstance(self.target_modules, list) and isinstance(self.feedforward_modules, list):
             if strays := sorted({*self.feedforward_modules} - {*self.target_modules}):
                 raise ConfigError(f"feedforward_modules: {strays[0]!r} isn't one of target_modules")

@@ -14,8 +14,8 @@ from labkit.errors import AdapterError, ConfigError
 from labkit.linear import BaseLinear, device_of
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import refuse_bank, resolve_targets
-from labkit.lora.merging import merge_and_unload
-from labkit.lora.wrapping import AdaptedLinear, adapted_layers
+from labkit.lora.merging import merge_and_unload, say_merged
+from labkit.lora.wrapping import AdaptedLinear, adapted_layers, is_adapted
 from labkit.model_facts import facts_of, note
 
 Shapes = dict[str, tuple[int, ...]]  # of each tensor that trains, by its name in the model
@@ -127,6 +127,7 @@ class Trained:
         """
         if self.method.apart or any(True for _ in adapted_layers(self.model)):
             return merge_and_unload(self.model)
+        say_merged(self.model)
         return self.model
 
     def save(self, path: Path | str, about: Mapping | None = None) -> Path:
@@ -149,7 +150,7 @@ def rate_groups(model: nn.Module) -> list[dict]:
 def refuse_adapted(model: nn.Module) -> None:
     """ConfigError where `model` isn't a fresh base."""
     refuse_bank(model)
-    if facts_of(model).method is not None or any(True for _ in adapted_layers(model)):
+    if is_adapted(model):
         raise ConfigError("this model has been adapted already: start from a fresh base")
 
 
@@ -210,4 +211,4 @@ def settings_of(method: Method) -> dict[str, object]:
 
 def like(layer: nn.Module, tensor: Tensor) -> nn.Parameter:
     """`tensor` in float32 as a parameter, on the device of `layer`."""
-    return nn.Parameter(tensor.to(device_of(layer), torch.float32))
+    return nn.Parameter(tensor.to(device_of(layer), torch.float32).contiguous())

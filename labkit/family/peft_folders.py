@@ -42,7 +42,7 @@ class InPeftsFiles(Method):
 
     def save(self, model: nn.Module, path: Path | str, about: Mapping | None = None) -> Path:
         refuse_bank(model)
-        if facts_of(model).method is not self:
+        if facts_of(model).method != self:
             raise AdapterError(f"{path}: this method isn't on that model")
         path = Path(path).resolve()
         left_out = self.optional if self._leaves_out_optional() else ()

@@ -59,6 +59,8 @@ def adapter_of(model: nn.Module, where: Path | str) -> Adapter:
         AdapterError: beginning with `where`; there is none, or it holds NaN or infinity.
     """
     known, weights = facts_of(model), _weights_of(model)
+    if known.method is not None and known.adapter is None:
+        raise AdapterError(f"{where}: {type(known.method).__name__} has a file of its own kind, if any: use its save")
     if not weights or known.adapter is None:
         raise AdapterError(f"{where}: there is no adapter, because the model has no LoRA layer from inject_lora")
     for name, pair in weights.items():

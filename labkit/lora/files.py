@@ -24,7 +24,8 @@ from labkit.errors import AdapterError, ConfigError, LabkitWarning
 from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base
 from labkit.lora.base_form import warn_if_held_otherwise
 from labkit.lora.config import LoraConfig
-from labkit.lora.inject import lora_layers, refuse_bank
+from labkit.lora.inject import refuse_bank
+from labkit.lora.wrapping import is_adapted
 from labkit.model_facts import Model
 from labkit.storage.untrusted import digest_of, plain, read_json, read_weights, try_patterns
 from labkit.storage.writing import folder_written_aside, refuse_occupied, restored
@@ -115,7 +116,7 @@ def load_adapter(model: Model, path: Path | str) -> Model:
         ConfigError: the model is served by an AdapterBank.
     """
     refuse_bank(model)
-    if any(True for _ in lora_layers(model)):
+    if is_adapted(model):
         raise AdapterError(f"{path}: the model already has an adapter: start from a fresh base")
     return read_adapter(model, path).put_on(model)
 

@@ -11,7 +11,7 @@ from labkit.errors import ConfigError
 from labkit.linear import BaseLinear, is_linear, keeps_its_own_form, linear_layers, uncalled_layers
 from labkit.lora.config import DEFAULT_TARGETS, LoraConfig
 from labkit.lora.layer import LoraLinear
-from labkit.lora.wrapping import adapted_layers
+from labkit.lora.wrapping import adapted_layers, is_adapted
 from labkit.model_facts import Model, facts_of, note
 
 
@@ -33,7 +33,7 @@ def inject_lora(model: Model, config: LoraConfig, dtype: torch.dtype = torch.flo
             already has LoRA layers or an AdapterBank.
     """
     refuse_bank(model)
-    if any(True for _ in adapted_layers(model)):
+    if is_adapted(model):
         raise ConfigError("this model already has LoRA layers: start from a fresh base")
     config, names = resolve_targets(model, config)
     layers = {

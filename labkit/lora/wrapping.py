@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from labkit.casting import cast
 from labkit.errors import ConfigError
 from labkit.linear import dense_weight, replace_weight, restore_weight, stored_weight
+from labkit.model_facts import facts_of
 
 
 class AdaptedLinear(nn.Module):
@@ -84,3 +85,8 @@ class AdaptedLinear(nn.Module):
 def adapted_layers(model: nn.Module) -> Iterator[tuple[str, AdaptedLinear]]:
     """The layers of `model` that have something laid around them, of whatever kind, with their names."""
     return ((name, module) for name, module in model.named_modules() if isinstance(module, AdaptedLinear))
+
+
+def is_adapted(model: nn.Module) -> bool:
+    """Whether `model` is more than a base: something is laid around its layers, or a method of the family is on it."""
+    return facts_of(model).method is not None or any(True for _ in adapted_layers(model))

@@ -28,7 +28,7 @@ def moved(parameters, seed: int = 0) -> None:
     """Change each number a little."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in parameters:
-        parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+        parameter.add_((0.1 * torch.randn(parameter.shape, generator=generator)).to(parameter.dtype))
 
 
 def peft_twin(model: nn.Module, config: peft.PeftConfig, **shape) -> peft.PeftModel:

@@ -13,6 +13,7 @@ from labkit.family.ia3 import IA3
 from labkit.family.lora import LoRA, RsLoRA
 from labkit.family.lora_fa import LoRAFA
 from labkit.family.lora_plus import LoRAPlus
+from labkit.family.method import Trained
 from labkit.family.pissa import PiSSA
 from labkit.family.prefix_tuning import PrefixTuning
 from labkit.family.prompt_tuning import PromptTuning
@@ -65,7 +66,7 @@ CASES = {
         peft.PrefixTuningConfig(num_virtual_tokens=3, prefix_projection=True, encoder_hidden_size=5, **LM),
         {},
     ),
-    "prompt tuning": (PromptTuning(3), peft.PromptTuningConfig(num_virtual_tokens=3, **LM), {}),
+    "prompt tuning": (PromptTuning(3, start="normal"), peft.PromptTuningConfig(num_virtual_tokens=3, **LM), {}),
 }
 each_case = pytest.mark.parametrize("method, config, shape", CASES.values(), ids=CASES.keys())
 IN_FILES = {name: case for name, case in CASES.items() if not isinstance(case[0], PiSSA)}
@@ -102,8 +103,6 @@ def test_it_begins_as_pefts_does(method, config, shape):
     torch.manual_seed(1)
     method.apply(ours)
     for name, parameter in trained(ours).items():
-        if "prompt_encoder" in name and not isinstance(method, PrefixTuning):
-            continue  # PEFT's random embeddings; ours are words, unless asked otherwise
         torch.testing.assert_close(parameter, theirs[name], atol=ATOL, rtol=0)
 
 
@@ -179,8 +178,6 @@ def test_lora_plus_has_pefts_optimizer():
     ours = put_on(method)
     theirs = peft_twin(ours, config)
     optimizer = create_loraplus_optimizer(theirs, torch.optim.AdamW, lr=1e-3, loraplus_lr_ratio=8, weight_decay=0.0)
-    from labkit.family.method import Trained
-
     mine = Trained(ours, method).optimizer(1e-3)
     assert {group["lr"] for group in mine.param_groups} == {1e-3, 8e-3}
     assert_close(ten_steps(ours, mine), ten_steps(theirs, optimizer))
@@ -207,8 +204,6 @@ def test_lora_fa_has_pefts_optimizer(use_rslora, monkeypatch):
     optimizer = create_lorafa_optimizer(theirs, r=4, lora_alpha=16, lr=1e-3)
     for group in optimizer.param_groups:
         group["eps"] = 1e-12
-    from labkit.family.method import Trained
-
     before = {name: p.detach().clone() for name, p in trained(ours).items()}
     after = ten_steps(ours, Trained(ours, method).optimizer(1e-3, eps=1e-12))
     assert all("lora_B" in name and (after[name] - before[name]).abs().max() > 1e-3 for name in after)

@@ -78,8 +78,8 @@ class RsLoRA(LoRA):
 
         y = W x + s · B (A x),    s = α / √r
 
-    With α / r, the first steps shrink as r grows, so that rank 64 does little more than rank 8. Trained numbers, start,
-    merging and file are LoRA's. At a single r it's LoRA with another α.
+    The paper shows that with α / r learning slows down as r grows. Trained numbers, start, merging and file are LoRA's,
+    and at a single r it's LoRA with another α.
 
     Source: Kalajdzievski, A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA, 2023, arXiv 2312.03732.
     """

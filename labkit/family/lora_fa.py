@@ -1,5 +1,6 @@
 """LoRA-FA: A stays as it was drawn, and only B learns."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -30,12 +31,12 @@ class LoRAFA(LoRA):
     right angles, as they nearly are in a wide layer.
 
     Args:
-        corrected: False leaves the gradient as it is, as the paper's first version did.
+        corrected: whether the gradient is corrected, as PEFT's optimizer for LoRA-FA does it; False only freezes A.
 
     Raises:
         ConfigError: α is 0, with which nothing can be corrected.
 
-    Source: Zhang et al., LoRA-FA: Efficient and Effective Low Rank Representation Fine-tuning, 2023,
+    Source: Zhang et al., LoRA-FA: Memory-efficient Low-rank Adaptation for Large Language Models Fine-tuning, 2023,
     arXiv 2308.03303.
     """
 
@@ -48,6 +49,9 @@ class LoRAFA(LoRA):
 
     def shapes(self, model: nn.Module) -> Shapes:
         return {name: shape for name, shape in super().shapes(model).items() if ".lora_B." in name}
+
+    def _drawn(self, model: nn.Module) -> Iterator[Tensor]:
+        return (layer.lora_A.weight for _, layer in lora_layers(model))
 
     def tune(self, optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
         if not self.corrected:

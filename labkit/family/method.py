@@ -1,8 +1,9 @@
 """What all methods of the family answer: what trains, how much that is, at which rate, and what becomes of it."""
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
@@ -67,6 +68,17 @@ class Method(ABC):
 
     def tune(self, optimizer: torch.optim.Optimizer, model: nn.Module) -> None:  # noqa: B027  (most have no wish)
         """Have `optimizer` do what the method asks for besides its rates: nothing, mostly."""
+
+    def recipe(self, model: nn.Module) -> str:
+        """What a checkpoint of `model` must have been made with to be gone on from: it holds only what trains."""
+        sums = "".join(
+            hashlib.sha256(t.detach().cpu().float().numpy().tobytes()).hexdigest() for t in self._drawn(model)
+        )
+        return f"{self} on {hashlib.sha256(sums.encode()).hexdigest()[:16]}" if sums else str(self)
+
+    def _drawn(self, model: nn.Module) -> Iterator[Tensor]:
+        """What the method began with on `model`, perhaps at random, and doesn't train."""
+        yield from ()
 
     def save(self, model: nn.Module, path: Path | str, about: Mapping | None = None) -> Path:
         """Write what was trained on `model` to the folder `path`, in PEFT's two files and ``labkit.json``.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.errors import AdapterError, ConfigError
-from labkit.family.method import LayerMethod, Method, Shapes, Trained, settings_of
+from labkit.family.method import LayerMethod, Method, Shapes, Trained, refuse_adapted, settings_of
 from labkit.lora.adapter import about_base, refuse_other_base, refuse_other_keys, refuse_unusable
 from labkit.lora.base_form import warn_if_held_otherwise
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, check_sums, read_about, write_folder
@@ -63,6 +63,7 @@ class InPeftsFiles(Method):
 
     @classmethod
     def load(cls, model: nn.Module, path: Path | str) -> Trained:
+        refuse_adapted(model)
         path = Path(path)
         file = restored(path) / CONFIG_FILE
         fields, about = read_json(file), read_about(path)
@@ -129,5 +130,6 @@ class LayersInPeftsFiles(InPeftsFiles, LayerMethod):
         return fields
 
     def _try_patterns(self, model: nn.Module, where: Path) -> None:
-        if isinstance(pattern := self.target_modules, str) and pattern != "all-linear":
-            try_patterns([("fullmatch", pattern)], [name for name, _ in model.named_modules()], where)
+        given = [value for name, value in settings_of(self).items() if name.endswith("_modules")]
+        patterns = [("fullmatch", value) for value in given if isinstance(value, str) and value != "all-linear"]
+        try_patterns(patterns, [name for name, _ in model.named_modules()], where)

@@ -1,6 +1,6 @@
 """PiSSA: A and B start as the largest part of W, and what's left of W is frozen."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +101,9 @@ class PiSSA(LayerMethod):
         if self.r > (most := min(layer.in_features, layer.out_features)):
             raise ConfigError(f"r={self.r} is more than the {most} singular values of {name}")
         return {"lora_A.weight": (self.r, layer.in_features), "lora_B.weight": (layer.out_features, self.r)}
+
+    def _drawn(self, model: nn.Module) -> Iterator[Tensor]:
+        return (layer.start_A for _, layer in adapted_layers(model))
 
     def as_lora(self, model: nn.Module) -> Adapter:
         """What was trained on `model`, as a plain LoRA adapter of rank 2r for the unchanged base."""

@@ -70,7 +70,7 @@ class VeRA(LayersInPeftsFiles):
 
     A of shape (r, in_features) and B of shape (out_features, r) are Kaiming-uniform, drawn from a key. λ_d starts at
     `d_initial` and λ_b at zero, so the model starts as its base. It trains r + out_features numbers per layer, so r can
-    be large, and the paper's rates are some ten times LoRA's. It merges. PEFT's file has A and B beside the vectors, or
+    be large, and it wants higher rates than LoRA. It merges. PEFT's file has A and B beside the vectors, or
     leaves them to the key.
 
     Args:
@@ -97,6 +97,8 @@ class VeRA(LayersInPeftsFiles):
         refuse_below_one(self, "r")
         if type(self.projection_prng_key) is not int or not 0 <= self.projection_prng_key < 2**63:
             raise ConfigError(f"projection_prng_key must be a whole number from 0 on, got {self.projection_prng_key!r}")
+        if type(self.d_initial) not in (int, float) or not math.isfinite(self.d_initial):
+            raise ConfigError(f"d_initial must be a finite number, got {self.d_initial!r}")
 
     def _all_wrapped(self, layers: dict[str, nn.Module]) -> dict[str, AdaptedLinear]:
         device = device_of(next(iter(layers.values())))

@@ -228,7 +228,7 @@ def _recipe(model: nn.Module, run: Prepared) -> dict:
         "validation": checkpoints.digest(validation) if validation else None,
         "base": known.fingerprint,
         "lora": str(known.adapter),
-        "method": known.method and str(known.method),
+        "method": known.method and known.method.recipe(model),
         "began_from": known.began_from,
         "quantization": known.quantization,
         "merge_aware": known.merge_aware,

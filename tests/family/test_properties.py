@@ -243,6 +243,7 @@ def test_one_method_is_all_a_model_takes(name):
         ("lora", {"r": 0}, "r must be a whole number of at least 1, got 0"),
         ("dora", {"r": -1}, "r must be a whole number of at least 1"),
         ("vera", {"r": 2.5}, r"r must be a whole number of at least 1, got 2\.5"),
+        ("vera", {"d_initial": math.inf}, "d_initial must be a finite number, got inf"),
         ("vera", {"projection_prng_key": -1}, "projection_prng_key must be a whole number from 0 on"),
         ("lora+", {"loraplus_lr_ratio": 0.5}, r"loraplus_lr_ratio must be a number of at least 1, got 0\.5"),
         ("lora-fa", {"lora_alpha": 0}, "lora_alpha=0 leaves no gradient to correct"),

@@ -9,7 +9,7 @@ from transformers import DynamicCache
 
 from labkit.base.describing import layer_kinds
 from labkit.errors import ConfigError
-from labkit.family.method import Shapes, like
+from labkit.family.method import Shapes, like, refuse_below_one
 from labkit.family.virtual_tokens import Given, VirtualTokenMethod, VirtualTokens, heads_of, refuse_unless_decoder
 from labkit.linear import device_of
 
@@ -85,12 +85,8 @@ class PrefixTuning(VirtualTokenMethod):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.encoder_hidden_size is not None and (
-            type(self.encoder_hidden_size) is not int or self.encoder_hidden_size < 1
-        ):
-            raise ConfigError(
-                f"encoder_hidden_size must be a whole number of at least 1, got {self.encoder_hidden_size!r}"
-            )
+        if self.encoder_hidden_size is not None:
+            refuse_below_one(self, "encoder_hidden_size")
         if isinstance(self.start, str) and self.start not in ("normal", "zero"):
             raise ConfigError(f'start must be "normal", "zero" or ids of tokens, got {self.start!r}')
         if not isinstance(self.start, str) and self.encoder_hidden_size is not None:
@@ -139,8 +135,7 @@ class PrefixTuning(VirtualTokenMethod):
     def _fields(self, model: nn.Module) -> dict[str, object]:
         layers, heads, size = heads_of(model)
         more = {"token_dim": heads * size, "num_layers": layers, "num_attention_heads": heads}
-        # PEFT multiplies nothing once it reads, but takes no config without it
-        return super()._fields(model) | more | {"encoder_hidden_size": heads * size, "prefix_projection": False}
+        return super()._fields(model) | more | {"prefix_projection": False}
 
     def _state(self, model: nn.Module) -> dict[str, Tensor]:
         return {"prompt_embeddings": model.prefix_encoder.flat()}

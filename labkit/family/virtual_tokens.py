@@ -71,7 +71,6 @@ class VirtualTokenMethod(InPeftsFiles):
     num_virtual_tokens: int = 20
 
     fixed: ClassVar[dict] = {"num_transformer_submodules": 1}
-    module: ClassVar[str]  # where it is in the model
 
     def __post_init__(self):
         refuse_below_one(self, "num_virtual_tokens")

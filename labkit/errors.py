@@ -2,6 +2,8 @@
 
 import errno
 import os
+import sys
+import warnings
 
 
 def printable(text: str, keep: str = "\n") -> str:
@@ -44,6 +46,14 @@ class LabkitError(Exception):
 
 class LabkitWarning(UserWarning):
     """What works, with other numbers than you may expect. ``warnings.filterwarnings`` silences it by this class."""
+
+
+def warn(message: str) -> None:
+    """A LabkitWarning that points at the line outside labkit which led to it, however deep inside it was seen."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("labkit", "contextlib"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, LabkitWarning, stacklevel=level)
 
 
 class ConfigError(LabkitError, ValueError):

@@ -6,17 +6,22 @@ renders one conversation of three known words, and what stands around them is it
 """
 
 import re
-import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from labkit.errors import BaseModelError, LabkitWarning, reason_of
+from labkit.errors import BaseModelError, reason_of, warn
 
 _SYSTEM, _USER, _ANSWER = "labkitsystem", "labkituser", "labkitanswer"
 Asked = str | Sequence[Mapping[str, str]]  # what the user says, or the messages of a conversation up to there
+_GOES_ON = [
+    {"role": "user", "content": _USER},
+    {"role": "assistant", "content": _ANSWER},
+    {"role": "user", "content": _USER},
+]
 _SEAM = "\ufdd0"  # one of Unicode's noncharacters: it's in no text, and marks where a token written out is broken
 
 
@@ -30,7 +35,8 @@ class ChatFrame:
             conversation that has an answer.
         tail: all it writes after an answer.
         ending: of that, the part up to and including the token that ends the turn; "" where there is no such token.
-        end: the id of that token, or else of the tokenizer's end of text; None where there is neither.
+            Where several tokens stand together, as Command R7B's <|END_RESPONSE|><|END_OF_TURN_TOKEN|> do, all of them.
+        end: the id of that token (of several, the last), or else of the tokenizer's end of text; None without either.
         controls: finds every place where a control token begins: the special ones, and those that the template writes.
         answer_controls: the same in an answer, where a template's <think> is not one: a model may write it.
     """
@@ -182,15 +188,11 @@ def _find_frame(tokenizer: PreTrainedTokenizerBase) -> ChatFrame:
             "chat_template that knows the roles user and assistant"
         )
     if not system_role:
-        warnings.warn(
-            "this base's chat template knows no system role, so the system prompt goes at the head of the user's turn",
-            LabkitWarning,
-            stacklevel=2,
-        )
+        warn("this base's chat template knows no system role, so the system prompt goes at the head of the user's turn")
     before, _, tail = whole.rpartition(_ANSWER)
     goes_on = before.startswith(asked)
     controls = _controls(tokenizer, whole + asked)
-    found = re.search(controls, tail)
+    found = _end_in(tail, controls, lambda: _rendered(tokenizer, system_role, _GOES_ON, _SYSTEM))
     return ChatFrame(
         system_role=system_role,
         own_prompt=goes_on and not before[len(asked) :].strip(),
@@ -200,6 +202,17 @@ def _find_frame(tokenizer: PreTrainedTokenizerBase) -> ChatFrame:
         controls=_beginnings(controls),
         answer_controls=_beginnings(_controls(tokenizer, (asked if goes_on else before) + tail)),
     )
+
+
+def _end_in(tail: str, controls: str, going_on: Callable[[], str]) -> re.Match | None:
+    """The last of the tokens that end a turn, where several stand together. Those that don't stand after an earlier
+    answer of a conversation aren't among them: some templates write an end of text once, at the very end."""
+    found = last = re.search(controls, tail)
+    with suppress(Exception):  # templates raise what they like
+        while found := found and re.compile(controls).match(tail, found.end()):
+            if _ANSWER + tail[: found.end()] in going_on():
+                last = found
+    return last
 
 
 def _controls(tokenizer: PreTrainedTokenizerBase, written: str) -> str:

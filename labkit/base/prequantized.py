@@ -4,7 +4,6 @@ LoRA goes onto ordinary matrices and onto labkit's own 4-bit layers. Whatever el
 transformers has layers for it that are linear by class only, and some of them it packs again when the model is saved.
 """
 
-import warnings
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from transformers.utils.quantization_config import BitsAndBytesConfig, Quantizat
 
 from labkit.base.describing import text_config
 from labkit.casting import cast
-from labkit.errors import BaseModelError, LabkitWarning
+from labkit.errors import BaseModelError, warn
 from labkit.linear import ORDINARY
 
 
@@ -75,11 +74,9 @@ def warn_of_second_rounding(how: QuantizationConfigMixin | None, source: Path | 
     if how is None or getattr(how, "bnb_4bit_quant_type", None) == "nf4" and how.load_in_4bit:
         return
     kind = how.quant_method
-    warnings.warn(
+    warn(
         f"{source} is quantized already ({getattr(kind, 'value', kind)}), and NF4 rounds it again. Get the model "
-        'that it was made from, or load it without quantize="nf4"',
-        LabkitWarning,
-        stacklevel=3,
+        'that it was made from, or load it without quantize="nf4"'
     )
 
 

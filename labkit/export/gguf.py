@@ -8,7 +8,6 @@ llama.cpp knows one α for all layers, which it divides by each one's rank: what
 
 import math
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from labkit.base import DEFAULT_BASE, WHEEL_BASES, fetch_gguf, find_base, load_base
 from labkit.base.describing import layer_count, text_config
-from labkit.errors import AdapterError, ConfigError, LabkitWarning
+from labkit.errors import AdapterError, ConfigError, warn
 from labkit.export.modelfile import MODELFILE, modelfile
 from labkit.lora.adapter import Adapter
 from labkit.lora.base_form import form_needed
@@ -87,11 +86,9 @@ def export_gguf(
     needed = form_needed(about)
     if needed and needed.quantization:
         note(model, quantization=needed.quantization)  # it's dense here, and will be something else there
-        warnings.warn(
+        warn(
             f"{adapter}: this adapter was trained on the base {needed}, and a GGUF file rounds the base otherwise, so "
-            "answers may change a little. Score it there before you rely on it",
-            LabkitWarning,
-            stacklevel=2,
+            "answers may change a little. Score it there before you rely on it"
         )
     found, base_name = read_adapter(model, adapter), facts_of(model).base_name
     tensors, alpha = _tensors(found, text_config(model.config), Path(adapter))

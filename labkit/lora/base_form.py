@@ -7,13 +7,12 @@ Put an adapter onto a model, and you're told once, in one sentence.
 """
 
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from labkit.errors import LabkitWarning
+from labkit.errors import warn
 from labkit.linear import ORDINARY, is_linear, weight_dtype
 from labkit.lora.wrapping import AdaptedLinear
 from labkit.model_facts import facts_of
@@ -88,11 +87,9 @@ def warn_if_held_otherwise(model: nn.Module, about: dict, where: Path | str) -> 
         way = "as it was in training" if then.quantization else 'without quantize="nf4"'
     worse = now.quantization and not then.quantization  # it never met the rounding
     cost = "more answers may be wrong" if worse else "answers may change a little"
-    warnings.warn(
+    warn(
         f"{where}: this adapter was trained on the base {then}, and here the base is {now}, so {cost}. Load the base "
-        f"{way} to get those that it learned",
-        LabkitWarning,
-        stacklevel=4,  # who loads the adapter, or adds it to a bank
+        f"{way} to get those that it learned"
     )
 
 

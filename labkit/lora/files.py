@@ -13,14 +13,13 @@ PEFT wrote, a number that was changed on the way cannot be told from one that wa
 
 import json
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from labkit.errors import AdapterError, ConfigError, LabkitWarning
+from labkit.errors import AdapterError, ConfigError, warn
 from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base
 from labkit.lora.base_form import warn_if_held_otherwise
 from labkit.lora.config import LoraConfig
@@ -90,11 +89,9 @@ def _warn_of_names_of_experts(model: nn.Module, adapter: Adapter) -> None:
     stacked = any(".experts." in name and parameter.ndim == 3 for name, parameter in model.named_parameters())
     names = sorted(_NAMES_OF_EXPERTS & {name.rpartition(".")[2] for name in adapter.weights})
     if stacked and names:
-        warnings.warn(
+        warn(
             f"PEFT may take {', '.join(names)} for the names of this mixture's experts, and then skips these layers "
-            "without saying so: if you load this adapter with PEFT, compare its answers, or adapt attention only",
-            LabkitWarning,
-            stacklevel=3,
+            "without saying so: if you load this adapter with PEFT, compare its answers, or adapt attention only"
         )
 
 

@@ -4,7 +4,6 @@
 :func:`merge_into_dense` rounds the sum once, to the dtype asked for, and every layer is an ordinary one afterwards.
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.casting import cast, cast_weights, ordinary_dtype
-from labkit.errors import ConfigError, LabkitWarning
+from labkit.errors import ConfigError, warn
 from labkit.linear import BaseLinear, PackedLinear, dense_weight
 from labkit.lora.inject import refuse_bank
 from labkit.lora.wrapping import AdaptedLinear, adapted_layers
@@ -40,12 +39,10 @@ def merge(model: Model) -> Model:
     unmerged = [layer for _, layer in layers if not layer.merged]
     met = facts_of(model).merge_aware is not None  # the rounding: then merging changes no answer
     if not met and any(isinstance(layer.base_layer, PackedLinear) for layer in unmerged):
-        warnings.warn(
+        warn(
             "the base is in four bits, so merging rounds W + ΔW to four bits again: answers may change, and most of a "
             "small update is lost, unless it learned inside labkit.merge_aware. labkit.merge_into_dense or "
-            "labkit.save_merged keep all of it",
-            LabkitWarning,
-            stacklevel=2,
+            "labkit.save_merged keep all of it"
         )
     try:
         for layer in unmerged:

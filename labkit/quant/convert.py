@@ -1,12 +1,11 @@
 """Quantizing the linear layers of a model, one after the other."""
 
 import re
-import warnings
 
 import torch
 from torch import nn
 
-from labkit.errors import ConfigError, LabkitWarning
+from labkit.errors import ConfigError, warn
 from labkit.linear import BaseLinear, keeps_its_own_form, linear_layers, output_head
 from labkit.model_facts import Model, facts_of, note
 from labkit.quant.blockwise import refuse_unquantizable
@@ -55,7 +54,7 @@ def quantize_model(
         model.set_submodule(name, layer.train(dense.training))
     note(model, quantization=f"nf4 by {backend}, blocks of {block_size}{', double' if double else ''}")
     if elsewhere:
-        warnings.warn(f"{elsewhere}: NF4 leaves them dense, and LoRA can't reach them", LabkitWarning, stacklevel=2)
+        warn(f"{elsewhere}: NF4 leaves them dense, and LoRA can't reach them")
     return model
 
 

@@ -1,7 +1,6 @@
 """Before training: would the step of this very model, on this very batch, fit into the memory that is left?"""
 
 import dataclasses
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 
 from labkit.base.describing import layer_count, set_layers
-from labkit.errors import ConfigError, LabkitWarning, reason_of
+from labkit.errors import ConfigError, reason_of, warn
 from labkit.linear import PackedLinear, device_of, linear_layers
 from labkit.lora.config import LoraConfig
 from labkit.lora.inject import inject_lora, lora_layers
@@ -128,7 +127,7 @@ def _say_unchecked(model: nn.Module, error: Exception) -> None:
     said += ". Training starts anyway"
     if said not in _SAID:
         _SAID.add(said)
-        warnings.warn(said, LabkitWarning, stacklevel=6)
+        warn(said)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -7,13 +7,12 @@ are strings here. Rows that are in memory already are checked by the same functi
 
 import difflib
 import re
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from datasets import Dataset, Features, Value
 
-from labkit.errors import DataError, LabkitWarning
+from labkit.errors import DataError, warn
 from labkit.tasks.conversations import checked_messages
 from labkit.tasks.files import STANDARD_INPUT as STANDARD_INPUT
 from labkit.tasks.files import name_of, objects_in
@@ -63,7 +62,7 @@ def read_rows(path: Path | str, format: str = "auto") -> Dataset:
         fields = ", ".join(f'"{field}"' for field in sorted(left_out)[:5])
         needed = ", ".join(field for kind in kinds for field in kind.fields)
         told = f"{name}: rows need {needed} and system; left out: {fields}"
-        warnings.warn(told, LabkitWarning, stacklevel=2)
+        warn(told)
     columns = _COLUMNS | _MESSAGES if any("messages" in row for row in rows) else _COLUMNS
     return Dataset.from_list([dict.fromkeys(columns) | row for row in rows], features=Features(columns))
 

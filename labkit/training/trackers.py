@@ -1,6 +1,5 @@
 """TensorBoard, Weights & Biases and others are told how a run goes, through Accelerate's own trackers."""
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +8,7 @@ from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, filter_trackers, get_available_trackers
 from accelerate.utils import LoggerType
 
-from labkit.errors import ConfigError, LabkitWarning
+from labkit.errors import ConfigError, warn
 from labkit.storage.untrusted import plain
 
 Log = str | GeneralTracker | Sequence[str | GeneralTracker] | None  # what `log` in labkit.train may be
@@ -67,7 +66,7 @@ def told_to_trackers(
         except Exception as error:
             left.remove(tracker)
             name = plain(tracker.name)
-            warnings.warn(f"{name} fails and is told no more: {plain(error)}", LabkitWarning, stacklevel=4)
+            warn(f"{name} fails and is told no more: {plain(error)}")
 
     def tell(entry: dict) -> None:
         for tracker in list(left):

@@ -101,6 +101,18 @@ def test_control_tokens_that_are_not_special_open_no_turn_either():
     assert (ids.count(start), ids.count(start + 1)) == (3, 3)
 
 
+@pytest.mark.parametrize("text_end", ["", "{% if not add_generation_prompt %}{{ eos_token }}{% endif %}"])
+def test_tokens_that_stand_together_after_every_answer_all_end_it_and_what_ends_a_text_once_does_not(text_end):
+    """Command R7B writes <|END_RESPONSE|><|END_OF_TURN_TOKEN|>; an end of text at the very end is no part of a turn."""
+    template, special, *_ = TEMPLATES["qwen"]
+    answered = "{{ m['content'] + ('<|done|>' if m['role'] == 'assistant' else '') + '<|im_end|>' }}"
+    template = template.replace("m['content'] + '<|im_end|>\n' }}", "'' }}" + answered)
+    tokenizer = tokenizer_with("qwen", chat_template=template + text_end)
+    tokenizer.add_tokens(["<|done|>"])
+    over = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert (frame_of(tokenizer).ending, end_of_turn(tokenizer)) == ("<|done|><|im_end|>", over)
+
+
 @pytest.mark.parametrize("alphabet", ALPHABETS)
 def test_an_injection_is_encoded_as_transformers_own_remedy_does(made, alphabet):
     tokenizer = made["qwen", alphabet]

@@ -41,6 +41,12 @@ def test_the_solution_passes(each):
     assert verdict.mark == "✔" and verdict.lines[0] == each.title
 
 
+@pytest.mark.parametrize("each", all_exercises(), ids=lambda each: each.id)
+def test_no_solution_fails_in_a_case_since_every_answer_that_fails_alike_would_be_right(each):
+    for case in each.cases() if each.cases else ():
+        assert guards.run(each.solution, case.args, each.observe, each.seconds).error is None
+
+
 @every_exercise
 def test_a_stub_is_not_attempted(each):
     def stub(*args): ...

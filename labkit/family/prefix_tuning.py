@@ -74,21 +74,21 @@ class PrefixTuning(VirtualTokenMethod):
     """
 
     encoder_hidden_size: int | None = None
-    start: str | tuple[int, ...] = "normal"
 
+    starts: ClassVar[tuple[str, ...]] = ("normal", "zero")
     apart: ClassVar[str] = "prefix tuning can't be merged: its keys and values belong to no weight"
     peft_type: ClassVar[str] = "PREFIX_TUNING"
-    said: ClassVar[frozenset[str]] = frozenset(
-        {"init_weights", "encoder_hidden_size", "prefix_projection", "token_dim", "num_layers", "num_attention_heads"}
-    )
+    said: ClassVar[frozenset[str]] = VirtualTokenMethod.said | {
+        "init_weights",
+        "prefix_projection",
+        "encoder_hidden_size",
+    }
     own: ClassVar[frozenset[str]] = frozenset({"start", "encoder_hidden_size"})
 
     def __post_init__(self):
         super().__post_init__()
         if self.encoder_hidden_size is not None:
             refuse_below_one(self, "encoder_hidden_size")
-        if isinstance(self.start, str) and self.start not in ("normal", "zero"):
-            raise ConfigError(f'start must be "normal", "zero" or ids of tokens, got {self.start!r}')
         if not isinstance(self.start, str) and self.encoder_hidden_size is not None:
             raise ConfigError("with an MLP, keys and values can't start as those of tokens: leave one of the two")
 

@@ -6,7 +6,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from labkit.errors import ConfigError
 from labkit.family.method import Shapes, like
 from labkit.family.virtual_tokens import Given, VirtualTokenMethod, VirtualTokens, heads_of, refuse_unless_decoder
 
@@ -66,18 +65,12 @@ class PromptTuning(VirtualTokenMethod):
 
     start: str | tuple[int, ...] = "vocabulary"
 
+    starts: ClassVar[tuple[str, ...]] = ("normal", "vocabulary")
     apart: ClassVar[str] = "prompt tuning can't be merged: its embeddings belong to no weight"
     peft_type: ClassVar[str] = "PROMPT_TUNING"
-    said: ClassVar[frozenset[str]] = frozenset(
-        {"prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name_or_path", "tokenizer_kwargs"}
-        | {"token_dim", "num_layers", "num_attention_heads"}
-    )
-    own: ClassVar[frozenset[str]] = frozenset({"start"})
-
-    def __post_init__(self):
-        super().__post_init__()
-        if isinstance(self.start, str) and self.start not in ("normal", "vocabulary"):
-            raise ConfigError(f'start must be "normal", "vocabulary" or ids of tokens, got {self.start!r}')
+    said: ClassVar[frozenset[str]] = VirtualTokenMethod.said | {
+        *("prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name_or_path", "tokenizer_kwargs")
+    }
 
     def shapes(self, model: nn.Module) -> Shapes:
         refuse_unless_decoder(model)

@@ -66,14 +66,24 @@ class VirtualTokenMethod(InPeftsFiles):
 
     Args:
         num_virtual_tokens: p, how many.
+        start: what they start as: one of `starts`, or ids of tokens.
     """
 
     num_virtual_tokens: int = 20
+    start: str | tuple[int, ...] = "normal"
 
+    starts: ClassVar[tuple[str, ...]] = ("normal",)
     fixed: ClassVar[dict] = {"num_transformer_submodules": 1}
+    said: ClassVar[frozenset[str]] = frozenset({"token_dim", "num_layers", "num_attention_heads"})
+    own: ClassVar[frozenset[str]] = frozenset({"start"})
 
     def __post_init__(self):
         refuse_below_one(self, "num_virtual_tokens")
+        if isinstance(self.start, (list, tuple)):
+            object.__setattr__(self, "start", tuple(self.start))
+        elif self.start not in self.starts:
+            words = ", ".join(f'"{word}"' for word in self.starts)
+            raise ConfigError(f"start must be {words} or ids of tokens, got {self.start!r}")
 
     def _ids(self, model: nn.Module, ids: tuple[int, ...]) -> Tensor:
         """`ids`, repeated or cut to p, shape (1, p)."""

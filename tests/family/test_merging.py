@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from conftest import make_tiny_llama
+from conftest import make_tiny_llama, make_tiny_tokenizer
 from families import ATOL, logits, moved, put_on
+from transformers import AutoModelForCausalLM
 
 import labkit
 from labkit import ConfigError
@@ -18,6 +19,7 @@ from labkit.family.lora_plus import LoRAPlus
 from labkit.family.pissa import PiSSA
 from labkit.family.prefix_tuning import PrefixTuning
 from labkit.family.prompt_tuning import PromptTuning
+from labkit.family.registry import METHODS
 from labkit.family.spectrum import Spectrum
 from labkit.family.vera import VeRA
 
@@ -92,3 +94,22 @@ def test_a_scaled_bias_is_not_merged():
     model = put_on(IA3(), **BIASED)
     with pytest.raises(ConfigError, match="k_proj can't be merged: it scales the bias as well"):
         labkit.merge(model)
+
+
+@pytest.mark.parametrize("name", ["dora", "pissa", "vera", "ia3", "bitfit", "bottleneck"])
+def test_many_prompts_get_the_answers_that_each_gets_alone(name):
+    """From sixteen prompts on, what can be merged is merged while answers are written."""
+    model = put_on(METHODS[name](), max_position_embeddings=256, tie_word_embeddings=False)
+    tokenizer, prompts = make_tiny_tokenizer(), [f"Add 1 to {number}." for number in range(16)]
+    before = logits(model)
+    together = labkit.generate(model, tokenizer, prompts, "Add.", max_new_tokens=4)
+    assert together == [labkit.generate(model, tokenizer, [one], "Add.", max_new_tokens=4)[0] for one in prompts]
+    assert all(together) and torch.equal(logits(model), before)
+
+
+@pytest.mark.parametrize("name", ["dora", "pissa", "vera", "ia3"])
+def test_the_merged_folder_is_a_plain_model_with_the_same_answers(name, tmp_path):
+    model = put_on(METHODS[name]())
+    labkit.save_merged(model, make_tiny_tokenizer(), tmp_path / "merged")
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
+    torch.testing.assert_close(logits(plain), logits(model), atol=ATOL, rtol=0)

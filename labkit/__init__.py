@@ -21,6 +21,7 @@ _HOME = {
     "lora.merging": "merge unmerge merge_and_unload merge_into_dense",
     "lora.bank": "AdapterBank",
     "lora.files": "save_adapter load_adapter",
+    "family.registry": "adapt",
     "base": "fetch_base load_base",
     "base.saving": "save_merged",
     "quant.codebooks": "nf4_codebook",

@@ -15,6 +15,7 @@ from labkit.evaluation.scoring import bootstrap_interval as bootstrap_interval
 from labkit.evaluation.scoring import evaluate as evaluate
 from labkit.export.gguf import export_gguf as export_gguf
 from labkit.export.hub import push_adapter as push_adapter
+from labkit.family.registry import adapt as adapt
 from labkit.lab.checking import check as check
 from labkit.lab.checking import hint as hint
 from labkit.lab.checking import solution as solution

@@ -17,6 +17,7 @@ class ModelFacts:
         fingerprint: of that base (:func:`labkit.base.fingerprint`); another one once an adapter is merged in for good.
         quantization: how its linear layers are held, in words; None where they are dense.
         adapter: the :class:`labkit.LoraConfig` of the LoRA layers on it, ``"all-linear"`` spelled out.
+        method: the method of :mod:`labkit.family` that is on it, with its settings; None where there's none.
         bank: the :class:`labkit.AdapterBank` that serves it.
         merge_aware: how W + ΔW is rounded while training, in words, inside a :func:`labkit.merge_aware` block.
         began_from: the sha256 of the adapter's file that ``labkit train --continue-from`` goes on from.
@@ -26,6 +27,7 @@ class ModelFacts:
     fingerprint: str | None = None
     quantization: str | None = None
     adapter: Any = None
+    method: Any = None
     bank: Any = None
     merge_aware: str | None = None
     began_from: str | None = None

@@ -55,6 +55,8 @@ def an_adapter(folder: Path) -> None:
     labkit.save_merged(labkit.merge_and_unload(model), tokenizer, folder)
     labkit.save_merged(labkit.merge_into_dense(model, dtype=torch.bfloat16), tokenizer, folder)
     layer = labkit.LoraLinear(nn.Linear(8, 8), r=2, lora_alpha=4)
+    other = labkit.adapt(model, "vera", r=256)
+    print(other.count, other.save(folder).name, other.merge().training)
     print(labkit.fetch_base().name, layer(torch.ones(1, 8)))
     print(labkit.export_gguf(folder, folder / "adapter.gguf", overwrite=True).name)
     print(labkit.push_adapter(folder, "user/name", public=True).upper())
@@ -63,6 +65,7 @@ def an_adapter(folder: Path) -> None:
     labkit.push_adapter(folder, None)  # type: ignore[arg-type]
     LoraConfig(r="8")  # type: ignore[arg-type]
     labkit.inject_lora(model, r=8)  # type: ignore[call-arg]
+    labkit.adapt(model, 8)  # type: ignore[arg-type]
     labkit.mark_only_lora_as_trainable(config)  # type: ignore[arg-type]
     labkit.trainable_parameters(config)  # type: ignore[arg-type]
     labkit.lora_layers(config)  # type: ignore[arg-type]

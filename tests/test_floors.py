@@ -22,7 +22,7 @@ SOURCES = {
 FLOORS = [
     "errors storage lowrank linear casting model_facts",
     "lora quant",
-    "base tasks step",
+    "base family tasks step",
     "simulation",
     "evaluation training export",
     "lab",

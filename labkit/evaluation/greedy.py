@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicLayer
 
-from labkit.lora.inject import lora_layers
-from labkit.lora.merging import is_tied, merged_meanwhile
+from labkit.lora.merging import is_mergeable, merged_meanwhile
+from labkit.lora.wrapping import adapted_layers
 from labkit.simulation.memory_check import free_bytes
 from labkit.step.batch import Batch, Example, collate
 from labkit.step.loss import label_logits
@@ -49,10 +49,10 @@ def merged_where_it_pays(model: nn.Module, prompts: int) -> AbstractContextManag
     It merges where only float32's rounding changes, where that takes less time than it saves on so many prompts, and
     where there's memory for the weights twice.
     """
-    layers = [layer for _, layer in lora_layers(model)]
+    layers = [layer for _, layer in adapted_layers(model)]
     weights = [layer.base_layer.weight for layer in layers if type(layer.base_layer) is nn.Linear and layer.enabled]
     exact = len(weights) == len(layers) and all(weight.dtype == torch.float32 for weight in weights)
-    if not layers or not exact or prompts < _MERGE or any(layer.merged for layer in layers) or is_tied(model):
+    if not layers or not exact or prompts < _MERGE or any(layer.merged for layer in layers) or not is_mergeable(model):
         return nullcontext()
     room = 2 * sum(weight.nbytes for weight in weights) < free_bytes(weights[0].device)
     return merged_meanwhile(model) if room else nullcontext()

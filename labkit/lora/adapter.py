@@ -1,6 +1,6 @@
 """An adapter that is on no model yet: taken off one, read from a folder, or given as tensors, and checked."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,8 @@ def adapter_of(model: nn.Module, where: Path | str) -> Adapter:
         AdapterError: beginning with `where`; there is none, or it holds NaN or infinity.
     """
     known, weights = facts_of(model), _weights_of(model)
+    if known.method is not None and known.adapter is None:
+        raise AdapterError(f"{where}: {type(known.method).__name__} has a file of its own kind, if any: use its save")
     if not weights or known.adapter is None:
         raise AdapterError(f"{where}: there is no adapter, because the model has no LoRA layer from inject_lora")
     for name, pair in weights.items():
@@ -66,11 +68,14 @@ def adapter_of(model: nn.Module, where: Path | str) -> Adapter:
             raise AdapterError(
                 f"{where}: the adapter of {name} holds NaN or infinite values, so nothing is left to keep"
             )
-    form = form_of(model)
+    return Adapter(known.adapter, weights, {"base": about_base(model)})
+
+
+def about_base(model: nn.Module) -> dict:
+    """What ``labkit.json`` says of the base that `model` is, or has under its adapter."""
+    known, form = facts_of(model), form_of(model)
     base = {"name": known.base_name, "fingerprint": known.fingerprint, "dtype": form.dtype}
-    if form.quantization:
-        base["quantization"] = form.quantization
-    return Adapter(known.adapter, weights, {"base": base})
+    return base | ({"quantization": form.quantization} if form.quantization else {})
 
 
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:
@@ -107,11 +112,11 @@ def fitted(
     except ConfigError as error:
         raise AdapterError(f"{config_where or where}: does not fit this model: {plain(error, 800)}") from None
     state = _without_the_base(model, state, where)
-    _refuse_other_keys(state, {key for name in names for key in keys_of(name)}, where)
+    refuse_other_keys(state, {key for name in names for key in keys_of(name)}, where)
     for name in names:
         layer, r = model.get_submodule(name), config.rank_of(name)
         for key, shape in zip(keys_of(name), ((r, layer.in_features), (layer.out_features, r))):
-            _refuse_unusable(key, state[key], shape, where)
+            refuse_unusable(key, state[key], shape, where)
     return Adapter(config, {name: tuple(state[key] for key in keys_of(name)) for name in names}, about or {})
 
 
@@ -160,7 +165,9 @@ def _same_numbers(weight: Tensor, copy: Tensor) -> bool:
     return torch.equal(weight.to(copy.dtype), copy) or torch.equal(copy.to(weight.dtype), weight)
 
 
-def _refuse_other_keys(state: Mapping[str, Tensor], expected: set[str], where: Path | str) -> None:
+def refuse_other_keys(state: Mapping[str, Tensor], expected: Collection[str], where: Path | str) -> None:
+    """AdapterError, beginning with `where`, unless the keys of `state` are the `expected` ones."""
+    expected = set(expected)
     missing, strays = sorted(expected - state.keys()), sorted(state.keys() - expected)
     if missing or strays:
         raise AdapterError(
@@ -169,7 +176,8 @@ def _refuse_other_keys(state: Mapping[str, Tensor], expected: set[str], where: P
         )
 
 
-def _refuse_unusable(key: str, tensor: Tensor, shape: tuple[int, int], where: Path | str) -> None:
+def refuse_unusable(key: str, tensor: Tensor, shape: tuple[int, ...], where: Path | str) -> None:
+    """AdapterError, beginning with `where`, unless `tensor` has that `shape` and holds finite numbers of 16 bits on."""
     if tuple(tensor.shape) != shape:
         raise AdapterError(f"{where}: {key} has shape {tuple(tensor.shape)}, expected {shape}")
     if tensor.dtype not in ORDINARY:

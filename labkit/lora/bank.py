@@ -17,8 +17,9 @@ from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base
 from labkit.lora.base_form import warn_if_held_otherwise
 from labkit.lora.config import LoraConfig
 from labkit.lora.files import read_adapter
-from labkit.lora.inject import lora_layers, refuse_bank
+from labkit.lora.inject import refuse_bank
 from labkit.lora.routes import Route
+from labkit.lora.wrapping import is_adapted
 from labkit.model_facts import note
 
 # what a row can ask for: an adapter, a blend of some by weight, or the base alone
@@ -56,7 +57,7 @@ class AdapterBank:
 
     def __init__(self, model: nn.Module, dtype: torch.dtype = torch.float32):
         refuse_bank(model)
-        if any(True for _ in lora_layers(model)):
+        if is_adapted(model):
             raise ConfigError("this model has LoRA layers: save their adapter, and make the bank on a fresh base")
         if dtype not in ORDINARY:
             raise ConfigError(f"adapters are held as floating point numbers of at least 16 bits, got {dtype!r}")

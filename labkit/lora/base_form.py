@@ -14,7 +14,7 @@ from torch import nn
 
 from labkit.errors import warn
 from labkit.linear import ORDINARY, is_linear, weight_dtype
-from labkit.lora.layer import LoraLinear
+from labkit.lora.wrapping import AdaptedLinear
 from labkit.model_facts import facts_of
 from labkit.storage.untrusted import plain
 
@@ -55,7 +55,7 @@ def form_of(model: nn.Module) -> BaseForm:
     """The form of the base that `model` is, or that is under its LoRA layers."""
     dtype = None
     for module in model.modules():
-        layer = module.base_layer if isinstance(module, LoraLinear) else module
+        layer = module.base_layer if isinstance(module, AdaptedLinear) else module
         if is_linear(layer):
             dtype = str(weight_dtype(layer)).removeprefix("torch.")
             break

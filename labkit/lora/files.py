@@ -13,16 +13,18 @@ PEFT wrote, a number that was changed on the way cannot be told from one that wa
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from labkit.errors import AdapterError, ConfigError, warn
 from labkit.lora.adapter import Adapter, adapter_of, fitted, refuse_other_base
 from labkit.lora.base_form import warn_if_held_otherwise
 from labkit.lora.config import LoraConfig
-from labkit.lora.inject import lora_layers, refuse_bank
+from labkit.lora.inject import refuse_bank
+from labkit.lora.wrapping import is_adapted
 from labkit.model_facts import Model
 from labkit.storage.untrusted import digest_of, plain, read_json, read_weights, try_patterns
 from labkit.storage.writing import folder_written_aside, refuse_occupied, restored
@@ -55,12 +57,24 @@ def save_adapter(model: nn.Module, path: Path | str, about: dict | None = None, 
     path = Path(path).resolve()  # what a link points to is replaced, not the link
     adapter = adapter_of(model, path)
     _warn_of_names_of_experts(model, adapter)
+    config = adapter.config.to_peft(adapter.about["base"]["name"])
+    return write_folder(path, config, adapter.state(), {**adapter.about, **(about or {})}, history)
+
+
+def write_folder(
+    path: Path, config: dict, state: Mapping[str, Tensor], about: dict, history: dict | None = None
+) -> Path:
+    """Write an adapter's folder, whole or not at all: PEFT's `config` and `state`, and what `about` says.
+
+    Raises:
+        AdapterError: what is at `path` is more than an adapter.
+    """
     refuse_occupied(path, AdapterError, besides=FILES)
     with folder_written_aside(path) as folder:
-        save_file(adapter.state(), folder / WEIGHTS_FILE, metadata={"format": "pt"})
-        _write_json(folder / CONFIG_FILE, adapter.config.to_peft(adapter.about["base"]["name"]))
+        save_file(dict(state), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        _write_json(folder / CONFIG_FILE, config)
         sums = {name: digest_of(folder / name) for name in (CONFIG_FILE, WEIGHTS_FILE)}
-        _write_json(folder / ABOUT_FILE, {**adapter.about, **(about or {}), "sha256": sums})
+        _write_json(folder / ABOUT_FILE, {**about, "sha256": sums})
         if history:
             (folder / HISTORY_FILE).write_text(json.dumps(history) + "\n", encoding="utf-8", newline="\n")
     return path
@@ -99,7 +113,7 @@ def load_adapter(model: Model, path: Path | str) -> Model:
         ConfigError: the model is served by an AdapterBank.
     """
     refuse_bank(model)
-    if any(True for _ in lora_layers(model)):
+    if is_adapted(model):
         raise AdapterError(f"{path}: the model already has an adapter: start from a fresh base")
     return read_adapter(model, path).put_on(model)
 

@@ -11,6 +11,7 @@ from labkit.errors import ConfigError
 from labkit.linear import BaseLinear, is_linear, keeps_its_own_form, linear_layers, uncalled_layers
 from labkit.lora.config import DEFAULT_TARGETS, LoraConfig
 from labkit.lora.layer import LoraLinear
+from labkit.lora.wrapping import adapted_layers, is_adapted
 from labkit.model_facts import Model, facts_of, note
 
 
@@ -32,7 +33,7 @@ def inject_lora(model: Model, config: LoraConfig, dtype: torch.dtype = torch.flo
             already has LoRA layers or an AdapterBank.
     """
     refuse_bank(model)
-    if any(isinstance(module, LoraLinear) for module in model.modules()):
+    if is_adapted(model):
         raise ConfigError("this model already has LoRA layers: start from a fresh base")
     config, names = resolve_targets(model, config)
     layers = {
@@ -167,7 +168,7 @@ def disable_adapter(model: Model) -> Iterator[Model]:
 
     Whatever happens inside, everything is afterwards as it was.
     """
-    layers = [layer for _, layer in lora_layers(model)]
+    layers = [layer for _, layer in adapted_layers(model)]
     before = [(layer.enabled, layer.merged) for layer in layers]
     try:
         for layer in layers:

@@ -5,13 +5,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from labkit.casting import cast
 from labkit.errors import ConfigError
-from labkit.linear import dense_weight, device_of, replace_weight, restore_weight, stored_weight
+from labkit.linear import dense_weight, device_of
 from labkit.lora.config import scaling
+from labkit.lora.wrapping import AdaptedLinear
 
 
-class LoraLinear(nn.Module):
+class LoraLinear(AdaptedLinear):
     """A frozen linear layer plus a trainable update of low rank.
 
         y = base(x) + scaling · B(A(dropout(x))),    scaling = α / r,  or α / √r with rsLoRA
@@ -53,22 +53,17 @@ class LoraLinear(nn.Module):
         init_lora_weights: bool | str = True,
         dtype: torch.dtype = torch.float32,
     ):
-        super().__init__()
         if r < 1 or lora_alpha < 0 or not 0 <= lora_dropout < 1:
             raise ConfigError(
                 f"need r ≥ 1, lora_alpha ≥ 0 and 0 ≤ lora_dropout < 1, got {r}, {lora_alpha}, {lora_dropout}"
             )
+        super().__init__(base_layer)
         device = device_of(base_layer)
-        self.base_layer = base_layer
-        self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
         self.r, self.lora_alpha = r, lora_alpha
         self.scaling = scaling(lora_alpha, r, use_rslora)
         self.lora_dropout = nn.Dropout(lora_dropout) if lora_dropout else nn.Identity()
         self.lora_A = nn.Linear(self.in_features, r, bias=False, device=device, dtype=dtype)
         self.lora_B = nn.Linear(r, self.out_features, bias=False, device=device, dtype=dtype)
-        self.enabled = True
-        # set while merged: the base's own weight, kept so that unmerging gives it back bit for bit
-        self.register_buffer("unmerged_weight", None, persistent=False)
         self.reset_parameters(init_lora_weights)
 
     def reset_parameters(self, init_lora_weights: bool | str = True) -> None:
@@ -80,26 +75,17 @@ class LoraLinear(nn.Module):
         nn.init.zeros_(self.lora_B.weight)
 
     @property
-    def merged(self) -> bool:
-        """Whether the update is at present part of the base's weight."""
-        return self.unmerged_weight is not None
-
-    @property
     def weight(self) -> Tensor:
         """W + ΔW with its gradients, for models that have a kernel take the weight instead of calling the layer."""
         weight = dense_weight(self.base_layer)
-        if not self.enabled or self.merged:
+        if not self.adds:
             return weight
         return weight + (self.scaling * (self.lora_B.weight @ self.lora_A.weight)).to(weight.dtype)
-
-    @property
-    def bias(self) -> Tensor | None:
-        return self.base_layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
         """x of shape (..., in_features) → (..., out_features), in the dtype of the base's answer."""
         y = self.base_layer(x)
-        if self.enabled and not self.merged:
+        if self.adds:
             # scaling these r numbers is the same as scaling the out_features numbers that B makes of them, and cheaper
             low = self.scaling * self.lora_A(self.lora_dropout(x.to(self.lora_A.weight.dtype)))  # (..., r)
             y = _plus(y, low, self.lora_B)
@@ -108,28 +94,6 @@ class LoraLinear(nn.Module):
     def delta_weight(self) -> Tensor:
         """ΔW = scaling · B A, shape (out_features, in_features), float32. Dropout has no part in it."""
         return self.scaling * (self.lora_B.weight.detach().float() @ self.lora_A.weight.detach().float())
-
-    def merged_weight(self) -> Tensor:
-        """W + ΔW, shape (out_features, in_features), in W's dtype: summed in float32 and cast once.
-
-        Raises:
-            ConfigError: a sum is too large for that dtype.
-        """
-        weight = dense_weight(self.base_layer)
-        return cast(weight.float() + self.delta_weight(), weight.dtype, "W + ΔW")
-
-    def merge(self) -> None:
-        """Make W + ΔW the base's weight; a 4-bit base quantizes it again. Nothing happens if it is so already."""
-        if not self.merged:
-            unmerged = stored_weight(self.base_layer)
-            replace_weight(self.base_layer, self.merged_weight())
-            self.unmerged_weight = unmerged
-
-    def unmerge(self) -> None:
-        """Give the base its own weight back, bit for bit. Nothing happens if it is not merged."""
-        if self.merged:
-            restore_weight(self.base_layer, self.unmerged_weight)
-            self.unmerged_weight = None
 
     def extra_repr(self) -> str:
         return f"r={self.r}, scaling={self.scaling:g}, merged={self.merged}"

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from labkit.casting import cast, cast_weights, ordinary_dtype
 from labkit.errors import ConfigError, warn
 from labkit.linear import BaseLinear, PackedLinear, dense_weight
-from labkit.lora.inject import lora_layers, refuse_bank
-from labkit.lora.layer import LoraLinear
+from labkit.lora.inject import refuse_bank
+from labkit.lora.wrapping import AdaptedLinear, adapted_layers
 from labkit.model_facts import Model, facts_of, note
 
 
@@ -26,16 +26,16 @@ def merge(model: Model) -> Model:
     :func:`labkit.merge_aware` block, where the model answers with the rounded sum already.
 
     Raises:
-        ConfigError: there is no LoRA layer, or one sits on a weight that is tied to another module
-            (SmolLM2's ``lm_head`` and its embedding are one matrix: merging would change the embedding
-            too, which the adapter never did), or an AdapterBank serves the model, or W + ΔW is too large for its
-            dtype. Nothing is changed then.
+        ConfigError: there is no LoRA layer, nor another that merges; what was trained is no change of weights; or a
+            layer sits on a weight that is tied to another module (SmolLM2's ``lm_head`` and its embedding are one
+            matrix: merging would change the embedding too, which the adapter never did), or an AdapterBank serves the
+            model, or W + ΔW is too large for its dtype. Nothing is changed then.
     """
     refuse_bank(model)
-    layers = list(lora_layers(model))
+    refuse_unmergeable(model)
+    layers = list(adapted_layers(model))
     if not layers:
         raise ConfigError("there is nothing to merge: the model has no LoRA layer")
-    refuse_tied(model)
     unmerged = [layer for _, layer in layers if not layer.merged]
     met = facts_of(model).merge_aware is not None  # the rounding: then merging changes no answer
     if not met and any(isinstance(layer.base_layer, PackedLinear) for layer in unmerged):
@@ -56,7 +56,7 @@ def merge(model: Model) -> Model:
 
 def unmerge(model: Model) -> Model:
     """Undo :func:`merge`: every base weight is again what it was, bit for bit."""
-    for _, layer in lora_layers(model):
+    for _, layer in adapted_layers(model):
         layer.unmerge()
     return model
 
@@ -69,7 +69,7 @@ def merged_meanwhile(model: nn.Module) -> Iterator[None]:
     Raises:
         ConfigError: as :func:`merge`, for a model whose LoRA layers sit on dense ones.
     """
-    layers = [layer.base_layer for _, layer in lora_layers(model)]
+    layers = [layer.base_layer for _, layer in adapted_layers(model)]
     weights = [layer.weight for layer in layers]
     try:
         merge(model)
@@ -87,7 +87,7 @@ def merge_and_unload(model: Model) -> Model:
         ConfigError: as :func:`merge`.
     """
     merge(model)
-    for name, layer in list(lora_layers(model)):
+    for name, layer in list(adapted_layers(model)):
         model.set_submodule(name, layer.base_layer)
     say_merged(model)
     return model
@@ -116,18 +116,19 @@ def merge_into_dense(model: Model, dtype: torch.dtype | None = None) -> Model:
             for it. Nothing is changed then.
     """
     refuse_bank(model)
+    refuse_unmergeable(model)
     dtype = dtype and ordinary_dtype(dtype)
-    if not any(isinstance(module, (LoraLinear, BaseLinear)) for module in model.modules()):
+    if not any(isinstance(module, (AdaptedLinear, BaseLinear)) for module in model.modules()):
         raise ConfigError("there is nothing to merge: the model has no LoRA layer, and none in four bits")
-    refuse_tied(model)
-    merged = [layer for _, layer in lora_layers(model) if layer.merged]
-    adapted = any(True for _ in lora_layers(model))
+    merged = [layer for _, layer in adapted_layers(model) if layer.merged]
+    adapted = any(True for _ in adapted_layers(model))
     try:
         for layer in merged:
             layer.unmerge()
         for _ in _dense_weights(model, dtype):
             pass
-        gone = {id(p) for _, layer in lora_layers(model) for n, p in layer.named_parameters() if n != "base_layer.bias"}
+        layers = [layer for _, layer in adapted_layers(model)]
+        gone = {id(p) for layer in layers for name, p in layer.named_parameters() if name != "base_layer.bias"}
         for name, parameter in model.named_parameters():
             if dtype is not None and parameter.is_floating_point() and id(parameter) not in gone:
                 cast(parameter.detach(), dtype, name)
@@ -147,7 +148,7 @@ def merge_into_dense(model: Model, dtype: torch.dtype | None = None) -> Model:
 
 def _dense_weights(model: nn.Module, dtype: torch.dtype | None) -> Iterator[tuple[str, nn.Module, Tensor]]:
     """For each adapted or packed layer: its name, the layer without LoRA, and W + ΔW, cast once."""
-    adapted = dict(lora_layers(model))
+    adapted = dict(adapted_layers(model))
     for name, module in list(model.named_modules()):
         if name in adapted:
             layer, whole = module.base_layer, dense_weight(module.base_layer)
@@ -171,21 +172,32 @@ def _plain(layer: nn.Module, weight: Tensor) -> nn.Linear:
 def say_merged(model: nn.Module) -> None:
     """Let `model` be known as another base, with no adapter on it: the old base's other adapters are refused."""
     fingerprint = facts_of(model).fingerprint
-    note(model, adapter=None, fingerprint=fingerprint and f"{fingerprint}, merged")
+    note(model, adapter=None, method=None, fingerprint=fingerprint and f"{fingerprint}, merged")
 
 
-def refuse_tied(model: nn.Module) -> None:
-    """ConfigError where a LoRA layer of `model` sits on a weight that another module uses as well."""
+def refuse_unmergeable(model: nn.Module) -> None:
+    """ConfigError where what was trained on `model` is no change of weights, or sits on one that others use as well."""
+    for reason in _hindrances(model):
+        raise ConfigError(reason)
+
+
+def is_mergeable(model: nn.Module) -> bool:
+    """Whether :func:`refuse_unmergeable` lets `model` pass."""
+    return not any(True for _ in _hindrances(model))
+
+
+def _hindrances(model: nn.Module) -> Iterator[str]:
+    method = facts_of(model).method
+    if method is not None and method.apart:
+        yield method.apart
+    for name, layer in adapted_layers(model):
+        if layer.apart:
+            yield f"{name} can't be merged: {layer.apart}"
     for name, shared in _shared_weights(model):
-        raise ConfigError(
+        yield (
             f"{name} shares its weight with {', '.join(shared)}: merging would change both, and the adapter only ever "
             "changed one. Keep this adapter unmerged."
         )
-
-
-def is_tied(model: nn.Module) -> bool:
-    """Whether :func:`refuse_tied` refuses."""
-    return any(True for _ in _shared_weights(model))
 
 
 def _shared_weights(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
@@ -193,7 +205,7 @@ def _shared_weights(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
     owners: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         owners.setdefault(id(parameter), []).append(name)
-    for name, layer in lora_layers(model):
+    for name, layer in adapted_layers(model):
         shared = owners.get(id(getattr(layer.base_layer, "weight", None)), [])
         if len(shared) > 1:
             yield name, [s for s in shared if not s.startswith(name + ".")]

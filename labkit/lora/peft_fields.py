@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from labkit.errors import ConfigError
 
 # Said about the file or its history; they do not change what the adapter computes once it is loaded.
-_SAID = {
+SAID = {
     "peft_type",
     *("peft_version", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode", "runtime_config"),
     # how A and B began, which `init_lora_weights` names
@@ -18,7 +18,7 @@ _SAID = {
 }
 
 # What a field that is not known here may hold, since it does nothing then: it is off, or there is nothing in it.
-_OFF = (None, False, "", [], {})
+OFF = (None, False, "", [], {})
 # Those of PEFT's for which that is not so: they are switched on by whatever object is there.
 _ONLY_OFF = {
     "bias": ("none",),
@@ -34,7 +34,7 @@ _BASE_CHANGED = ("pissa", "olora", "corda", "lora_ga")
 def refuse_beyond_lora(fields: Mapping[str, object]) -> None:
     """ConfigError, beginning with its name, for a field that may change what the adapter computes."""
     for name, value in fields.items():
-        if name not in _SAID and value not in _ONLY_OFF.get(name, _OFF):
+        if name not in SAID and value not in _ONLY_OFF.get(name, OFF):
             raise ConfigError(
                 f"{name}={reprlib.repr(value)} goes beyond plain LoRA and is not supported; "
                 "loading without it would be wrong"

@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from labkit.errors import LabkitError, TrainingError
+from labkit.family.method import rate_groups
 from labkit.linear import device_of
 from labkit.lora.base_form import form_of
 from labkit.model_facts import facts_of
@@ -100,7 +101,9 @@ def train(
     config, examples, loss_module = run.config, run.examples, run.loss
     with _moved(model, accelerator):
         trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        optimizer = make_optimizer(config.optimizer, trainable.values(), config.learning_rate, config.weight_decay)
+        optimizer = make_optimizer(config.optimizer, rate_groups(model), config.learning_rate, config.weight_decay)
+        if method := facts_of(model).method:
+            method.tune(optimizer, model)
         validator = Validator(loss_module, tokenizer, task, run, accelerator)
         recipe, result, start = _recipe(model, run), TrainResult(about_prefix=loss_module.about_prefix), 0
         if resume:
@@ -133,7 +136,7 @@ def train(
             batch = [examples[i] for i in rows_at(step, len(examples), config)]
             rate = learning_rate_at(step, config)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["rate_factor"]
 
             loss = _backward(loss_module, accelerator, batch, config, pad)
             norm = float(accelerator.clip_grad_norm_(loss_module.parameters(), config.max_grad_norm))
@@ -225,6 +228,7 @@ def _recipe(model: nn.Module, run: Prepared) -> dict:
         "validation": checkpoints.digest(validation) if validation else None,
         "base": known.fingerprint,
         "lora": str(known.adapter),
+        "method": known.method and known.method.recipe(model),
         "began_from": known.began_from,
         "quantization": known.quantization,
         "merge_aware": known.merge_aware,

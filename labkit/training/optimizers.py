@@ -14,9 +14,9 @@ OPTIMIZERS = ("adamw", *_CLASSES)
 
 
 def make_optimizer(
-    name: str, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
+    name: str, parameters: Iterable[nn.Parameter | dict], learning_rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """AdamW for `parameters`.
+    """AdamW for `parameters`, or for groups of them.
 
     Its two averages are float32 with "adamw", 8 bytes per parameter. "adamw8bit" keeps them in 2, for tensors of 4,096
     numbers or more; "paged_adamw8bit" also lets the GPU's driver move them to the computer's memory when the GPU's
@@ -29,7 +29,8 @@ def make_optimizer(
     arXiv 2305.14314, section 3.
     """
     parameters = list(parameters)
-    refuse_optimizer(name, {p.device for p in parameters})
+    each = [p for given in parameters for p in (given["params"] if isinstance(given, dict) else [given])]
+    refuse_optimizer(name, {p.device for p in each})
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
     made = getattr(find_bitsandbytes().optim, _CLASSES[name])

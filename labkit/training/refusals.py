@@ -13,7 +13,7 @@ from torch import nn
 from labkit.base.describing import context_length
 from labkit.errors import ConfigError
 from labkit.linear import device_of
-from labkit.lora.inject import lora_layers
+from labkit.lora.wrapping import adapted_layers
 from labkit.simulation.memory_check import free_bytes, refuse_what_cannot_fit
 from labkit.step.batch import Batch, Example, collate, encode, padding_id, refuse_unknown_tokens
 from labkit.step.gradient_checkpointing import checkpointed
@@ -67,7 +67,7 @@ def prepared_if_all_is_well(
             "this model was made inside torch.inference_mode(), and such tensors never get a gradient. Load it and "
             "call inject_lora outside that block"
         )
-    if any(layer.merged for _, layer in lora_layers(model)):
+    if any(layer.merged for _, layer in adapted_layers(model)):
         raise ConfigError("the adapter is merged, and would not be trained: call labkit.unmerge(model) first")
     if output_dir is None and (config.checkpoint_every or resume):
         raise ConfigError("checkpoints need a folder: pass output_dir")

@@ -26,7 +26,7 @@ from labkit.errors import ConfigError
 from labkit.linear import PackedLinear, dense_weight, linear_layers, output_head, replace_weight
 from labkit.lora.inject import lora_layers, refuse_bank
 from labkit.lora.layer import LoraLinear
-from labkit.lora.merging import refuse_tied
+from labkit.lora.merging import refuse_unmergeable
 from labkit.model_facts import Model, note
 from labkit.quant.linear4bit import NF4Linear
 
@@ -160,7 +160,7 @@ def _refuse_unmergeable(model: nn.Module) -> None:
     layers = dict(lora_layers(model))
     if not layers:
         raise ConfigError("there is nothing to merge later: the model has no LoRA layer. Call inject_lora first")
-    refuse_tied(model)
+    refuse_unmergeable(model)
     kinds = {isinstance(layer.base_layer, PackedLinear) for layer in layers.values()}
     if len(kinds) > 1:
         raise ConfigError("some adapted layers are in four bits and some are dense: adapt only those of one kind")

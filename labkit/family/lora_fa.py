@@ -1,0 +1,71 @@
+"""LoRA-FA: A stays as it was drawn, and only B learns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from labkit.errors import ConfigError
+from labkit.family.lora import LoRA
+from labkit.family.method import Shapes
+from labkit.lora.inject import lora_layers
+
+_DELTA = 1e-8  # so that A Aᵀ can be inverted
+
+
+@dataclass(frozen=True)
+class LoRAFA(LoRA):
+    """LoRA with A frozen:
+
+        y = W x + s · B (A x),    only B learns
+
+    For B's gradient the backward pass needs A x, with r numbers per token, and no more all of x, with in_features: so
+    activations take less memory. It trains r · out_features numbers per layer. Start, merging and file are LoRA's.
+
+    With `corrected`, each step goes where B's step brings s · B A closest to what full fine-tuning would do to W:
+
+        g_B ← g_B (A Aᵀ)⁻¹ / s²
+
+    Adam divides by the gradient's size, so that only what mixes B's columns matters here: nothing, were A's rows at
+    right angles, as they nearly are in a wide layer.
+
+    Args:
+        corrected: whether the gradient is corrected, as PEFT's optimizer for LoRA-FA does it; False only freezes A.
+
+    Raises:
+        ConfigError: α is 0, with which nothing can be corrected.
+
+    Source: Zhang et al., LoRA-FA: Memory-efficient Low-rank Adaptation for Large Language Models Fine-tuning, 2023,
+    arXiv 2308.03303.
+    """
+
+    corrected: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.corrected and not self.lora_alpha:
+            raise ConfigError("lora_alpha=0 leaves no gradient to correct: choose another, or corrected=False")
+
+    def shapes(self, model: nn.Module) -> Shapes:
+        return {name: shape for name, shape in super().shapes(model).items() if ".lora_B." in name}
+
+    def _drawn(self, model: nn.Module) -> Iterator[Tensor]:
+        return (layer.lora_A.weight for _, layer in lora_layers(model))
+
+    def tune(self, optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
+        if not self.corrected:
+            return
+        corrections: list[tuple[nn.Parameter, Tensor]] = []
+        for _, layer in lora_layers(model):
+            A = layer.lora_A.weight.detach()  # it never changes
+            gram = A @ A.T + _DELTA * torch.eye(self.r, device=A.device)
+            corrections.append((layer.lora_B.weight, torch.linalg.pinv(gram) / layer.scaling**2))
+
+        @torch.no_grad()
+        def correct(*_) -> None:
+            for B, inverse in corrections:
+                if B.grad is not None:
+                    B.grad = B.grad @ inverse
+
+        optimizer.register_step_pre_hook(correct)

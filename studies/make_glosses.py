@@ -32,7 +32,8 @@ PLAIN = re.compile(r"[A-Za-z0-9 ,.;:'()/%-]+")  # no quotes half open, no formul
 UNFIT = re.compile(
     r"\b(offensive|slur|obscen|vulgar|derogat|disparag|insult|rac(ist|ism|ial)|ethnic|jew(s|ish)?\b|nazi|slave"
     r"|(hetero|homo|bi)?sex|penis|vagin|vulva|genital|testi[cs]|buttock|copulat|coitus|prostitut|harlot|brothel|erotic"
-    r"|porn|rap(e|ist)\b|incest|excre|f[ae]ec|urin|tortur|suicid|murder|execution|massacre|genocid|drug|narcotic)",
+    r"|porn|rap(e|ist)\b|incest|excre|f[ae]ec|urin|tortur|suicid|murder|execution|massacre|genocid|kill(ed|ing)|inflict"
+    r"|whip\b|klan|jihad|abort|drug|narcotic)",
     re.IGNORECASE,
 )
 
@@ -59,6 +60,7 @@ def fit(synset: Synset) -> bool:
         and synset.word == synset.word.lower()
         and len(words_of(text)) in WORDS
         and PLAIN.fullmatch(text) is not None
+        and not text.startswith("of ")  # the rest of a sentence that began with the word itself
         and text.count("(") == text.count(")")
         and not UNFIT.search(text)
         and not UNFIT.search(synset.word)

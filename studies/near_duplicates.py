@@ -1,7 +1,8 @@
 """Texts that are nearly the same, told by the word triples they share.
 
-A triple is three words in a row. Two texts are near-duplicates when a third or more of the shorter one's triples are in
-the other one, too. "A cat in a hat" and "a cat in a box" share one of two.
+A triple is three words in a row, and one number is as good as another: "the decade from 1820 to 1829" says nothing new
+beside that from 1830 on. Two texts are near-duplicates when a third or more of the shorter one's triples are in the
+other one, too. "A cat in a hat" and "my cat in a box" share one of three.
 """
 
 import re
@@ -17,7 +18,7 @@ def words_of(text: str) -> list[str]:
 
 def triples(text: str) -> set[tuple[str, ...]]:
     """Three words in a row, each such triple once; a text of fewer words is one triple itself."""
-    words = words_of(text)
+    words = ["0" if word.isdigit() else word for word in words_of(text)]
     return {tuple(words[start : start + 3]) for start in range(max(1, len(words) - 2))}
 
 

@@ -1,6 +1,6 @@
 """How far is `glosses` solved without any fine-tuning? Simple classifiers, frozen features, and the base, asked.
 
-    python -m studies.glosses_baselines        # six minutes on two cores
+    python -m studies.glosses_baselines        # ten minutes on two cores
 
 What there is to choose (how strongly to regularize, which layer) is chosen on the validation rows. Every line is stored
 with its answers, so that methods can be compared row by row. With its training labels shuffled, a method knows nothing:
@@ -207,7 +207,22 @@ def run(setting: dict) -> dict:
     return classify(setting["method"], setting["shuffled"])
 
 
+def table(runs: list[dict]) -> str:
+    """The runs as the data card shows them."""
+    lines = ["| method | accuracy | 95 % interval | test rows |", "|---|---|---|---|"]
+    for each in runs:
+        name = each["method"] + (", training labels shuffled" if each.get("shuffled") else "")
+        if name == "base":
+            name = f"the base, {each['examples'] or 'no'} examples{', categories listed' if each['names'] else ''}"
+        accuracy = each["scores"]["accuracy"]
+        mean, low, high = (f"{100 * accuracy[part]:.1f}" for part in ("mean", "low", "high"))
+        lines.append(f"| {name} | {mean} % | {low} to {high} % | {len(each['answers'])} |")
+    return "\n".join(lines)
+
+
 STUDY = Study("glosses_baselines", RECIPE, GRID, run, packages=("transformers", "scikit-learn"))
 
 if __name__ == "__main__":
     main(STUDY, __doc__)
+    if not STUDY.missing():
+        print(table(STUDY.result()["runs"]))

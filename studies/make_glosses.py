@@ -38,13 +38,17 @@ UNFIT = re.compile(
 )
 
 
-def names_itself(synset: Synset) -> bool:
-    """Whether the definition has the name of its own category in it, singular or plural.
+def names_of(category: str) -> set[str]:
+    """A category's name, singular and plural."""
+    return {category, f"{category}s", f"{category}es", f"{category.removesuffix('y')}ies"}
 
-    Such a row asks to copy a word. A rule that does just that would have been right for an eighth of the rows.
+
+def names_itself(synset: Synset) -> bool:
+    """Whether the definition has the name of its own category in it.
+
+    Such a row asks to copy a word, and a rule that does just that would get one in seven right.
     """
-    name = synset.category
-    return not {name, f"{name}s", f"{name}es", f"{name.removesuffix('y')}ies"}.isdisjoint(words_of(synset.definition))
+    return not names_of(synset.category).isdisjoint(words_of(synset.definition))
 
 
 def fit(synset: Synset) -> bool:

@@ -1,5 +1,6 @@
 """How the rows of `glosses` are made: the reader, the rule for near-duplicates, what stays out, and the same bytes."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -11,13 +12,21 @@ from labkit.storage.paths import course_data_dir
 from labkit.tasks.glosses import CATEGORIES
 from studies import make_glosses as recipe
 from studies import wordnet
-from studies.near_duplicates import Seen, triples
+from studies.near_duplicates import Seen, triples, words_of
 
 LINE = (
     "15166462 28 n 02 hot_spell 0 heat_wave 0 002 @ 15157225 n 0000 ~ 15166999 n 0000 | a spell of hot weather; "
     '"we had a hot spell in August"; "another"  '
 )
 HOT = wordnet.synset(LINE)
+
+
+def slow_and_needs_wordnet(test):
+    """Reading WordNet takes seconds."""
+    reason = "WordNet isn't here: install Debian's wordnet-base, or unpack it and set WNSEARCHDIR"
+    there = (wordnet.folder() / "data.noun").exists()
+    return pytest.mark.slow(pytest.mark.skipif(not there, reason=reason)(test))
+
 
 # ---- WordNet's file
 
@@ -37,16 +46,36 @@ def test_a_file_that_is_not_there_or_another_one_is_refused(tmp_path, monkeypatc
         recipe.files()
 
 
-@pytest.mark.skipif(
-    not (wordnet.folder() / "data.noun").exists(),
-    reason="WordNet isn't here: install Debian's wordnet-base, or unpack it and set WNSEARCHDIR",
-)
+@slow_and_needs_wordnet
 def test_the_recipe_makes_what_is_stored():
     made = recipe.files()
     folder = course_data_dir() / "glosses"
     assert {file.name for file in folder.iterdir()} == {*made, "README.md"}
     for name, content in made.items():
         assert (folder / name).read_bytes() == content.encode("ascii")
+
+
+@slow_and_needs_wordnet
+def test_the_card_counts_what_fits_and_what_a_copying_rule_would_get():
+    card = " ".join((course_data_dir() / "glosses" / "README.md").read_text(encoding="utf-8").split())
+    synsets, _ = wordnet.nouns()
+    fitting = Counter(synset.category for synset in synsets if recipe.fit(synset))
+    assert f"{fitting['artifact']:,} `artifact`s that would have fitted, and {min(fitting.values())} `feeling`s" in card
+    assert f"too small ({sum(s.category == 'motive' for s in synsets)} synsets)" in card
+    assert f"the {sum(s.category == 'Tops' for s in synsets)} most general nouns" in card
+    plain = [
+        s
+        for s in synsets
+        if s.word == s.word.lower() and not s.instance and len(words_of(s.definition)) in recipe.WORDS
+    ]
+    plain = [synset for synset in plain if synset.category in CATEGORIES]
+    assert 1 / 10 < sum(map(recipe.names_itself, plain)) / len(plain) < 1 / 8 and "one in nine" in card
+    right = {name: [] for name in CATEGORIES}
+    for synset in plain:
+        named = [name for word in words_of(synset.definition) for name in CATEGORIES if word in recipe.names_of(name)]
+        right[synset.category].append(named[:1] == [synset.category])
+    share = sum(sum(each) / len(each) for each in right.values()) / len(right)
+    assert f"would get {share:.0%} right".replace("%", " %") in card
 
 
 # ---- near-duplicates

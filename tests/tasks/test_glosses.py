@@ -6,6 +6,7 @@ import re
 from itertools import chain
 
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from labkit import ConfigError, load_task
 from labkit.tasks.glosses import CATEGORIES, SYSTEM, summary
@@ -66,6 +67,7 @@ def test_each_row_is_a_synset_of_its_own():
     assert len({each["synset"] for each in listed}) == len(listed) == sum(SIZES.values())
 
 
+@pytest.mark.slow
 def test_no_two_definitions_share_a_third_of_their_word_triples():
     """Counted here once more: every pair, without an index."""
     texts = [row["prompt"].lower() for row in chain(*ALL.values())]
@@ -109,6 +111,23 @@ def test_the_card_counts_what_is_there():
         assert re.search(rf"`{split}\.jsonl` \| {size:,} \| {share} \|", CARD)
     assert f'"{SYSTEM}"' in CARD
     assert set(re.findall(r"^\| `(\w+)` \|", CARD, re.MULTILINE)) == set(CATEGORIES)
+
+
+def test_the_card_counts_what_the_splits_still_have_in_common():
+    vectorizer = TfidfVectorizer().fit(row["prompt"] for row in ALL["train"])
+    train, test = (vectorizer.transform([row["prompt"] for row in ALL[split]]) for split in ("train", "test"))
+    close = int(((test @ train.T).toarray().max(1) >= 0.6).sum())
+    assert f"{close} of the 336 test definitions have a cosine of 0.6" in " ".join(CARD.split())
+    words = {split: [each["word"] for each in synsets() if each["split"] == split] for split in SIZES}
+    known = sum(word in set(words["train"]) for word in words["test"])
+    assert known == 3 and "Three test rows define another meaning of a word that training has" in " ".join(CARD.split())
+
+
+def test_the_cards_share_of_definitions_that_name_another_category():
+    name = re.compile(rf"\b({'|'.join(f'{name}s?|{name}es|{name[:-1]}ies' for name in CATEGORIES)})\b", re.IGNORECASE)
+    rows = list(chain(*ALL.values()))
+    assert 1 / 9 < sum(bool(name.search(row["prompt"])) for row in rows) / len(rows) < 1 / 7
+    assert "one row in eight has one" in " ".join(CARD.split())
 
 
 def test_the_cards_examples_are_test_rows_or_training_rows():

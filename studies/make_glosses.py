@@ -28,7 +28,7 @@ SIZES = {"train": 56, "validation": 8, "test": 14}  # of each category
 WORDS = range(5, 26)  # in a definition: with fewer you can't tell, and more are short articles
 # WordNet has two more files of nouns: "motive" with 42 synsets, too few, and "Tops" with the 51 most general ones
 PLAIN = re.compile(r"[A-Za-z0-9 ,.;:'()/%-]+")  # no quotes half open, no formulas
-# A classroom isn't the place for these, and each category has more than enough without them
+# Slurs, cruelty, drugs, sex, and groups of people as others once described them: each category has enough without
 UNFIT = re.compile(
     r"\b(offensive|slur|obscen|vulgar|derogat|disparag|insult|rac(ist|ism|ial)|ethnic|jew(s|ish)?\b|nazi|slave"
     r"|(hetero|homo|bi)?sex|penis|vagin|vulva|genital|testi[cs]|buttock|copulat|coitus|prostitut|harlot|brothel|erotic"

@@ -14,8 +14,7 @@ import labkit
 from labkit.evaluation.scoring import bootstrap_interval
 from labkit.lab.experiments import routing
 from labkit.storage.paths import course_data_dir
-from labkit.tasks import TASKS
-from studies.make_adapters import digest
+from studies.make_adapters import TASKS, digest
 from studies.runner import Study, main
 
 ADAPTERS = course_data_dir() / "adapters"

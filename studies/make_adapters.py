@@ -20,7 +20,6 @@ import labkit
 from labkit.lora.files import ABOUT_FILE, WEIGHTS_FILE, read_about
 from labkit.storage.paths import course_data_dir
 from labkit.storage.writing import write_atomically
-from labkit.tasks import TASKS
 from labkit.training.reports import StepReport
 from studies.runner import Study, follow, options
 from studies.tickets_controls import shuffled
@@ -46,6 +45,7 @@ RECIPES = {
         labkit.TrainConfig(steps=90, batch_size=8, learning_rate=2e-3, share_prefix=True),
     ),
 }
+TASKS = tuple(RECIPES)  # those that ship with an adapter
 ROWS = {"own": 256, "other": 128}  # of the test split: on an adapter's own task and for the base, and elsewhere
 CONTROL_ROWS = 64
 DTYPE = "bfloat16"  # of the base; half the minutes of float32 on a CPU that has it. The adapter is in float32

@@ -14,7 +14,8 @@ from labkit.storage.paths import course_data_dir
 from labkit.tasks.conversations import as_question, common_system
 from labkit.tasks.rows import STANDARD_INPUT, read_rows
 
-TASKS = ("tickets", "sql", "voice", "clauses")
+GENERATED = ("tickets", "sql", "voice", "clauses")  # from templates, in labkit.tasks.make_data
+TASKS = (*GENERATED, "glosses")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import json
 import sys
 
+from labkit.errors import ConfigError
 from labkit.storage.writing import write_atomically
 from labkit.tasks import Task, distinct_rows, load_task
 
@@ -11,7 +12,13 @@ SIZES = {"train": 512, "validation": 64, "test": 256}
 
 
 def splits(task: Task) -> dict[str, list[dict]]:
-    """The rows of each split. No prompt occurs twice, in one split or across them."""
+    """The rows of each split. No prompt occurs twice, in one split or across them.
+
+    Raises:
+        ConfigError: the task's rows come from real text, and no generator makes them.
+    """
+    if task.make_row is None:
+        raise ConfigError(f"no generator makes the rows of {task.name}: its data card says where they come from")
     rows = distinct_rows(task.make_row, sum(SIZES.values()), SEED)
     cut = {}
     for split, size in SIZES.items():

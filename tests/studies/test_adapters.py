@@ -14,8 +14,8 @@ from labkit.errors import AdapterError
 from labkit.lora.files import ABOUT_FILE, CONFIG_FILE, WEIGHTS_FILE, read_about, read_config
 from labkit.model_facts import note
 from labkit.storage.paths import course_data_dir
-from labkit.tasks import TASKS
 from studies import make_adapters as recipe
+from studies.make_adapters import TASKS
 from studies.results import RESULTS
 
 ADAPTERS = course_data_dir() / "adapters"

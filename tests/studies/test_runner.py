@@ -26,6 +26,7 @@ from studies import (
     full_update,
     full_vs_lora,
     gguf_rows,
+    glosses_baselines,
     make_adapters,
     merge_aware,
     merge_routes,
@@ -46,6 +47,7 @@ MODULES = (
     merge_routes,
     merge_aware,
     gguf_rows,
+    glosses_baselines,
 )
 OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
 STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS]

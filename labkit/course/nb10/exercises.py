@@ -106,7 +106,7 @@ def _last_of_each_name(y, x, pairs, names):
 
 @mistake(
     "You put an adapter's A at the top of its zeros, and its B at the right end of its own.",
-    "Number i of A x belongs to column i of B, so the two have to be filled up on the same side.",
+    "Number i of A x belongs to column i of B, so the two have to be padded on the same side.",
     "Where do the zeros of A lie, and where those of B?",
 )
 def _zeros_on_different_sides(y, x, pairs, names):
@@ -161,9 +161,9 @@ exercise(
     "10.1",
     title="A mixed batch",
     prompt="A layer answered y (rows × tokens × out) to x (rows × tokens × in). pairs has the adapters by name, each "
-    "as (A, B): A is r × in with the scaling in it, B is out × r, and the ranks differ. names has a name for each row, "
-    "or None, and at least one name. Write my_mixed(y, x, pairs, names): a new tensor, y with each row's own update "
-    "added. A loop over the rows passes.",
+    "as (A, B): A is r × in with the scaling in it, B is out × r, and the ranks differ. names has a name or None "
+    "for each row, and at least one isn't None. Write my_mixed(y, x, pairs, names): leave y as it is, and return a new "
+    "tensor, y with each row's own update added. A loop over the rows passes.",
     minutes=15,
     difficulty=4,
     importance=5,
@@ -321,8 +321,8 @@ def _one_number_off(message, examples):
 exercise(
     "10.2",
     title="Which adapter is closest?",
-    prompt="message (width,) is what a layer gets to see of a message, on average. examples has, by adapter, the same "
-    "for a few of its training messages: count × width, the same count for each. Write my_closeness(message, "
+    prompt="message (width,) is the mean of what a layer sees of a message. examples holds such means for a few "
+    "training messages of each adapter, by name: count × width, with one count for all. Write my_closeness(message, "
     "examples): subtract the mean of all examples from the message and from each adapter's mean example, then "
     "give the cosine between the two, as a tensor in the order of examples.",
     minutes=6,
@@ -503,6 +503,17 @@ def _factors_by_roots(adapters, weights):
 
 
 @mistake(
+    "You blend the A's and the B's separately, each with the root of its weight, and some roots are complex.",
+    "A weight below zero has no real root. And one adapter's B still meets the other's A.",
+    "Multiply first, then add.",
+)
+def _factors_by_complex_roots(adapters, weights):
+    roots = [weight**0.5 * scaling**0.5 for (_, _, scaling), weight in zip(adapters, weights)]
+    A = sum(root * A for root, (A, _, _) in zip(roots, adapters))
+    return sum(root * B for root, (_, B, _) in zip(roots, adapters)) @ A
+
+
+@mistake(
     "You left the scaling out.",
     "B A alone isn't the update yet: it includes α/r, and each adapter has its own.",
     "Where does the scaling go, next to B A?",
@@ -587,6 +598,7 @@ exercise(
         _weights_on_A,
         _weights_on_B,
         _factors_by_roots,
+        _factors_by_complex_roots,
         _without_scaling,
         _weights_twice,
         _all_twice,

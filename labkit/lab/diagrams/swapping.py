@@ -116,7 +116,7 @@ ROUTERS = {
     "all directions, mean taken off": "… usual input taken off",
     "lowest loss on the message": "adapter with the lowest loss",
     "surest first token": "adapter that's surest",
-    "words of 8": "words of 8 examples",
+    "words of 8": "word counts of 8 examples",
     "nearest of 8": "closest to 8 examples",
 }
 

@@ -295,6 +295,17 @@ WRONG = [
         "side by side, with the weight on both",
         True,
     ),
+    (
+        "10.3",
+        """
+        def my_blend(adapters, weights):
+            A = sum(w**0.5 * s**0.5 * A for w, (A, B, s) in zip(weights, adapters))
+            B = sum(w**0.5 * s**0.5 * B for w, (A, B, s) in zip(weights, adapters))
+            return B @ A
+        """,
+        "roots on both factors, as PEFT's linear does, and complex ones of a weight below zero",
+        True,
+    ),
     # ---------------------------------------------------------------------------------------------------- 10.4
     ("10.4", RENT + "count * r * sum(i + o for i, o in layers)", "numbers are bytes", True),
     ("10.4", RENT + "4 * r * sum(i + o for i, o in layers)", "one adapter", True),

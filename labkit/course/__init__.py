@@ -33,5 +33,5 @@ COURSE = (
     Notebook("08", "QLoRA", 60, "LoRA on a 4-bit base", core=True),
     Notebook("09", "Merge", 65, "one model again, and what that costs in full, half and 4-bit precision", core=True),
     Notebook("10", "Swap adapters", 65, "four tasks on one base: switched, mixed in a batch, blended", core=True),
-    Notebook("11", "The ecosystem", 55, "the same with the usual libraries, in llama.cpp, and on many GPUs"),
+    Notebook("11", "The ecosystem", 60, "the same with the usual libraries, in llama.cpp, and on many GPUs"),
 )

@@ -5,11 +5,13 @@ Both take the numbers of A and B from the file, and one factor for all layers, �
 scaled wrongly, and nothing is said.
 
 LoRAX loads one kind of layer after the other. It stacks a kind's A's into one tensor, so where one layer has none, the
-others of its kind are left out. For its kernels it pads r with zeros: to 8 for each GPU, or else to a multiple of 16.
-Zeros change nothing, but it then notes the padded rank as the r that α is divided by, for every kind that comes later.
+others of its kind are left out. For its kernels it pads r with zeros. On n GPUs, an r of up to 8n becomes 8n, and a
+larger one the next multiple of 16. Zeros change nothing, but it then notes the padded rank as the r that α is divided
+by, for every kind that comes later (LoraWeights.load).
 
 Sources: vLLM 0.30, vllm/lora/peft_helper.py and vllm/config/lora.py; LoRAX, main branch, in server/lorax_server:
-adapters/lora.py, utils/sgmv.py (pad_rank), models/model.py and models/flash_llama.py. All read in November 2026.
+adapters/lora.py (LoraWeights.load), utils/punica.py (pad_rank; earlier in utils/sgmv.py), models/model.py and
+models/flash_llama.py. All read in November 2026.
 """
 
 import math
@@ -96,7 +98,7 @@ def served_scalings(path: Path | str, gpus: int = 1) -> dict[str, dict[str, floa
 
 
 def padded_rank(r: int, gpus: int = 1) -> int:
-    """The rank that LoRAX's kernels get for an A of rank `r` on that many GPUs."""
+    """The rank that LoRAX's kernels get for an A of rank `r`: 8 for each GPU, or a larger multiple of 16."""
     return 8 * gpus if r <= 8 * gpus else math.ceil(r / 16) * 16
 
 

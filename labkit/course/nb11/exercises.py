@@ -107,6 +107,25 @@ def _one_head(B, heads):
 
 
 @mistake(
+    "You reorder the first head, and leave the other heads as they were.",
+    "An order of d rows is enough for one head only.",
+    "Where do the rows of the second head begin? They need the same order.",
+)
+def _first_head_only(B, heads):
+    d = len(B) // heads
+    return torch.cat([my_rows(B[:d], 1), B[d:]])
+
+
+@mistake(
+    "You repeat the first head's rows for each head.",
+    "The order is the same in each head, but the rows are its own.",
+    "In the order of head h, what do you add to each row's number?",
+)
+def _first_head_repeated(B, heads):
+    return my_rows(B[: len(B) // heads], 1).repeat(heads, 1)
+
+
+@mistake(
     "You overwrite rows of B that you still have to read.",
     "An assignment to a row of B takes effect at once.",
     "Write into a new tensor, such as torch.empty_like(B), and read from B.",
@@ -126,7 +145,7 @@ exercise(
     prompt="Write my_rows(B, heads). "
     "The tensor B has shape (heads · d, r): the rows of the first head, then those of the second, and so on. Return "
     "it in llama.cpp's order. In each head of d rows, that's row 0, row d/2, row 1, row d/2 + 1, and so on.",
-    minutes=8,
+    minutes=10,
     difficulty=3,
     importance=4,
     solution=my_rows,
@@ -156,6 +175,8 @@ exercise(
         _rows_torn,
         _even_then_odd_over_all,
         _one_head,
+        _first_head_only,
+        _first_head_repeated,
         _overwritten,
     ],
     shows="The next cell writes the file for llama.cpp with it.",

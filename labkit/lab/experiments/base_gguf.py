@@ -80,4 +80,4 @@ def _add_tokenizer(writer: GGUFWriter, tokenizer) -> None:
 def export_with(rows: Callable[[Tensor, int], Tensor], adapter: Path | str, path: Path | str) -> Path:
     """``labkit.export_gguf``, but with B's rows in the order that ``rows(B, heads)`` gives the layers of q and k."""
     with mock.patch.object(gguf, "neighbors", rows):
-        return gguf.export_gguf(adapter, path)
+        return gguf.export_gguf(adapter, path, overwrite=True)

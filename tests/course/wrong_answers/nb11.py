@@ -72,6 +72,24 @@ WRONG = [
         "the order of the first head",
         True,
     ),
+    (
+        "11.1",
+        rows(
+            "d = len(B) // heads\nnew = B.clone()\n"
+            "new[:d] = B[[i // 2 + i % 2 * (d // 2) for i in range(d)]]\nreturn new"
+        ),
+        "the order of one head, written into a copy",
+        True,
+    ),
+    (
+        "11.1",
+        rows(
+            "d = len(B) // heads\norder = [row for i in range(d // 2) for row in (i, i + d // 2)]\n"
+            "return torch.cat([B[order] for _ in range(heads)])"
+        ),
+        "the order of one head, for every head",
+        True,
+    ),
     ("11.2", loss("summed / counts.sum()"), "a mean over all tokens", True),
     ("11.2", loss("summed / counts[me] * counts[me] / counts.sum()"), "weigh my mean by my share", True),
     ("11.2", loss("summed / counts[me] * counts[me] / counts.sum() * counts[me]"), "a count too many", True),

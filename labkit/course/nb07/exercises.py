@@ -953,6 +953,12 @@ exercise(
             "Try packed >> 4.",
         ),
         Mistake(
+            _halves(lambda p: p >> 4, lambda p: p - (p >> 4)),
+            "From each byte you take away its first code, but the byte holds 16 times that code.",
+            "byte = 16 · first + second, so what's left after first alone is much too large.",
+            "Take away 16 times the first code, or try packed & 15.",
+        ),
+        Mistake(
             _halves(lambda p: p / 16, lambda p: p % 16),
             "Your first codes have something after the point.",
             "/ makes floating-point numbers, and keeps the low half as a fraction.",
@@ -1030,6 +1036,17 @@ def _nf3_without_the_outermost(offset):
 def _nf3_mirrored(offset):
     positive = torch.special.ndtri(torch.linspace(offset, 0.5, 5)[:-1])
     book = torch.cat([-positive[:-1], torch.zeros(1), positive]).sort().values
+    return book / book.max()
+
+
+@mistake(
+    "Your negative levels are the positive ones with a minus, without the outermost.",
+    "Three levels have to cut their side evenly, too, and the outermost has to reach the end of a block.",
+    "Give them a linspace of their own: torch.linspace(offset, 0.5, 4)[:-1].",
+)
+def _nf3_mirrored_inner(offset):
+    positive = torch.special.ndtri(torch.linspace(offset, 0.5, 5)[:-1])
+    book = torch.cat([-positive[1:], torch.zeros(1), positive]).sort().values
     return book / book.max()
 
 
@@ -1175,6 +1192,7 @@ exercise(
             "End with .sort().values.",
         ),
         _nf3_mirrored,
+        _nf3_mirrored_inner,
         _nf3_upwards,
         _nf3_one_side,
         _nf3_even_levels,

@@ -48,7 +48,8 @@ QUESTIONS = [
     Question(
         "A blog compares quantizers on a model downloaded in a 4-bit format. Affine int4 makes no error at all. Why?",
         {
-            "Affine int4 is the best quantizer": "On numbers that have never been rounded, it isn't. (Section 7.6.)",
+            "Affine int4 is the best quantizer": "On numbers that were never rounded, it errs like all others. "
+            "(Sections 7.6 and 7.8.)",
             "The model is on that grid already": "Rounding to the same grid again changes nothing. Compare on weights "
             "that were never rounded. (Section 7.7.)",
             "It has a bug": "It may well be right to the last bit. It's the comparison that's wrong. (Section 7.7.)",

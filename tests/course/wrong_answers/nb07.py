@@ -238,4 +238,19 @@ WRONG = [
         "the extra code is negative, as in two's complement",
         True,
     ),
+    (
+        "07.4",
+        changed(UNPACK, ("packed & 15", "packed - (packed >> 4)")),
+        "what's left after taking the first code away; forgot the 16",
+        True,
+    ),
+    (
+        "07.5",
+        changed(
+            NF3,
+            ("linspace(offset, 0.5, 4)[:-1])", "linspace(offset, 0.5, 5)[:-1])[1:]"),
+        ),
+        "mirror the four, and drop one to get three: lost the outermost",
+        True,
+    ),
 ]

@@ -70,6 +70,21 @@ def test_in_the_same_session_it_is_the_very_class(capsys):
     assert capsys.readouterr().out.endswith(SOLVED)
 
 
+def test_a_right_answer_that_would_hold_up_the_notebook_is_left_out(monkeypatch, capsys):
+    def forever(mine):
+        while True:
+            pass
+
+    monkeypatch.setattr(own, "_TRIAL_SECONDS", 0.2)
+    check("99.4", Scaled)
+    assert yours("99.4", otherwise=Otherwise, trial=lambda mine: print(mine)) is Scaled
+    assert yours("99.4", otherwise=Otherwise, trial=forever) is Otherwise
+    assert yours("99.4", otherwise=Otherwise, trial=lambda mine: 1 / 0) is Otherwise
+    slow, failing = capsys.readouterr().out.splitlines()[-2:]
+    assert slow.startswith("○ Your 99.4 is right, but takes more than 0.2 seconds with the next cells' numbers, so ")
+    assert failing.startswith("○ Your 99.4 is right, but fails with the next cells' numbers (ZeroDivisionError")
+
+
 def test_a_class_typed_in_a_notebook_is_kept_with_what_it_uses(notebook):
     mine = notebook(*CELLS)["Mine"]
     assert text_of(mine).rstrip() == CELLS[3]

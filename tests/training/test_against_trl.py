@@ -193,4 +193,6 @@ def test_messages_get_a_line_break_more_and_long_rows_are_cut():
     line_break, whole = tokenizer.encode("\n"), prepared(texts)
     for told, text in zip(prepared(messages), whole):
         assert told["input_ids"] == text["input_ids"] + line_break and told["labels"] == text["labels"] + line_break
+    chats = prepared([{"messages": each["prompt"] + each["completion"]} for each in messages])
+    assert all(chat["labels"] == chat["input_ids"] for chat in chats), "a chat has a label on every token"
     assert max(map(len, whole["input_ids"])) > 70 == max(map(len, prepared(texts, max_length=70)["input_ids"]))

@@ -119,7 +119,7 @@ exercise(
     title="A frozen 4-bit layer",
     prompt="Write my_frozen_linear(x, packed, dequantize): y = x Ŵᵀ, where Ŵ = dequantize(packed) has shape (out, in). "
     "A gradient comes back to x, and between forward and backward no dense Ŵ is kept.",
-    minutes=12,
+    minutes=20,
     difficulty=3,
     importance=5,
     solution=my_frozen_linear,
@@ -549,12 +549,21 @@ def _old_is_fixed(new, old, draws):
     return new[draws].mean(1) - old.mean()
 
 
+@mistake(
+    "You take the numbers in draws for weights, or for counts.",
+    "They're indices: 3, 3, 0 means message 3 twice and message 0 once.",
+    "What do you get from new[draws]?",
+)
+def _as_counts(new, old, draws):
+    return (draws * (new - old)).sum(1) / draws.sum(1)
+
+
 exercise(
     "08.4",
     title="The same messages for both",
-    prompt="Two float tensors, `new` and `old`, hold 1 for each test message that a method got right, else 0. `draws`, "
-    "of shape (draws, n), says which messages are in each draw, some more than once. Write my_differences(new, old, "
-    "draws): a tensor of shape (draws,), how much better `new` is than `old` on those messages, as a mean.",
+    prompt="Two float tensors, `new` and `old`, hold 1 for each test message that a method got right, else 0. Each row "
+    "of `draws` is one draw: the indices of its messages, some more than once. Write my_differences(new, old, draws): "
+    "a number per row, how much better `new` is than `old` on those messages, as a mean.",
     minutes=5,
     difficulty=2,
     importance=4,
@@ -566,8 +575,8 @@ exercise(
         Case((torch.rand(40) < 0.9).float(), (torch.rand(40) < 0.7).float(), torch.randint(40, (7, 40))),
     ],
     hints=[
-        "What is there to resample: answers, or messages with both their answers?",
-        "First the difference for each message; then pick the drawn ones: difference[draws] has shape (draws, n).",
+        "Pick from `new` and from `old` with the same row of draws.",
+        "First the difference for each message; then pick the drawn ones: difference[draws] has the shape of draws.",
         "(new - old)[draws].mean(1)",
     ],
     mistakes=[
@@ -582,6 +591,7 @@ exercise(
         _no_mean,
         _ratio,
         _old_is_fixed,
+        _as_counts,
     ],
     shows="The 2.5th and the 97.5th percentile of these numbers are the interval of section 8.9.",
 )

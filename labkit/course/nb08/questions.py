@@ -51,7 +51,8 @@ QUESTIONS = [
             "The two methods are equally good": "A difference of one point, either way, would fit as well. "
             "(Section 8.9.)",
             "Nothing": "You know that they aren't five points apart, say. (Section 8.9.)",
-            "A difference, if there is one, is small": "On this task, with this base and this recipe. (Section 8.9.)",
+            "A difference, if there is one, is hardly more than 2 points": "On this task, with this recipe. "
+            "Whether that's little depends: with 98 % right, it doubles the mistakes. (Section 8.9.)",
         },
         right="c",
     ),

@@ -85,10 +85,12 @@ def stacked_bytes(title: str, rows: Mapping[str, Mapping[str, float]]) -> Figure
 def surprise(perplexities: Mapping[str, float]) -> Figure:
     """A dot for the perplexity of each format, beside the first, which isn't rounded."""
     names, values = list(perplexities), list(perplexities.values())
-    ax = axes("How surprised is the model by ordinary text?", "perplexity", "format", height=2.3)
+    start = int(0.97 * min(values))
+    axis = f"perplexity (the axis starts at {start})"
+    ax = axes("How surprised is the model by ordinary text?", axis, "format", height=2.3)
     ax.axvline(values[0], color="#8a8a8a", linestyle=":", marker="")
     ax.plot(values, names, linestyle="", marker="o", markersize=8, color=COLOURS[2])
-    ax.set(ylabel="", xlim=(0.93 * min(values), 1.06 * max(values)), ylim=(len(names) - 0.5, -0.5))
+    ax.set(ylabel="", xlim=(start, 1.06 * max(values)), ylim=(len(names) - 0.5, -0.5))
     return ax.figure
 
 

@@ -149,6 +149,12 @@ WRONG = [
     ("08.4", "lambda new, old, draws: new[draws].mean() - old[draws].mean()", "two means", True),
     (
         "08.4",
+        "lambda new, old, draws: (draws * (new - old)).sum(1) / draws.sum(1)",
+        "draws says how often each message is drawn",
+        True,
+    ),
+    (
+        "08.4",
         "lambda new, old, draws: new[draws].mean(1) - old[torch.randint(len(old), draws.shape)].mean(1)",
         "each method gets its own draws",
     ),

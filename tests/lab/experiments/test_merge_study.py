@@ -24,7 +24,12 @@ APART, DENSE, PUT_BACK, MERGED = (
 
 def run(trained_on, rate, seed, loss=1.0, aware=False, **wrong):
     ways = {way: {"rows": 4, "wrong": [{"row": row} for row in rows]} for way, rows in wrong.items()}
-    ways["in four bits"] = {"rows": 4, "wrong": [{"row": 0}], "validation loss": loss, "update arrived": 10 * (rate or 0)}
+    ways["in four bits"] = {
+        "rows": 4,
+        "wrong": [{"row": 0}],
+        "validation loss": loss,
+        "update arrived": 10 * (rate or 0),
+    }
     setting = {"trained on": trained_on, "merge-aware": aware, "learning rate": rate, "seed": seed}
     return setting | {"loss in training": loss / 2, "ways": ways}
 

@@ -31,8 +31,8 @@ exercise(
     title="Round once",
     prompt="Write my_merge(W, A, B, scaling): the merged weight in bfloat16. W is bfloat16; A (r × in) and B (out × r) "
     "are float32. Only the finished sum may be rounded, as in labkit.",
-    minutes=4,
-    difficulty=3,
+    minutes=3,
+    difficulty=2,
     importance=5,
     solution=my_merge,
     explanation="A bfloat16 number has 8 significant bits. Each time a number is rounded to that grid, it moves by up "
@@ -52,7 +52,7 @@ exercise(
                 answer,
                 "You round twice: the update first, and then the sum.",
                 "bfloat16 plus bfloat16 is bfloat16, so PyTorch rounds the sum as well.",
-                "Which .bfloat16() comes too early?",
+                "Which cast comes too early?",
             )
             for answer in (
                 lambda W, A, B, scaling: W + (scaling * (B @ A)).bfloat16(),
@@ -70,6 +70,7 @@ exercise(
                 lambda W, A, B, scaling: W + scaling * (B.bfloat16() @ A.bfloat16()),
                 lambda W, A, B, scaling: W + scaling * B.bfloat16() @ A.bfloat16(),
                 lambda W, A, B, scaling: (W.float() + scaling * (B.bfloat16() @ A.bfloat16())).bfloat16(),
+                lambda W, A, B, scaling: (W.float() + scaling * (B.bfloat16() @ A.bfloat16()).float()).bfloat16(),
                 lambda W, A, B, scaling: (
                     W.float() + scaling * (B.bfloat16().float() @ A.bfloat16().float())
                 ).bfloat16(),
@@ -278,6 +279,12 @@ exercise(
             "From there to the next power of two there are 128 steps.",
             "How far apart are the numbers from 1 to 2, says the exercise?",
         ),
+        Mistake(
+            lambda w: 2.0 ** (w.abs().log2().ceil() - 8),
+            "At a power of two, your step is the one toward zero.",
+            "From a power of two on, the steps are twice as large as just below it.",
+            "What do you get for w = 1, and what does the exercise say?",
+        ),
         _toward_plus_infinity,
         _rounded_first,
         _toward_zero,
@@ -308,16 +315,16 @@ exercise(
     prompt="A server holds `merged`, the bfloat16 weight W + old, and has kept W as `kept`, in bfloat16 too. Write "
     "my_swap(merged, kept, old, new): the merged weight for the update `new`, bit for bit what a fresh merge would "
     "give. (`old` and `new` are float32.)",
-    minutes=4,
-    difficulty=3,
+    minutes=3,
+    difficulty=2,
     importance=4,
     solution=my_swap,
     explanation="`merged` was rounded when it was made, and no subtraction takes that out. The kept weight is what it "
     "always was. It's all you need to unmerge, or to change adapters.",
     cases=_swap_cases,
     hints=[
+        "What happened to `merged` when it was made? Can you undo that?",
         "Which of the two weights has never had anything added to it?",
-        "Do you need `merged` and `old` at all?",
         "(kept.float() + new).to(kept.dtype)",
     ],
     mistakes=[
@@ -451,7 +458,7 @@ exercise(
     prompt="Write my_merge_aware(W, A, B, scaling, quantize): the weight for one step of training. Its numbers are "
     "those of quantize(W + scaling · B A), up to a last digit. Going backward, A and B get the gradients of "
     "W + scaling · B A, as if nothing had been rounded.",
-    minutes=8,
+    minutes=10,
     difficulty=3,
     importance=5,
     solution=my_merge_aware,

@@ -120,7 +120,7 @@ def update_sizes(kinds: Mapping[str, Tensor]) -> Figure:
     """
     ax = axes(
         "The same updates, on two grids",
-        "update (steps of the grid; the ends hold all beyond)",
+        "update (steps of the grid; first and last bar: everything beyond)",
         "weights (%)",
         xscale="log",
     )
@@ -142,7 +142,7 @@ def ways_into_four_bits() -> Figure:
     """What's left after each of three ways, in boxes as wide as the memory it takes: 16 bits, four, or A and B."""
     ax = boxes.canvas(2.35)
     rows = {
-        "keep apart": ("two more multiplications per layer", 0.55, "W", True),
+        "keep apart": ("two more matrices per layer", 0.55, "W", True),
         "dequantize once": ("16 bits, an ordinary model", 2.2, "W + ΔW", False),
         "requantize": ("four bits, and nothing beside them", 0.55, "Q(…)", False),
     }
@@ -161,7 +161,9 @@ def ways_into_four_bits() -> Figure:
 
 def staircase() -> Figure:
     """NF4's rounding as a staircase, whose slope is zero, and the diagonal that training pretends it is."""
-    ax = axes("Rounding to NF4, for one block", "W + ΔW, against the block's largest", "rounded", height=3.0)
+    ax = axes(
+        "Rounding to NF4, for one block", "W + ΔW, as a share of the block's largest weight", "rounded", height=3.0
+    )
     numbers, levels = torch.linspace(-1, 1, 2001), nf4_codebook("cpu")
     rounded = levels[(numbers[:, None] - levels).abs().argmin(1)]
     ax.plot(numbers.tolist(), rounded.tolist(), marker="", color=COLOURS[0], label="forward: the staircase")
@@ -174,11 +176,11 @@ def right_tickets(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fi
     """Mean and 95 % interval of each way, one row each, with a color and a mark for each group.
 
     Args:
-        scores: for each of one or two groups' names, way → a score with ``mean``, ``low`` and ``high``, as shares; and
-            with ``seeds``, where their number is to be shown.
+        scores: for each of one or two groups' names, way → a score with ``mean``, ``low`` and ``high``, as shares. A
+            way's name may have two lines.
     """
     rows = [(group, way, score) for group, ways in scores.items() for way, score in ways.items()]
-    height = 0.9 + (0.42 if any("seeds" in score for *_, score in rows) else 0.31) * len(rows)
+    height = 0.9 + (0.42 if any("\n" in way for _, way, _ in rows) else 0.31) * len(rows)
     ax = axes("Right tickets, with 95 % intervals", "exact tickets (%)", "way", height=height, xlim=(-3, 103))
     for place, (group, way, score) in enumerate(rows):
         number = list(scores).index(group)
@@ -186,8 +188,7 @@ def right_tickets(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fi
         first = {"label": group} if way == next(iter(scores[group])) else {}
         ax.plot([100 * score["low"], 100 * score["high"]], [place, place], marker="", **look)
         ax.plot(100 * score["mean"], place, marker=MARKERS[number], markersize=7, **look, **first)
-    counts = (f"\nseeds: {score['seeds']}" if "seeds" in score else "" for _, _, score in rows)
-    ax.set_yticks(range(len(rows)), [way + count for (_, way, _), count in zip(rows, counts)])
+    ax.set_yticks(range(len(rows)), [way for _, way, _ in rows])
     ax.set_ylabel("")
     ax.set_ylim(len(rows) - 0.5, -0.5)
     if any(scores):

@@ -1,28 +1,56 @@
-"""What `studies/merge_aware.py` stored, as one number for each test ticket: the share of seeds that got it right.
+"""What `studies/merge_aware.py` stored, way by way: each at the recipe's learning rate, and at the best that was tried.
 
-Until it has every run, what stands in its lines counts; and of ordinary training, what `studies/merge_routes.py` stored
-by the same recipe with one seed.
+Until the study has every run, what stands in its lines counts.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
 
 from labkit.evaluation.scoring import bootstrap_interval
+from labkit.lab.claims import approx
 
 USUAL, AWARE = "trained as usual", "trained for the merge"
 RATE = 2e-3  # the recipe's learning rate
-BEST = None  # of the rates that were tried, the best on the validation rows
-WAYS = {  # group, name: trained on what, merge-aware or not, at which rate, used how; and what merge_routes calls it
-    (USUAL, "QLoRA, kept apart"): ("four bits", False, RATE, "kept apart", "kept apart"),
-    (USUAL, "QLoRA, dequantized"): ("four bits", False, RATE, "dequantized, bfloat16", "dequantized, bfloat16"),
-    (USUAL, "QLoRA, requantized"): ("four bits", False, RATE, "in four bits", "requantized"),
-    (USUAL, "QLoRA at 5× rate, requantized"): ("four bits", False, 5 * RATE, "in four bits", None),
-    (USUAL, "LoRA, merged, then quantized"): ("float32", False, RATE, "in four bits", "merged, then four bits"),
-    (AWARE, "QLoRA, requantized"): ("four bits", True, BEST, "in four bits", None),
-    (AWARE, "LoRA, merged, then quantized"): ("float32", True, RATE, "in four bits", None),
+WAYS = {  # group, name: trained on what, merge-aware or not, used how
+    (USUAL, "QLoRA, kept apart"): ("four bits", False, "kept apart"),
+    (USUAL, "QLoRA, dequantized"): ("four bits", False, "dequantized, bfloat16"),
+    (USUAL, "QLoRA, requantized"): ("four bits", False, "in four bits"),
+    (USUAL, "LoRA, merged, then quantized"): ("float32", False, "in four bits"),
+    (AWARE, "QLoRA, requantized"): ("four bits", True, "in four bits"),
+    (AWARE, "LoRA, merged, then quantized"): ("float32", True, "in four bits"),
 }
+
+
+class Way(NamedTuple):
+    """How one way went at one learning rate, over its seeds.
+
+    Attributes:
+        rate: the learning rate.
+        seeds: how many trainings there were.
+        right: for each test ticket, in the rows' order, the share of seeds that got it right.
+        loss: per token of the test rows, before any merge, as training saw the model; the mean over the seeds.
+        arrived: how much of the update is left after the merge into four bits; the mean over the seeds. None for the
+            ways that end elsewhere.
+    """
+
+    rate: float
+    seeds: int
+    right: list[float]
+    loss: float
+    arrived: float | None
+
+    @property
+    def mean(self) -> float:
+        """Right tickets, as a share."""
+        return fmean(self.right)
+
+    @property
+    def behind(self) -> str:
+        """What's behind it: the rate, and the number of seeds."""
+        return f"rate {self.rate:g}, seeds: {self.seeds}"
 
 
 def read_runs(path: Path | str) -> dict:
@@ -35,53 +63,65 @@ def read_runs(path: Path | str) -> dict:
     return {"date": max(each["date"] for each in stored), "runs": [each["setting"] | each["result"] for each in stored]}
 
 
-def seeds_of(runs: Sequence[Mapping], trained_on: str, aware: bool, rate: float | None) -> list[Mapping]:
-    """The runs of one kind of training, one per seed.
+def ways_of(runs: Sequence[Mapping]) -> dict[tuple[str, str], list[Way]]:
+    """For each of `WAYS` that was run: at the recipe's rate, and then at the best one, if that's another.
 
-    `rate` is a learning rate, or `BEST`: the one with the lowest validation loss after the merge into four bits, as a
-    mean over its seeds.
+    The best rate has the lowest validation loss after the merge into four bits, as a mean over its seeds.
     """
-    rates: dict[float, list[Mapping]] = defaultdict(list)
-    for run in runs:  # the base alone has no seed
-        if run["seed"] is not None and (run["trained on"], run["merge-aware"]) == (trained_on, aware):
-            rates[run["learning rate"]].append(run)
+    found = {}
+    for key, (trained_on, aware, used) in WAYS.items():
+        at: dict[float, list[Mapping]] = {}
+        for run in runs:  # the base alone has no seed
+            if run["seed"] is not None and (run["trained on"], run["merge-aware"]) == (trained_on, aware):
+                at.setdefault(run["learning rate"], []).append(run)
+        best = min(at, key=lambda rate: _mean(at[rate], "validation loss"), default=RATE)
+        ways = [_way(rate, at.get(rate, []), used) for rate in dict.fromkeys((RATE, best))]
+        if any(ways):
+            found[key] = [way for way in ways if way]
+    return found
 
-    def loss(of_rate: list[Mapping]) -> float:
-        return sum(run["ways"]["in four bits"]["validation loss"] for run in of_rate) / len(of_rate)
 
-    return min(rates.values(), key=loss, default=[]) if rate is BEST else rates[rate]
+def _way(rate: float, runs: Sequence[Mapping], used: str) -> Way | None:
+    """The runs of one rate, or None if there are none that were used in this way."""
+    runs = [run for run in runs if used in run["ways"]]
+    if not runs:
+        return None
+    wrong = [{answer["row"] for answer in run["ways"][used]["wrong"]} for run in runs]
+    right = [fmean(row not in rows for rows in wrong) for row in range(runs[0]["ways"][used]["rows"])]
+    arrived = _mean(runs, "update arrived") if used == "in four bits" else None
+    return Way(rate, len(runs), right, fmean(run["loss in training"] for run in runs), arrived)
 
 
-def rows_right(runs: Sequence[Mapping], routes: Sequence[Mapping]) -> tuple[dict[str, dict[str, list[float]]], dict]:
-    """For each of `WAYS`, the share of seeds that got each test ticket right, in the rows' order.
-
-    Args:
-        runs: of merge_aware.
-        routes: the ways of merge_routes, for what `runs` doesn't have.
-
-    Returns:
-        Group → way → shares; and the number of seeds behind each (group, way).
-    """
-    found, seeds = {}, {}
-    for (group, name), (trained_on, aware, rate, way, route) in WAYS.items():
-        used = [run["ways"][way] for run in seeds_of(runs, trained_on, aware, rate) if way in run["ways"]]
-        used = used or [each for each in routes if (each["trained on"], each["way"]) == (trained_on, route)]
-        if used:
-            wrong = [{answer["row"] for answer in each["wrong"]} for each in used]
-            shares = [sum(row not in rows for rows in wrong) / len(used) for row in range(used[0]["rows"])]
-            found.setdefault(group, {})[name], seeds[group, name] = shares, len(used)
-    return found, seeds
+def _mean(runs: Sequence[Mapping], what: str) -> float:
+    return fmean(run["ways"]["in four bits"][what] for run in runs)
 
 
 def with_interval(shares: Sequence[float]) -> dict[str, float]:
     """Mean and 95 % interval over the tickets, as ``mean``, ``low`` and ``high``."""
     low, high = bootstrap_interval(shares)
-    return {"mean": sum(shares) / len(shares), "low": low, "high": high}
+    return {"mean": fmean(shares), "low": low, "high": high}
 
 
-def with_seeds(right: Mapping[str, Mapping[str, Sequence[float]]], seeds: Mapping[tuple, int]) -> dict[str, dict]:
-    """What :func:`rows_right` found as group → way → mean, interval, and the number of ``seeds``."""
-    return {
-        group: {way: with_interval(shares) | {"seeds": seeds[group, way]} for way, shares in ways.items()}
-        for group, ways in right.items()
-    }
+def grouped(ways: Mapping[tuple[str, str], Sequence[Way]]) -> dict[str, dict[str, dict]]:
+    """What :func:`ways_of` found as group → name, with rate and seeds below it → score, to be drawn."""
+    found: dict[str, dict[str, dict]] = {}
+    for (group, name), at in ways.items():
+        found.setdefault(group, {}).update({f"{name}\n{way.behind}": with_interval(way.right) for way in at})
+    return found
+
+
+def table(ways: Mapping[tuple[str, str], Sequence[Way]]) -> str:
+    """What :func:`ways_of` found, one line each."""
+    lines = []
+    for (group, name), at in ways.items():
+        for way in at:
+            mean, low, high = (approx(share, "%") for share in with_interval(way.right).values())
+            lines.append(f"{group:<22}{name:<29}{way.behind:<21}{mean:>8} ({low} to {high})")
+    return "\n".join(lines)
+
+
+def more(one: Way, other: Way) -> str:
+    """How many more tickets `one` gets right than `other`, in percentage points, with its interval over the tickets."""
+    gain = with_interval([a - b for a, b in zip(one.right, other.right)])
+    low, mean, high = (approx(100 * gain[each]) for each in ("low", "mean", "high"))
+    return f"{mean} percentage points (95 % interval: {low} to {high})"

@@ -17,7 +17,7 @@ DRAWN = {
     "updates": lambda: merging.update_sizes({"coarse": torch.rand(99) / 99, "fine": torch.rand(99)}),
     "ways": merging.ways_into_four_bits,
     "staircase": merging.staircase,
-    "tickets of seeds": lambda: merging.right_tickets({"on one": {"kept": SCORE | {"seeds": 3}}}),
+    "tickets of seeds": lambda: merging.right_tickets({"on one": {"kept\nseeds: 3": SCORE}}),
     "tickets": lambda: merging.right_tickets({"on one": {"kept": SCORE}, "on two": {"kept": SCORE, "lost": SCORE}}),
 }
 

@@ -1,7 +1,7 @@
 """How much fine-tuning has changed a model, whatever the method: its weights before and after, side by side."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -54,20 +54,24 @@ def changed_weights(base: nn.Module, tuned: nn.Module) -> dict[str, tuple[Tensor
     }
 
 
-def relative_change(changed: Pairs) -> float:
-    """How large the update is, measured by the weights that it changed; 0 where it changed none.
+def relative_size(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """How large updates are, measured by the weights they're added to; 0 where there are none.
 
-        ‖ΔW‖ / ‖W‖ = √(Σ ‖ΔWᵢ‖²_F / Σ ‖Wᵢ‖²_F),    i over the changed weights
+        ‖ΔW‖ / ‖W‖ = √(Σ ‖ΔWᵢ‖²_F / Σ ‖Wᵢ‖²_F)
 
     Args:
-        changed: what :func:`changed_weights` found.
+        pairs: W and ΔW of each weight, in the same shape.
     """
-    sizes, updates = 0.0, 0.0
-    for before, after in changed.values():
-        # squared in float32 and added up in float64, one weight at a time
-        sizes += before.float().square().sum(dtype=torch.float64).item()
-        updates += (after.float() - before.float()).square().sum(dtype=torch.float64).item()
-    return math.sqrt(updates / sizes) if sizes else 0.0
+    weights, updates = 0.0, 0.0
+    for weight, update in pairs:
+        weights += weight.double().square().sum().item()
+        updates += update.double().square().sum().item()
+    return math.sqrt(updates / weights) if weights else 0.0
+
+
+def relative_change(changed: Pairs) -> float:
+    """The same of what :func:`changed_weights` found: weights that stayed as they were don't count."""
+    return relative_size((before, after.float() - before.float()) for before, after in changed.values())
 
 
 def intruders(base: nn.Module, tuned: nn.Module, top: int = 10, epsilon: float = 0.5) -> Intruders:

@@ -15,4 +15,13 @@ Three stages, each a study with lines and a result of its own:
 What comes out was predicted before, in ``predictions.py``. The final stage's verdict over each method, against LoRA
 with the same seeds on the same rows, is "better", "worse" or "can't tell", by an interval. There are 26 of them at
 95 %, so expect one or two of those that aren't "can't tell" to be luck.
+
+On two quiet cores it takes about nine hours: rates four and a half (140 runs and some 20 more where grids grow; each 60
+steps of 0.9 to 2.5 seconds, and ten seconds around them), final four (84 runs, and half a minute each for intruders),
+cost half an hour. Were every grid to grow twice, it would be an hour more. For that, some things were cut:
+
+- A step of sql has 4 rows and one of glosses 8, so that both have about 300 tokens.
+- Rates are judged by one seed, by the loss after the last step. Its interval would need three times the runs.
+- The rank, α, the number of virtual tokens and such stay at one value each. Only rates are tuned.
+- Intruder dimensions leave out the embedding, and latency is that of a single row.
 """

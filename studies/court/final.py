@@ -34,8 +34,11 @@ def run(setting: dict) -> dict:
         raise StudyError(f"{setting['method']} has no rate for {setting['task']} yet: finish the stage rates first")
     try:
         trained, tokenizer, task, losses = train(setting, setting["seed"], setting["learning_rate"])
-    except Broken as broken:
-        raise StudyError(f"{setting}: {broken}, although the first seed didn't at this rate") from None
+    except Broken as broken:  # with this seed, whoever takes this rate gets nothing
+        rows = len(labkit.load_task(setting["task"]).rows("test"))
+        nothing = dict.fromkeys(("validation_loss", "relative_change", "intruders", "scores", "perplexity"))
+        wrong = [{"row": row, "answer": None} for row in range(rows)]
+        return {"broken": str(broken), **nothing, "rows": rows, "wrong": wrong}
     model, count = trained.model, trained.count
     loss = validation_loss(model, tokenizer, task)
     changes = {"relative_change": None, "intruders": None}  # of what's beside the weights
@@ -52,7 +55,11 @@ def run(setting: dict) -> dict:
 
 
 def answered(model, tokenizer, task) -> dict:
-    """The scores on the test rows, which rows are wrong, and the perplexity on other text."""
+    """The scores on the test rows, which rows are wrong, and the perplexity on other text.
+
+    Both are of the model as it's used for the task: virtual tokens stand before the other text, too, although you could
+    leave them off there.
+    """
     found: Evaluation = labkit.evaluate(model, tokenizer, task)
     metric = next(iter(found.row_scores[0]))
     wrong = [
@@ -83,7 +90,9 @@ def study(folder: Path = RESULTS) -> Study:
 
 
 def tidy(runs: list[dict]) -> dict:
-    """The verdicts, and the runs with the numbers of their wrong rows in the place of the answers."""
+    """The verdicts, and the runs: with forgetting, in nats per token of other text, by how much its loss is above the
+    base's; and with the numbers of the wrong rows in the place of the answers.
+    """
     base = {each["task"]: each for each in runs if each["method"] == "base"}
     verdicts = []
     for task in TASKS:
@@ -95,7 +104,8 @@ def tidy(runs: list[dict]) -> dict:
                 about = {"difference": asdict(difference), "verdict": verdict(difference), "predicted": predicted}
                 verdicts.append({"method": method, "task": task, **about})
     for each in runs:
-        each["forgetting"] = math.log(each["perplexity"] / base[each["task"]]["perplexity"])
+        known = each["perplexity"] is not None
+        each["forgetting"] = math.log(each["perplexity"] / base[each["task"]]["perplexity"]) if known else None
         each["wrong"] = [wrong["row"] for wrong in each["wrong"]]
     return {"verdicts": verdicts, "runs": runs}
 

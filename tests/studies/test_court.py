@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -239,6 +240,12 @@ def test_a_rate_that_is_no_use_is_a_result(tiny):
     assert found["validation_loss"] is None and found["broken"].startswith("step ")
 
 
+def test_a_final_run_that_breaks_off_has_every_row_wrong(tiny):
+    found = final.run(setting_for("full", seed=1) | {"learning_rate": 1e30})
+    assert found["broken"].startswith("step ") and found["perplexity"] is None
+    assert final.right([found | {"seed": 1}]).sum() == 0 and found["rows"] == 6
+
+
 def test_a_killed_run_goes_on_and_ends_in_the_same_bits(tiny, monkeypatch):
     whole, *_, losses = training.train(setting_for("lora"), 1, 1e-2)
     monkeypatch.setattr(training, "CHECKPOINT_EVERY", 2)
@@ -265,7 +272,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bits(tiny, monkeypatch):
 def test_what_each_method_costs_is_measured(tiny, method):
     found = cost.run(setting_for(method))
     assert found["trained"] > 0 and found["seconds_a_step"] > 0
-    assert found["simulated_peak_bytes"] > 0 and found["measured_peak_bytes"] > 0
+    assert found["simulated_peak_bytes"] > 0 and type(found["measured_peak_bytes"]) is int
     assert found["file_bytes"] >= 4 * found["trained"] * (method not in ("ia3",))
     assert found["file"] == ("the trained tensors" if method in ("full", "spectrum", "bottleneck") else "PEFT's")
     apart = method in ("bitfit", "bottleneck", "prefix", "prompt")
@@ -278,3 +285,23 @@ def test_all_that_a_stage_depends_on_is_json_and_a_fresh_stage_lacks_everything(
     assert len({stage.name for stage in stages}) == 3
     for stage in stages:
         assert json.loads(json.dumps(stage.recipe)) == stage.recipe and stage.missing() == stage.grid
+
+
+@pytest.mark.slow
+def test_a_court_of_three_from_the_first_run_to_the_last(tiny, monkeypatch):
+    for method in COURT.keys() - {"lora", "ia3", "prefix"}:
+        monkeypatch.delitem(COURT, method)
+    here = replace(cost.study(tiny), apart=False)  # a process of its own wouldn't know the tiny base
+    monkeypatch.setitem(command.STAGES, "cost", lambda folder: here)
+    for stage in command.STAGES:
+        command.go_on(stage, EVER, EVER, tiny)
+        assert command.STAGES[stage](tiny).missing() == []
+    stored = json.loads((tiny / "court.json").read_text())
+    assert len(stored["runs"]) == 2 + 3 * 2 * 3 and len(stored["verdicts"]) == 2 * 2
+    best = {
+        (each["method"], each["task"]): each for each in json.loads((tiny / "court_rates.json").read_text())["best"]
+    }
+    for each in stored["runs"][2:]:
+        assert each["learning_rate"] == best[each["method"], each["task"]]["learning_rate"]
+        assert len(each["wrong"]) == round(each["rows"] * (1 - each["scores"]["exact"]["mean"]))
+    assert [each["method"] for each in json.loads((tiny / "court_cost.json").read_text())["runs"]] == list(COURT)

@@ -123,3 +123,34 @@ def subspace_overlap(first: Tensor, second: Tensor, rank: int, rank_second: int 
     i, j = rank, rank if rank_second is None else rank_second
     U1, U2 = truncated_svd(first, i)[0], truncated_svd(second, j)[0]
     return ((U1.T @ U2).square().sum() / min(i, j)).item()
+
+
+def intruder_dimensions(weight: Tensor, changed: Tensor, top: int = 10, epsilon: float = 0.5) -> int:
+    """How many strong directions of a changed weight are new: like none that the weight had before.
+
+        #{ i ≤ top : maxⱼ |uᵢ · vⱼ| < ε },    uᵢ left singular vectors of W + ΔW, vⱼ of W
+
+    Full fine-tuning turns the directions of W a little. Where an update is large, new ones push in among the
+    strongest, and the paper finds that models with more of them forget more.
+
+    Args:
+        weight: W, shape (m, n).
+        changed: W + ΔW, of the same shape.
+        top: of how many directions of W + ΔW, the strongest first; all of them where there are fewer.
+        epsilon: below which |cosine| a direction counts as new, above 0 and at most 1.
+
+    Raises:
+        ConfigError: the shapes differ, `top` is below 1, or `epsilon` is outside (0, 1].
+
+    Source: Shuttleworth, Andreas, Torralba, Sharma, LoRA vs Full Fine-tuning: An Illusion of Equivalence, 2024,
+    arXiv 2410.21228, section 3.
+    """
+    if weight.shape != changed.shape:
+        raise ConfigError(f"a changed weight keeps its shape: {tuple(weight.shape)} against {tuple(changed.shape)}")
+    if top < 1:
+        raise ConfigError(f"top must be at least 1, got {top}")
+    if not 0 < epsilon <= 1:
+        raise ConfigError(f"epsilon must be above 0 and at most 1, got {epsilon}")
+    before, after = (torch.linalg.svd(_wide(matrix), full_matrices=False).U for matrix in (weight, changed))
+    cosines = (after[:, :top].T @ before).abs()  # (top, min(m, n))
+    return int((cosines.max(dim=1).values < epsilon).sum())

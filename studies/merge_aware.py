@@ -18,9 +18,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 import labkit
+from labkit.evaluation.weight_changes import relative_size
 from labkit.lab.experiments.four_bit_steps import codes_of, dense_weights, share_arrived, share_changed, updates_of
 from labkit.linear import PackedLinear
 from labkit.step.batch import collate
@@ -113,18 +114,14 @@ def run(setting: dict) -> dict:
         "codes changed": share_changed(codes_of(untouched), codes_of(packed)),
         "update arrived": share_arrived(before, after, updates),
     }
-    size = squares(updates) / squares(whole)
+    size = relative_size((whole[name], update) for name, update in updates.items())
     del untouched, whole, before, after, updates
     ways = {"in four bits": measured(packed, tokenizer, task) | moved}
     if (trained_on, setting["merge-aware"], setting["learning rate"]) == ("four bits", False, RATE):
         dense = labkit.merge_into_dense(copy.deepcopy(model), torch.bfloat16)
         ways["dequantized, bfloat16"] = measured(dense, tokenizer, task)
         ways["kept apart"] = measured(model, tokenizer, task)
-    return {"losses": losses, "loss in training": seen, "update against the weight": size**0.5, "ways": ways}
-
-
-def squares(tensors: dict[str, Tensor]) -> float:
-    return sum(tensor.double().square().sum().item() for tensor in tensors.values())
+    return {"losses": losses, "loss in training": seen, "update against the weight": size, "ways": ways}
 
 
 def grid() -> list[dict]:

@@ -13,6 +13,7 @@ import gc
 import torch
 
 import labkit
+from labkit.evaluation.comparing import paired_difference
 from labkit.evaluation.general_text import general_text
 from labkit.quant.blockwise import dequantize_blockwise, quantize_blockwise
 from labkit.quant.codebooks import fp4_codebook
@@ -121,13 +122,9 @@ def interval(records: list[dict], resamples: int = 10_000) -> tuple[float, float
         right[record["method"], record["seed"]] = torch.ones(record["test_rows"], dtype=torch.float64)
         right[record["method"], record["seed"]][[wrong["row"] for wrong in record["wrong"]]] = 0
     seeds = sorted(seed for method, seed in right if method == "qlora")  # LoRA ran with each of them
-    difference = torch.stack([right["qlora", seed] - right["lora", seed] for seed in seeds])  # (seeds, rows)
-    draw = torch.Generator().manual_seed(0)
-    drawn_seeds = torch.randint(len(seeds), (resamples, len(seeds), 1), generator=draw)
-    drawn_rows = torch.randint(difference.shape[1], (resamples, 1, difference.shape[1]), generator=draw)
-    means = difference[drawn_seeds, drawn_rows].mean((1, 2))
-    low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return difference.mean().item(), low, high
+    qlora, lora = (torch.stack([right[method, seed] for seed in seeds]) for method in ("qlora", "lora"))
+    found = paired_difference(qlora, lora, resamples=resamples)
+    return found.mean, found.low, found.high
 
 
 # ---- the study

@@ -10,6 +10,7 @@ from labkit.errors import ConfigError
 from labkit.lowrank import (
     effective_rank,
     energy,
+    intruder_dimensions,
     low_rank_approx,
     rank_for_energy,
     stable_rank,
@@ -25,6 +26,7 @@ EVERY_MEASURE = [
     effective_rank,
     stable_rank,
     lambda matrix: subspace_overlap(matrix, matrix, 1),
+    lambda matrix: intruder_dimensions(matrix, matrix),
 ]
 OF_A_ZERO_MATRIX = EVERY_MEASURE[2:6]
 MATRICES = st.builds(
@@ -179,3 +181,34 @@ def test_the_matrix_is_left_alone_and_out_of_autograd():
     before = weight.detach().clone()
     assert not low_rank_approx(weight, 2).requires_grad
     assert torch.equal(weight, before)
+
+
+def rotated(angle: float) -> torch.Tensor:
+    """diag(3, 2, 1, …) of shape (6, 4), its strongest left direction turned by `angle` out of all that it had."""
+    matrix = torch.diag(torch.tensor([3.0, 2.0, 1.0, 0.5])).double()
+    matrix = torch.cat([matrix, torch.zeros(2, 4, dtype=torch.float64)])
+    matrix[0, 0], matrix[4, 0] = 3 * math.cos(angle), 3 * math.sin(angle)
+    return matrix
+
+
+@pytest.mark.parametrize("degrees, new", [(0, 0), (59, 0), (61, 1), (90, 1)])
+def test_a_direction_intrudes_once_it_has_turned_by_more_than_epsilons_angle(degrees, new):
+    """|cos 60°| = 0.5, the epsilon; the other directions stay."""
+    assert intruder_dimensions(rotated(0), rotated(math.radians(degrees))) == new
+
+
+def test_only_the_strongest_directions_are_looked_at():
+    weight = torch.eye(6, 4).double() * torch.tensor([4.0, 3.0, 2.0, 1.0])
+    changed = weight.clone()
+    changed[2, 2], changed[5, 2] = 0, 2  # the third
+    assert [intruder_dimensions(weight, changed, top) for top in (1, 2, 3, 99)] == [0, 0, 1, 1]
+
+
+def test_what_makes_no_sense_of_intruders_is_refused():
+    square = torch.eye(3)
+    with pytest.raises(ConfigError, match="keeps its shape"):
+        intruder_dimensions(square, torch.eye(4))
+    with pytest.raises(ConfigError, match="top must be at least 1"):
+        intruder_dimensions(square, square, top=0)
+    with pytest.raises(ConfigError, match="epsilon must be"):
+        intruder_dimensions(square, square, epsilon=0.0)

@@ -121,6 +121,17 @@ def refuse_what_cannot_fit(
     raise ConfigError(f"{begin}{max(0, free) / 1e9:.2f} GB are free. {remedy}. force=True tries anyway")
 
 
+def peak_of_step(model: nn.Module, batch: Batch, optimizer: str = "adamw", checkpointing: bool = False) -> int:
+    """Bytes at the highest moment of a training step of `model` as it is, the model included, from a simulation.
+
+    What is on the model doesn't matter: LoRA, another method of the family, or nothing. Its numbers are neither read
+    nor changed.
+    """
+    way = Way(len(batch.input_ids), checkpointing, optimizer.removeprefix("paged_"))
+    highest, _ = _moments(model, batch, way, "cuda" if device_of(model).type == "cuda" else "cpu")
+    return sum(highest.values())
+
+
 def _say_unchecked(model: nn.Module, error: Exception) -> None:
     """A warning, once for the same reason."""
     said = f"Whether a step of {type(model).__name__} fits into memory couldn't be checked: {reason_of(error)}"

@@ -11,7 +11,8 @@ from test_measuring import prepared
 from training_run import ROWS, TASK
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from labkit import ConfigError, LabkitWarning, TrainConfig, inject_lora, measure, quantize_model, train
+from labkit import ConfigError, LabkitWarning, TrainConfig, adapt, inject_lora, measure, quantize_model, train
+from labkit.family.registry import METHODS
 from labkit.lora.config import LoraConfig
 from labkit.simulation import memory_check
 from labkit.simulation.memory_check import Way, free_bytes, refuse_what_cannot_fit
@@ -38,6 +39,14 @@ def test_what_a_live_model_will_take_is_what_it_takes(method, checkpointing, lay
     if checkpointing:
         checkpoint_layers(model)
     assert sum(foreseen.values()) == taken(model, batch)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_peak_of_a_step_is_what_it_is_with_every_method_of_the_family(name):
+    model, batch = make_tiny_llama(num_hidden_layers=4), empty_batch(3, 30, 20)
+    torch.manual_seed(0)
+    adapt(model, name)
+    assert memory_check.peak_of_step(model, batch) == measure(model, batch).peak
 
 
 def test_layers_that_are_not_alike_all_count():

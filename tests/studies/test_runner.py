@@ -34,6 +34,7 @@ from studies import (
     tickets_controls,
 )
 from studies import runner as runner_module
+from studies.court import cost, final, rates
 from studies.processes import in_a_process
 from studies.results import RESULTS
 from studies.runner import Study, StudyError, main
@@ -50,7 +51,8 @@ MODULES = (
     glosses_baselines,
 )
 OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
-STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS]
+OF_THE_COURT = (rates.study(), final.study(), cost.study())
+STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")
 ABOUT = {"date": "2026-11-22", "machine": "a laptop", "versions": {"torch": "2.9"}}

@@ -1,0 +1,75 @@
+"""One training of one method on one task, as the stages `rates` and `final` have it."""
+
+import json
+import shutil
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import labkit
+from labkit.errors import TrainingError
+from labkit.family.method import Trained
+from labkit.tasks import Task
+from studies.court.methods import put_on
+from studies.make_adapters import digest
+
+# Rows per step. With 77 tokens in a row of sql and 34 in one of glosses, a step of either has about 300: it takes the
+# same time. In 60 of them, sql's training rows come by half and a third of glosses'.
+BATCH_SIZE = {"sql": 4, "glosses": 8}
+STEPS = 60
+TASKS = tuple(BATCH_SIZE)
+RECIPE = {
+    "data": {task: {split: digest(file) for split, file in labkit.load_task(task).files.items()} for task in TASKS},
+    "batch_size": BATCH_SIZE,
+    "steps": STEPS,
+    "dtype": "float32",  # in bfloat16, full fine-tuning would lose its small steps
+}
+CHECKPOINTS = Path(__file__).parents[2] / "build" / "court"
+CHECKPOINT_EVERY = 15
+MOST_CHECKPOINTED = 30_000_000  # numbers; a checkpoint of the whole base has 1.6 GB, and takes longer than it saves
+
+
+class Broken(Exception):
+    """Training broke off, and this learning rate is of no use; the argument says at which step, and why."""
+
+
+def fresh_base() -> tuple[nn.Module, object]:
+    return labkit.load_base(device="cpu")
+
+
+def train(setting: dict, seed: int, learning_rate: float) -> tuple[Trained, object, Task, list[float]]:
+    """The trained method, the tokenizer, the task, and the loss of each step.
+
+    The model ends with the weights of the last step, whatever their validation loss was on the way: with those of the
+    best moment, a rate that's too high would look like a good one. A run that's killed goes on from its newest
+    checkpoint.
+
+    Raises:
+        Broken: loss or gradient is no longer a number.
+    """
+    task = labkit.load_task(setting["task"])
+    model, tokenizer = fresh_base()
+    torch.manual_seed(seed)
+    trained = put_on(model, tokenizer, task, setting)
+    folder, kept, where = _folder(setting, seed, learning_rate), {}, {}
+    if trained.count <= MOST_CHECKPOINTED:
+        kept, where = {"checkpoint_every": CHECKPOINT_EVERY}, {"output_dir": folder, "resume": True}
+    size = {"steps": STEPS, "batch_size": BATCH_SIZE[setting["task"]]}
+    config = labkit.TrainConfig(**size, **kept, learning_rate=learning_rate, seed=seed)
+    try:
+        losses = labkit.train(model, tokenizer, task, config, **where).losses
+    except TrainingError as error:
+        if not str(error).startswith("step "):  # it's about the checkpoint
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        raise Broken(str(error)) from None
+    shutil.rmtree(folder, ignore_errors=True)
+    return trained, tokenizer, task, losses
+
+
+def _folder(setting: dict, seed: int, learning_rate: float) -> Path:
+    """Where this run's checkpoints are, apart from those of every other."""
+    key = json.dumps([setting, seed, learning_rate, RECIPE], sort_keys=True)
+    return CHECKPOINTS / f"{setting['method']}-{setting['task']}-{sha256(key.encode()).hexdigest()[:12]}"

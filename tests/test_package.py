@@ -72,12 +72,14 @@ def mypy(*paths: Path) -> list[list[int]]:
 
 
 @pytest.mark.slow
-def test_the_types_of_public_names_let_right_calls_pass_and_no_wrong_one(tmp_path):
+def test_the_types_of_public_names_let_right_calls_pass_and_no_wrong_one():
     source = TYPED.read_text(encoding="utf-8")
     wrong = [number for number, line in enumerate(source.splitlines(), start=1) if "# type: ignore[" in line]
-    bare = tmp_path / "bare.py"
-    bare.write_text(re.sub(r"  # type: ignore\[.*", "", source), encoding="utf-8")
-    assert mypy(TYPED, bare) == [[], wrong]
+    # Always the same file: of one it knows by its content, mypy's cache tells the problems under the old path
+    unmarked = ROOT / "build" / "unmarked.py"
+    unmarked.parent.mkdir(exist_ok=True)
+    unmarked.write_text(re.sub(r"  # type: ignore\[.*", "", source), encoding="utf-8")
+    assert mypy(TYPED, unmarked) == [[], wrong]
 
 
 @pytest.mark.parametrize("name", labkit.__all__)

@@ -1,6 +1,6 @@
 """Training that knows it'll be merged into four bits, beside training that doesn't. Stored for notebook 09.
 
-    python -m studies.merge_aware        # an hour and a half on two cores
+    python -m studies.merge_aware        # an hour and a quarter on two cores
 
 Adapters for `tickets` are trained with the recipe of notebook 04, on the float32 base (LoRA) and on the base in four
 bits (QLoRA), as usual and inside `labkit.merge_aware`. Each is brought to a model in four bits with nothing beside it:

@@ -1,7 +1,4 @@
-"""What `studies/merge_aware.py` stored, way by way: each at the recipe's learning rate, and at the best that was tried.
-
-Until the study has every run, what stands in its lines counts.
-"""
+"""What `studies/merge_aware.py` stored, way by way: each at the recipe's learning rate, and at the best there was."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -54,13 +51,8 @@ class Way(NamedTuple):
 
 
 def read_runs(path: Path | str) -> dict:
-    """The study's ``date`` and ``runs``, from its result, or from the lines of the runs there are."""
-    path = Path(path)
-    if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
-    lines = path.parent / "lines" / f"{path.stem}.jsonl"
-    stored = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
-    return {"date": max(each["date"] for each in stored), "runs": [each["setting"] | each["result"] for each in stored]}
+    """The study's result, with its ``date`` and ``runs``."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def ways_of(runs: Sequence[Mapping]) -> dict[tuple[str, str], list[Way]]:

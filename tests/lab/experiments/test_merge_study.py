@@ -1,7 +1,5 @@
 """The stored study of merge-aware training, ticket by ticket."""
 
-import json
-
 import pytest
 
 from labkit.lab.experiments.merge_study import (
@@ -15,6 +13,8 @@ from labkit.lab.experiments.merge_study import (
     ways_of,
     with_interval,
 )
+from studies.merge_aware import STUDY
+from studies.results import RESULTS
 
 APART, DENSE, PUT_BACK, MERGED = (
     (USUAL, name)
@@ -77,12 +77,8 @@ def test_the_difference_is_taken_ticket_by_ticket():
     assert more(*one, *one).startswith("≈0 percentage points")
 
 
-def test_the_result_is_read_and_before_there_is_one_the_lines(tmp_path):
-    one = run("float32", 0.1, 0)
-    setting, result = {"seed": 0}, {name: value for name, value in one.items() if name != "seed"}
-    (tmp_path / "lines").mkdir()
-    line = json.dumps({"setting": setting, "result": result, "date": "2026-11-29", "recipe": {}})
-    (tmp_path / "lines" / "study.jsonl").write_text(line + "\n")
-    assert read_runs(tmp_path / "study.json") == {"date": "2026-11-29", "runs": [one]}
-    (tmp_path / "study.json").write_text(json.dumps({"date": "2026-11-30", "runs": []}))
-    assert read_runs(tmp_path / "study.json")["date"] == "2026-11-30"
+def test_of_the_stored_study_every_way_has_all_seeds_at_the_recipes_rate_or_its_best():
+    study = read_runs(RESULTS / "merge_aware.json")
+    assert study["date"] and len(study["runs"]) == len(STUDY.grid)
+    ways = ways_of(study["runs"])
+    assert [max(way.seeds for way in at) for at in ways.values()] == [3] * 6

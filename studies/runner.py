@@ -6,7 +6,7 @@ Kill the study at any moment and start it again: it runs what is missing. When t
 
 A line counts once its newline is written; what a kill left behind the last newline is ignored, and cut off before the
 next line is written. Lines of settings that have left the grid stay and are ignored; lines of another recipe are
-refused. Only one process may run a study at a time.
+refused. Several processes may run a study at once: each takes a run that no other has.
 """
 
 import argparse
@@ -16,11 +16,16 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
+from labkit.storage.writing import alone_at
 from studies.processes import Died, in_a_process
 from studies.results import RESULTS, provenance, write_result
+
+LOCKS = Path(__file__).parents[1] / "build" / "studies"
 
 
 class StudyError(RuntimeError):
@@ -89,16 +94,32 @@ class Study:
             StudyError: as for :meth:`finished`; or a run in a process of its own died.
         """
         end = time.monotonic() + 60 * minutes
-        for number, setting in enumerate(self.missing()):
-            if number >= runs or time.monotonic() >= end:
-                break
-            began = time.monotonic()
-            result = self._run(setting)
-            self._append(setting, result, round(time.monotonic() - began, 1))
+        while runs > 0 and time.monotonic() < end and self.run_one():
+            runs -= 1
         missing = self.missing()
         if not missing:
             write_result(self.name, self.result(), self.folder)
         return missing
+
+    def run_one(self) -> bool:
+        """Run the first that's missing and that no other process is running; whether there was one.
+
+        Raises:
+            StudyError: as for :meth:`complete`.
+        """
+        for setting in self.missing():
+            with ExitStack() as held:
+                try:
+                    held.enter_context(alone_at(self._to_lock(_key(setting)), patience=0))
+                except TimeoutError:  # another process has it
+                    continue
+                if _key(setting) in self.finished():  # it had it a moment ago
+                    continue
+                began = time.monotonic()
+                result = self._run(setting)
+                self._append(setting, result, round(time.monotonic() - began, 1))
+                return True
+        return False
 
     def result(self) -> dict:
         """What is written of a complete grid. It names all dates, machines and versions that its lines have."""
@@ -115,6 +136,11 @@ class Study:
             **self.tidy([line["setting"] | line["result"] for line in lines]),
         }
 
+    def _to_lock(self, what: str) -> Path:
+        """What a process locks that is at `what`: beside the file of lines, a kill would leave litter to be committed."""
+        LOCKS.mkdir(parents=True, exist_ok=True)
+        return LOCKS / sha256(f"{self.lines.absolute()} {what}".encode()).hexdigest()[:12]
+
     def _run(self, setting: dict) -> dict:
         try:
             return in_a_process(self.run, setting) if self.apart else self.run(setting)
@@ -126,7 +152,7 @@ class Study:
         line = json.dumps(stored | {"result": result}).encode() + b"\n"
         self.lines.parent.mkdir(parents=True, exist_ok=True)
         self.lines.touch()
-        with open(self.lines, "r+b") as file:
+        with alone_at(self._to_lock("lines")), open(self.lines, "r+b") as file:
             file.truncate(file.seek(file.read().rfind(b"\n") + 1))
             file.write(line)
             file.flush()

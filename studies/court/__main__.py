@@ -21,9 +21,9 @@ def go_on(stage: str, runs: float, end: float, folder: Path = RESULTS) -> float:
         runs: how many there may be.
         end: of the clock :func:`time.monotonic`, after which nothing new begins.
     """
-    while runs > 0 and time.monotonic() < end and (study := STAGES[stage](folder)).missing():
-        study.complete(runs=1)
+    while runs > 0 and time.monotonic() < end and STAGES[stage](folder).run_one():
         runs -= 1
+    STAGES[stage](folder).complete(runs=0)  # where nothing is missing, it writes the result
     return runs
 
 

@@ -165,6 +165,34 @@ def test_killed_three_times_and_resumed_a_real_study_equals_one_that_ran_through
     assert tidy(cut)["runs"][0]["losses"] != tidy(cut)["runs"][-1]["losses"]
 
 
+@pytest.mark.slow
+def test_two_processes_share_a_study_and_make_each_run_once(tmp_path):
+    both, alone = tiny_study.study(tmp_path / "both"), tiny_study.study(tmp_path / "alone")
+    context = get_context("spawn")
+    processes = [context.Process(target=tiny_study.go_on, args=(study.folder,)) for study in (both, both, alone)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert len(both.lines.read_bytes().splitlines()) == len(both.grid)
+    assert tidy(both) == tidy(alone)
+
+
+def test_a_run_that_another_process_has_is_left_to_it(tmp_path):
+    study, others = of(tmp_path), []
+
+    def at_the_same_time(setting):
+        if not others:  # in the middle of a run, somebody begins the same study, and comes to the end of it first
+            others.append(setting)
+            others.append(study.complete())
+        return measured(setting)
+
+    assert replace(study, run=at_the_same_time).complete() == []
+    assert others == [GRID[0], [GRID[0]]]
+    assert len(study.lines.read_bytes().splitlines()) == len(GRID)
+
+
 # ---- the file of lines
 
 

@@ -13,14 +13,15 @@ from labkit.base.describing import layer_count, set_layers
 from labkit.errors import ConfigError, reason_of, warn
 from labkit.linear import PackedLinear, device_of, linear_layers
 from labkit.lora.config import LoraConfig
-from labkit.lora.inject import inject_lora, lora_layers
+from labkit.lora.inject import inject_lora
+from labkit.model_facts import note
 from labkit.quant.bnb import find_bitsandbytes
 from labkit.quant.linear4bit import NF4Linear
 from labkit.simulation.extrapolation import DEEP, empty, empty_copy
 from labkit.simulation.ledger import by_phase
 from labkit.simulation.shapes import layers_are_alike
 from labkit.simulation.simulating import no_numbers, trace_without_numbers
-from labkit.simulation.tracing import decoder_layers
+from labkit.simulation.tracing import added_tensors, decoder_layers
 from labkit.step.batch import Batch
 from labkit.step.gradient_checkpointing import checkpoint_layers
 
@@ -165,13 +166,13 @@ def _lighter_ways(planned: Way, model: nn.Module) -> Iterator[Way]:
     for optimizer in dict.fromkeys(optimizers):
         for rows, checkpointing in ((planned.rows, True), (1, planned.checkpointing), (1, True)):
             yield Way(rows, checkpointing, optimizer)
-    full = not any(lora_layers(model))
-    if full:
+    is_base = not added_tensors(model)  # all of it learns, or a part
+    if is_base:
         yield dataclasses.replace(planned, lora=True)
         yield Way(1, True, planned.optimizer, lora=True)
     if not any(isinstance(module, PackedLinear) for module in model.modules()):
         for rows, checkpointing in ((planned.rows, planned.checkpointing), (1, True)):
-            yield Way(rows, checkpointing, planned.optimizer, lora=full, nf4=True)
+            yield Way(rows, checkpointing, planned.optimizer, lora=is_base, nf4=True)
 
 
 def _in_words(way: Way, planned: Way) -> str:
@@ -218,6 +219,7 @@ def _simulated(model: nn.Module, size: tuple[int, int, int], way: Way, profile: 
         if way.nf4:
             _quantize(like)
         if way.lora:
+            note(like, method=None)
             inject_lora(like, LoraConfig(r=8, target_modules="all-linear"))
         if way.checkpointing:
             checkpoint_layers(like)
@@ -227,10 +229,10 @@ def _simulated(model: nn.Module, size: tuple[int, int, int], way: Way, profile: 
 
 
 def _quantize(model: nn.Module) -> None:
-    """As :func:`labkit.quantize_model` would have done before LoRA came."""
-    adapters = {id(part) for _, layer in lora_layers(model) for part in (layer.lora_A, layer.lora_B)}
+    """As :func:`labkit.quantize_model` would have done before anything was added."""
+    added = set(map(id, added_tensors(model)))
     for name, layer in linear_layers(model).items():
-        if isinstance(layer, nn.Linear) and id(layer) not in adapters:
+        if isinstance(layer, nn.Linear) and id(layer.weight) not in added:
             model.set_submodule(name, NF4Linear(layer))
 
 

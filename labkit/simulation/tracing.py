@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from labkit.base.describing import layer_count
 from labkit.errors import ConfigError
-from labkit.lora.inject import lora_layers
+from labkit.family.virtual_tokens import VirtualTokens
+from labkit.lora.wrapping import adapted_layers
 from labkit.simulation.devices import on_cpu
 from labkit.simulation.idle_optimizers import make_optimizer, prime
 from labkit.simulation.tally import Section, Tally
@@ -28,9 +29,8 @@ def trace_step(
     trained = [p for p in model.parameters() if p.requires_grad]
     stepper = make_optimizer(optimizer, trained, foreach)
     prime(stepper, trained)
-    adapters = [p for _, layer in lora_layers(model) for p in (layer.lora_A.weight, layer.lora_B.weight)]
     tally.register("weights", [*model.parameters(), *model.buffers()])
-    tally.register("adapters", adapters)
+    tally.register("adapters", added_tensors(model))
     tally.enter("forward", "embedding")
     tally.register("optimizer", state_of(stepper))
     tally.register("activations", [batch.input_ids, batch.labels, batch.positions])
@@ -52,6 +52,17 @@ def trace_step(
         stepper.step()
         stepper.zero_grad()
     return tally.finished()
+
+
+def added_tensors(model: nn.Module) -> list[Tensor]:
+    """What adapting added to `model`, learning or frozen: all of an adapted layer but its base, and virtual tokens."""
+    added = [module for module in model.modules() if isinstance(module, VirtualTokens)]
+    tensors = []
+    for _, layer in adapted_layers(model):
+        added += [part for name, part in layer.named_children() if name != "base_layer"]
+        own = (*layer.parameters(recurse=False), *layer.buffers(recurse=False))
+        tensors += [tensor for tensor in own if tensor is not layer.unmerged_weight]
+    return tensors + [tensor for module in added for tensor in (*module.parameters(), *module.buffers())]
 
 
 def state_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:

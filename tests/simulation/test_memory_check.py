@@ -49,6 +49,32 @@ def test_the_peak_of_a_step_is_what_it_is_with_every_method_of_the_family(name):
     assert memory_check.peak_of_step(model, batch) == measure(model, batch).peak
 
 
+@pytest.mark.parametrize("name", sorted({*METHODS} - {"full", "spectrum"}))
+def test_what_a_method_adds_is_told_apart_from_its_base_and_stays_dense_on_four_bits(name):
+    batch, settings = empty_batch(3, 30, 20), {"r": 4} if name in ("lora", "dora", "pissa", "vera") else {}
+    dense, packed = make_tiny_llama(num_hidden_layers=4), quantize_model(make_tiny_llama(num_hidden_layers=4))
+    base = sum(tensor.nbytes for tensor in (*dense.parameters(), *dense.buffers()))
+    for model in (dense, packed):
+        torch.manual_seed(0)
+        adapt(model, name, **settings)
+    loaded = measure(dense, batch).phases["loaded"]
+    assert loaded["weights"] == base and loaded["adapters"] >= 4 * sum(
+        p.numel() for p in dense.parameters() if p.requires_grad
+    )
+    assert sum(memory_check._needed(dense, batch, Way(3, False, "adamw", nf4=True)).values()) == (
+        measure(packed, batch).peak - sum(loaded.values())
+    )
+
+
+def test_lora_is_the_remedy_where_weights_of_the_base_learn():
+    batch, way = empty_batch(1, 30, 20), Way(1, False, "adamw", lora=True)
+    base, full, part = (make_tiny_llama(num_hidden_layers=4) for _ in range(3))
+    adapt(full, "full"), adapt(part, "spectrum")
+    lora = memory_check._needed(base, batch, way)
+    assert memory_check._needed(full, batch, way) == memory_check._needed(part, batch, way) == lora
+    assert "LoRA (labkit.inject_lora)" in message(full, batch, sum(lora.values()), may_checkpoint=False)
+
+
 def test_layers_that_are_not_alike_all_count():
     model, batch = make_tiny_llama(num_hidden_layers=6), empty_batch(2, 32, 16)
     inject_lora(model, LoraConfig(r=2, target_modules=["q_proj"], rank_pattern={"layers.5.self_attn.q_proj": 30}))

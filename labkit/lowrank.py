@@ -125,6 +125,52 @@ def subspace_overlap(first: Tensor, second: Tensor, rank: int, rank_second: int 
     return ((U1.T @ U2).square().sum() / min(i, j)).item()
 
 
+def product_svd(B: Tensor, A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The singular triplets of B A, as many as the product's rank can be, without forming the product.
+
+    With B = Q₁ R₁ and Aᵀ = Q₂ R₂, the small R₁ R₂ᵀ has the singular values of B A: it's U diag(S) Vh, and B A is
+    (Q₁ U) diag(S) (Vh Q₂ᵀ).
+
+    Args:
+        B, A: of shapes (m, r) and (r, n), with r at most m and n.
+
+    Returns:
+        U of shape (m, r), S of shape (r,) in falling order, Vh of shape (r, n).
+
+    Raises:
+        ConfigError: one of them is no matrix, or the shapes don't go together.
+    """
+    B, A = _wide(B), _wide(A)
+    if B.shape[1] != A.shape[0] or B.shape[1] > min(B.shape[0], A.shape[1]):
+        raise ConfigError(f"no product of a tall and a wide matrix: {tuple(B.shape)} and {tuple(A.shape)}")
+    (left, R1), (right, R2) = torch.linalg.qr(B), torch.linalg.qr(A.T)
+    U, S, Vh = torch.linalg.svd(R1 @ R2.T)
+    return left @ U, S, Vh @ right.T
+
+
+def subspace_overlaps(first: Tensor, second: Tensor) -> Tensor:
+    """:func:`subspace_overlap` for all numbers of leading directions at once.
+
+        φ[i − 1, j − 1] = ‖U₁[:, :i]ᵀ U₂[:, :j]‖²_F / min(i, j)
+
+    Of random spaces in m dimensions, i · j / m of the squared norm is expected, so φ = max(i, j) / m.
+
+    Args:
+        first, second: U₁ and U₂, of shapes (m, a) and (m, b), with orthonormal columns, the strongest first.
+
+    Returns:
+        Shape (a, b).
+
+    Raises:
+        ConfigError: they have different numbers of rows.
+    """
+    if first.shape[0] != second.shape[0]:
+        raise ConfigError(f"the spaces differ: {first.shape[0]} rows against {second.shape[0]}")
+    inside = (first.T @ second).square().cumsum(0).cumsum(1)
+    i, j = (torch.arange(1, size + 1) for size in inside.shape)
+    return inside / torch.minimum(i[:, None], j)
+
+
 def intruder_dimensions(weight: Tensor, changed: Tensor, top: int = 10, epsilon: float = 0.5) -> int:
     """How many strong directions of a changed weight are new: like none that the weight had before.
 

@@ -192,6 +192,23 @@ def follow(study: Study, chosen: argparse.Namespace) -> None:
     print(f"{study.name}: {len(study.grid) - len(missing)} of {len(study.grid)} runs are stored")
 
 
+def go_on(stage: Callable[[Path], Study], runs: float, end: float, folder: Path = RESULTS) -> float:
+    """Run what's missing of a stage, one run after the other, since each may change the grid. How many runs are left.
+
+    Args:
+        stage: the study, as what's stored in a folder has it by now.
+        runs: how many there may be.
+        end: of the clock :func:`time.monotonic`, after which nothing new begins.
+
+    Raises:
+        StudyError: as for :meth:`Study.complete`, or from the run.
+    """
+    while runs > 0 and time.monotonic() < end and stage(folder).run_one():
+        runs -= 1
+    stage(folder).complete(runs=0)  # where nothing is missing, it writes the result
+    return runs
+
+
 def main(study: Study, description: str) -> None:
     """The whole of a study's script; the first line of its docstring describes it."""
     follow(study, options(description=description.splitlines()[0]).parse_args())

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import studies.court
+from studies import runner
 from studies.court import cost, final, rates
 from studies.results import RESULTS
 from studies.runner import StudyError, follow, options
@@ -15,16 +16,8 @@ STAGES = {"rates": rates.study, "final": final.study, "cost": cost.study}
 
 
 def go_on(stage: str, runs: float, end: float, folder: Path = RESULTS) -> float:
-    """Run what's missing of a stage, one run after the other, since each may change the grid. How many runs are left.
-
-    Args:
-        runs: how many there may be.
-        end: of the clock :func:`time.monotonic`, after which nothing new begins.
-    """
-    while runs > 0 and time.monotonic() < end and STAGES[stage](folder).run_one():
-        runs -= 1
-    STAGES[stage](folder).complete(runs=0)  # where nothing is missing, it writes the result
-    return runs
+    """:func:`studies.runner.go_on` for a stage by its name."""
+    return runner.go_on(STAGES[stage], runs, end, folder)
 
 
 def main() -> None:

@@ -14,17 +14,18 @@ def rate_at(place: int) -> float:
     return float(f"{(1, 3)[place % 2]}e{place // 2}")
 
 
-def grid(middle: int, losses: Losses) -> list[float]:
+def grid(middle: int, losses: Losses, first: int = FIRST) -> list[float]:
     """The rates to try, in rising order, as far as `losses` say.
 
     Five at first. When all of them have a loss and the lowest is at an end, there's one more beyond it; and the same
     again with the six. A rate at which training broke off is worse than any other.
 
     Args:
-        middle: of the first five, as for :func:`rate_at`.
+        middle: of the first ones, as for :func:`rate_at`.
         losses: of those that have been tried.
+        first: how many there are at first, an odd number.
     """
-    places = list(range(middle - FIRST // 2, middle + FIRST // 2 + 1))
+    places = list(range(middle - first // 2, middle + first // 2 + 1))
     for _ in range(MOST_MORE):
         rates = [rate_at(place) for place in places]
         if any(rate not in losses for rate in rates):
@@ -44,9 +45,9 @@ def best(losses: Losses) -> float:
     return min(sorted(losses), key=lambda rate: math.inf if losses[rate] is None else losses[rate])
 
 
-def settled(middle: int, losses: Losses) -> float | None:
+def settled(middle: int, losses: Losses, first: int = FIRST) -> float | None:
     """The best rate, as soon as all of the grid is tried; None before."""
-    rates = grid(middle, losses)
+    rates = grid(middle, losses, first)
     if any(rate not in losses for rate in rates):
         return None
     return best({rate: losses[rate] for rate in rates})

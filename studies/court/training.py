@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import labkit
 from labkit.errors import TrainingError
 from labkit.family.method import Trained
 from labkit.tasks import Task
+from labkit.training.reports import TrainResult
 from studies.court.methods import put_on
 from studies.make_adapters import digest
 
@@ -49,27 +51,43 @@ def train(setting: dict, seed: int, learning_rate: float) -> tuple[Trained, obje
     Raises:
         Broken: loss or gradient is no longer a number.
     """
+    trained, tokenizer, task, result = train_on(setting, seed, learning_rate)
+    return trained, tokenizer, task, result.losses
+
+
+def train_on(
+    setting: dict, seed: int, learning_rate: float, config: Mapping | None = None, **rows
+) -> tuple[Trained, object, Task, TrainResult]:
+    """The same for studies beside the court, with all that the run told in the place of its losses.
+
+    Args:
+        setting: checkpoints are in a folder that's named by this, `seed`, `learning_rate` and `config`. So it has to
+            tell apart whatever else makes this run another one.
+        config: settings of :class:`labkit.TrainConfig` that aren't the court's.
+        rows: `rows` and `validation`, as for :func:`labkit.train`.
+    """
+    config = dict(config or {})
     task = labkit.load_task(setting["task"])
     model, tokenizer = fresh_base()
     torch.manual_seed(seed)
     trained = put_on(model, tokenizer, task, setting)
-    folder, kept, where = _folder(setting, seed, learning_rate), {}, {}
+    folder, kept, where = _folder(setting, seed, learning_rate, config), {}, {}
     if trained.count <= MOST_CHECKPOINTED:
         kept, where = {"checkpoint_every": CHECKPOINT_EVERY}, {"output_dir": folder, "resume": True}
-    size = {"steps": STEPS, "batch_size": BATCH_SIZE[setting["task"]]}
-    config = labkit.TrainConfig(**size, **kept, learning_rate=learning_rate, seed=seed)
+    size = {"steps": STEPS, "batch_size": BATCH_SIZE[setting["task"]], **config}
+    settings = labkit.TrainConfig(**size, **kept, learning_rate=learning_rate, seed=seed)
     try:
-        losses = labkit.train(model, tokenizer, task, config, **where).losses
+        result = labkit.train(model, tokenizer, task, settings, **where, **rows)
     except TrainingError as error:
         if not str(error).startswith("step "):  # it's about the checkpoint
             raise
         shutil.rmtree(folder, ignore_errors=True)
         raise Broken(str(error)) from None
     shutil.rmtree(folder, ignore_errors=True)
-    return trained, tokenizer, task, losses
+    return trained, tokenizer, task, result
 
 
-def _folder(setting: dict, seed: int, learning_rate: float) -> Path:
+def _folder(setting: dict, seed: int, learning_rate: float, config: dict) -> Path:
     """Where this run's checkpoints are, apart from those of every other."""
-    key = json.dumps([setting, seed, learning_rate, RECIPE], sort_keys=True)
+    key = json.dumps([setting, seed, learning_rate, RECIPE, *([config] if config else [])], sort_keys=True)
     return CHECKPOINTS / f"{setting['method']}-{setting['task']}-{sha256(key.encode()).hexdigest()[:12]}"

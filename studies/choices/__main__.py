@@ -1,0 +1,71 @@
+"""The command: choice after choice, as far as runs and minutes go."""
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import studies.choices
+from studies.choices import batch, few_rows, overlap, rank, targets, wrong_settings
+from studies.choices.searching import NotYet
+from studies.results import RESULTS
+from studies.runner import StudyError, follow, go_on, options
+
+STAGES = {
+    "rank": (rank.RATES.study, rank.final),
+    "targets": (targets.RATES.study, targets.final),
+    "overlap": (overlap.study,),
+    "wrong_settings": (wrong_settings.study,),
+    "few_rows": (few_rows.study,),
+    "batch": (batch.RATES.study, batch.final),
+}
+
+
+def run_all(names: Iterable[str], runs: float, end: float, folder: Path = RESULTS) -> list[str]:
+    """Run what's missing, until nothing more can be: what waits for a rate is tried again once others have run.
+
+    Args:
+        runs: how many there may be; `end`: of the clock :func:`time.monotonic`, after which nothing new begins.
+
+    Returns:
+        What still waits for something, each in a sentence.
+    """
+    stages, waiting = [stage for name in names for stage in STAGES[name]], []
+    while runs > 0 and time.monotonic() < end:
+        before, waiting = runs, []
+        for stage in stages:
+            had = _stored(stage, folder)
+            try:
+                runs = go_on(stage, runs, end, folder)
+            except NotYet as reason:
+                waiting.append(str(reason))
+                runs -= _stored(stage, folder) - had
+        if runs == before or not waiting:
+            break
+    return waiting
+
+
+def _stored(stage, folder: Path) -> int:
+    return len(stage(folder).finished())
+
+
+def main() -> None:
+    parser = options(description=studies.choices.__doc__.splitlines()[0])
+    parser.add_argument("--stage", choices=STAGES, help="only this one")
+    chosen = parser.parse_args()
+    names = [chosen.stage] if chosen.stage else list(STAGES)
+    try:
+        if not chosen.list:
+            for reason in run_all(names, chosen.runs, time.monotonic() + 60 * chosen.minutes):
+                print(reason)
+        for stage in (stage for name in names for stage in STAGES[name]):
+            # it says what's missing, and writes the result where nothing is
+            follow(stage(), argparse.Namespace(list=chosen.list, runs=0, minutes=math.inf))
+    except StudyError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -12,9 +12,11 @@ from labkit.lowrank import (
     energy,
     intruder_dimensions,
     low_rank_approx,
+    product_svd,
     rank_for_energy,
     stable_rank,
     subspace_overlap,
+    subspace_overlaps,
     truncated_svd,
 )
 
@@ -212,3 +214,40 @@ def test_what_makes_no_sense_of_intruders_is_refused():
         intruder_dimensions(square, square, top=0)
     with pytest.raises(ConfigError, match="epsilon must be"):
         intruder_dimensions(square, square, epsilon=0.0)
+
+
+@given(st.integers(1, 4), st.integers(4, 7), st.integers(4, 7), st.integers(0, 99))
+def test_the_svd_of_a_product_is_that_of_the_product(r, m, n, seed):
+    B, A = gaussian(m, r, seed=seed).double(), gaussian(r, n, seed=seed + 100).double()
+    U, S, Vh = product_svd(B, A)
+    assert U.shape == (m, r) and S.shape == (r,) and Vh.shape == (r, n)
+    torch.testing.assert_close(U * S @ Vh, B @ A)
+    torch.testing.assert_close(S, torch.linalg.svdvals(B @ A)[:r])
+    torch.testing.assert_close(U.T @ U, torch.eye(r, dtype=torch.float64))
+    torch.testing.assert_close(Vh @ Vh.T, torch.eye(r, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("shapes", [((4, 2), (3, 4)), ((2, 3), (3, 4)), ((4, 3), (3, 2))])
+def test_what_is_no_product_of_low_rank_is_refused(shapes):
+    with pytest.raises(ConfigError, match="no product of a tall and a wide matrix"):
+        product_svd(*(gaussian(*shape) for shape in shapes))
+
+
+def test_the_table_of_overlaps_has_each_overlap():
+    first, second = gaussian(9, 3).double(), gaussian(9, 5, seed=1).double()
+    table = subspace_overlaps(truncated_svd(first, 3)[0], truncated_svd(second, 5)[0])
+    for i in range(1, 4):
+        for j in range(1, 6):
+            assert table[i - 1, j - 1].item() == pytest.approx(subspace_overlap(first, second, i, j))
+    with pytest.raises(ConfigError, match="9 rows against 8"):
+        subspace_overlaps(first, second[:8])
+
+
+def test_random_spaces_overlap_as_their_sizes_say():
+    tables = [
+        subspace_overlaps(*(torch.linalg.qr(gaussian(24, size, seed=seed + size))[0] for size in (4, 8)))
+        for seed in range(0, 4000, 20)
+    ]
+    mean = torch.stack(tables).mean(0)
+    for i, j in ((1, 1), (4, 4), (2, 8), (4, 8)):
+        assert mean[i - 1, j - 1].item() == pytest.approx(max(i, j) / 24, rel=0.15)

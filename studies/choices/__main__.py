@@ -4,16 +4,17 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import studies.choices
 from studies.choices import batch, few_rows, overlap, rank, targets, wrong_settings
 from studies.choices.searching import NotYet
 from studies.results import RESULTS
-from studies.runner import StudyError, follow, go_on, options
+from studies.runner import Study, StudyError, follow, go_on, options
 
-STAGES = {
+Stage = Callable[..., Study]  # of the folder of results
+STAGES: dict[str, tuple[Stage, ...]] = {
     "rank": (rank.RATES.study, rank.final),
     "targets": (targets.RATES.study, targets.final),
     "overlap": (overlap.study,),
@@ -32,23 +33,21 @@ def run_all(names: Iterable[str], runs: float, end: float, folder: Path = RESULT
     Returns:
         What still waits for something, each in a sentence.
     """
-    stages, waiting = [stage for name in names for stage in STAGES[name]], []
-    while runs > 0 and time.monotonic() < end:
-        before, waiting = runs, []
+    stages, waiting, before = [stage for name in names for stage in STAGES[name]], [""], -1
+    while waiting and (stored := _stored(stages, folder)) > before:  # something is new since the last time
+        waiting, before = [], stored
         for stage in stages:
-            had = _stored(stage, folder)
+            had = _stored([stage], folder)
             try:
-                runs = go_on(stage, runs, end, folder)
+                go_on(stage, runs, end, folder)
             except NotYet as reason:
                 waiting.append(str(reason))
-                runs -= _stored(stage, folder) - had
-        if runs == before or not waiting:
-            break
+            runs -= _stored([stage], folder) - had
     return waiting
 
 
-def _stored(stage, folder: Path) -> int:
-    return len(stage(folder).finished())
+def _stored(stages: Iterable[Stage], folder: Path) -> int:
+    return sum(len(stage(folder).finished()) for stage in stages)
 
 
 def main() -> None:

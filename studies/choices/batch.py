@@ -3,7 +3,7 @@
 from pathlib import Path
 from statistics import mean
 
-from studies.choices.searching import RATES_RECIPE, SEED, NotYet, Search
+from studies.choices.searching import SEED, NotYet, Search
 from studies.court.training import RECIPE, Broken, train_on
 from studies.full_vs_lora import validation_loss
 from studies.results import RESULTS
@@ -65,9 +65,8 @@ def compared(runs: list[dict], best: list[dict]) -> dict:
     """
     rises = {}
     for method in SETTINGS:
-        losses = {
-            (each["batch_size"], each["seed"]): each["validation_loss"] for each in runs if each["method"] == method
-        }
+        ours = [each for each in runs if each["method"] == method]
+        losses = {(each["batch_size"], each["seed"]): each["validation_loss"] for each in ours}
         if None not in losses.values():
             rises[method] = [losses[64, seed] - losses[4, seed] for seed in SEEDS]
     more = [ours - theirs for ours, theirs in zip(rises.get("lora", []), rises.get("full", []))]

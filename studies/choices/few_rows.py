@@ -25,7 +25,7 @@ RATES = ("best", "a third")  # best: with all the rows, in the court's 60 steps
 
 
 def rate_of(name: str, rate: str, folder: Path = RESULTS) -> float | None:
-    """The learning rate of a contender: its best with all rows, or the next lower one; None where it isn't known yet."""
+    """The learning rate of a contender: its best with all rows, or the next lower; None where it isn't known yet."""
     method, settings = CONTENDERS[name]
     if method == "full":
         best = rates.chosen(folder).get(("full", TASK))
@@ -37,14 +37,12 @@ def rate_of(name: str, rate: str, folder: Path = RESULTS) -> float | None:
 
 
 def run(setting: dict) -> dict:
-    """Train, and look at the validation rows before the first step and after every tenth: their loss, in nats per token.
+    """Train, with the loss on the validation rows before the first step and after every tenth, in nats per token.
 
     Where training broke off, there's no curve.
     """
     if setting["learning_rate"] is None:
-        raise NotYet(
-            f"{setting['name']} waits for its learning rate: finish the rates of the rank and of the court first"
-        )
+        raise NotYet(f"{setting['name']} waits for its learning rate: finish those of the ranks and of the court first")
     method, settings = CONTENDERS[setting["name"]]
     train = labkit.load_task(TASK).rows("train")
     size = {"steps": STEPS, "validate_every": EVERY}

@@ -25,14 +25,7 @@ from studies.runner import Study
 
 RANKS, SEEDS = (8, 64), (0, 1)
 LEADING = (1, 2, 4, 8, 16, 32, 64)  # numbers of directions, as far as a rank has them
-_pairs = [
-    ((8, 0), (8, 1)),
-    ((64, 0), (64, 1)),
-    ((8, 0), (64, 0)),
-    ((8, 1), (64, 1)),
-    ((8, 0), (64, 1)),
-    ((8, 1), (64, 0)),
-]
+_pairs = [((8, 0), (8, 1)), ((64, 0), (64, 1)), *(((8, ours), (64, theirs)) for ours in SEEDS for theirs in SEEDS)]
 
 Factors = dict[str, tuple[Tensor, Tensor]]  # B and A, by the layer's name
 
@@ -68,16 +61,15 @@ def spectrum(found: Factors) -> dict[str, dict]:
         about = kinds.setdefault(_kind(name), {"effective_rank": [], "of_random": [], "energy": {}})
         S = product_svd(B, A)[1].diag()
         about["effective_rank"].append(round(effective_rank(S), 4))
-        about["of_random"].append(
-            round(effective_rank(product_svd(torch.randn_like(B), torch.randn_like(A))[1].diag()), 4)
-        )
+        drawn = product_svd(torch.randn_like(B), torch.randn_like(A))[1].diag()
+        about["of_random"].append(round(effective_rank(drawn), 4))
         for leading in _leading(len(S)):
             about["energy"].setdefault(str(leading), []).append(round(energy(S, leading), 4))
     return kinds
 
 
 def overlap(first: Factors, second: Factors) -> dict[str, dict]:
-    """For each kind of layer and of directions: φ(i, j), the mean over the layers, and what random spaces would have."""
+    """For each kind of layer and of directions: φ(i, j), the mean over the layers, and that of random spaces."""
     kinds: dict[str, dict] = {}
     for name in first:
         for side, (ours, theirs) in sides(first[name], second[name]).items():

@@ -24,10 +24,9 @@ PREDICTIONS = {
         ),
         Prediction(
             "how does the best rate move from r = 1 to r = 64?",
-            "under α = 16 it rises about tenfold or more, under rsLoRA by three to ten times, under α = 2r by less than "
-            "three times",
-            "B begins at zero, so the first steps change ΔW by s times the rate; Adam's steps don't depend on r, and "
-            "r columns of B add up like √r at most at random, like r where all say the same",
+            "under α = 16 by less than three times, under rsLoRA it falls by 3 to 10, under α = 2r by 10 or more",
+            "all r columns of B see the same gradient, and Adam gives each a step of the same size, so ΔW grows like "
+            "s · r times the rate at first: an s of 16 / r evens that out",
         ),
     ),
     "batch": (

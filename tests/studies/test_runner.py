@@ -34,6 +34,7 @@ from studies import (
     tickets_controls,
 )
 from studies import runner as runner_module
+from studies.choices import __main__ as choices
 from studies.court import cost, final, rates
 from studies.processes import in_a_process
 from studies.results import RESULTS
@@ -52,7 +53,8 @@ MODULES = (
 )
 OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
 OF_THE_COURT = (rates.study(), final.study(), cost.study())
-STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT]
+OF_CHOICES = [stage() for stages in choices.STAGES.values() for stage in stages]
+STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OF_CHOICES]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")
 ABOUT = {"date": "2026-11-22", "machine": "a laptop", "versions": {"torch": "2.9"}}

@@ -360,6 +360,7 @@ def test_few_rows_give_a_curve(tiny, monkeypatch, name):
 
 def test_few_rows_at_a_rate_that_is_no_use_have_no_curve(tiny, monkeypatch):
     monkeypatch.setattr(few_rows, "STEPS", 4)
+    monkeypatch.setattr(few_rows, "ROWS", [3, 5, 7, 11])
     found = few_rows.run({"name": "full", "rate": "best", "learning_rate": 1e30, "seed": 1})
     assert found["curve"] is None and found["broken"].startswith("step ")
 

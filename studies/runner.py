@@ -137,7 +137,7 @@ class Study:
         }
 
     def _to_lock(self, what: str) -> Path:
-        """What a process locks that is at `what`: beside the file of lines, a kill would leave litter to be committed."""
+        """What a process locks that is at `what`. Beside the file of lines, a kill would leave litter to commit."""
         LOCKS.mkdir(parents=True, exist_ok=True)
         return LOCKS / sha256(f"{self.lines.absolute()} {what}".encode()).hexdigest()[:12]
 

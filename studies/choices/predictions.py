@@ -38,7 +38,7 @@ PREDICTIONS = {
         Prediction(
             "how many times full fine-tuning's best rate is LoRA's?",
             "about 30 with 4 rows, and not less with 64",
-            "stored runs on `tickets` had 20 to 30 at s = 2; the 10 that's often cited is for s = 32 / r",
+            "stored runs on `tickets` suggest some 30 at s = 2; the 10 that's often cited is for s = 32 / r",
         ),
     ),
     "targets": (

@@ -220,6 +220,8 @@ def test_verdicts_are_against_the_one_and_forgetting_against_the_base(pretended,
     for task in training.TASKS:
         assert verdicts[task, "q, v"] == "worse" and verdicts[task, "MLP"] == "better"
         assert verdicts[task, "q, k, v, o"] == "can't tell" and (task, targets.ALL) not in verdicts
+    layers = [targets.name_of(each["settings"]) for each in stored(tmp_path, "choices_targets_rates")["runs"]]
+    assert [layers.count(name) for name in targets.LAYERS] == [8, 8, 6, 6]  # where r is high, the grid has grown
     base, *trained = of_rank["runs"]
     assert base["name"] == "base" and base["forgetting"] == 0 and len(trained) == 3 * len(rank.RANKS)
     assert all(each["forgetting"] == pytest.approx(0.1) for each in trained)
@@ -374,8 +376,8 @@ def test_the_spectrum_of_an_adapter_and_the_overlap_of_two_are_measured(tiny):
     assert alone.keys() == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
     for about in alone.values():
         assert len(about["effective_rank"]) == 2 and all(1 <= each <= 8 for each in about["effective_rank"])
-        assert about["energy"].keys() == {"1", "2", "4", "8"} and about["energy"]["8"] == pytest.approx([1, 1])
-        assert all(one <= other for one, other in zip(about["energy"]["1"], about["energy"]["4"]))
+        assert about["energy"].keys() == {"1", "2", "4", "8"} and about["energy"]["8"] == pytest.approx(1)
+        assert about["energy"]["1"] < about["energy"]["4"]
         assert all(each > 5 for each in about["of_random"])
     both = overlap.run({"adapters": [adapter(0), adapter(1)]})["by_kind"]
     same = overlap.run({"adapters": [adapter(0), adapter(0)]})["by_kind"]

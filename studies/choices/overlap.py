@@ -7,6 +7,8 @@ weaker one's leading i or j directions that lies within the other's:
   say where it writes.
 - ``A``: right singular vectors of A alone, and ``B``: left ones of B alone. The paper's section 7.2 compares these. A
   begins at random and B at zero, so A's may be directions that training never chose.
+
+Two ranks are compared with the same seed: they've seen the same rows in the same order. Two seeds haven't.
 """
 
 from pathlib import Path

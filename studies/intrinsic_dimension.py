@@ -7,8 +7,8 @@ model, or over the A and B of LoRA at rank 8. Learning rates are tuned for each 
 at first, half a decade apart, and where the best lies at an end, up to two more beyond it. They're given as what a step
 moves each weight by, since with a rate of `moves` · √(D/d) for z, that's the same for every d.
 
-d90 is the smallest d whose test score reaches 90 % of what training everything does; the base gets no ticket right. It's
-a number for this task, this model, this P and 30 steps of 4 rows, and says how many random directions through all
+d90 is the smallest d whose test score reaches 90 % of what training everything does; the base gets no ticket right.
+It's a number for this task, this model, this P and 30 steps of 4 rows, and says how many random directions through all
 weights at once are enough. It's no rank: z moves every weight of every matrix, and ``update`` notes the rank of what
 becomes of one of them.
 

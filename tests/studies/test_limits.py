@@ -41,15 +41,15 @@ def test_a_run_says_what_was_kept():
     tail.words *= 50  # behind the norm, a random head is too small to be sure of a word
     found = capacity.learn(tail, stored, {"r": 4, "passes": 120, "learning_rate": 0.1})
     assert found["numbers"] == 4 * (32 + 48) and found["bits"] == 96
-    assert found["before"] < found["kept"] <= 96 and found["right"] > 0.5 and len(found["course"]) == 20
+    assert found["before"] < found["kept"] <= 96 and found["right"] > 0.5 and len(found["course"]) == 10
 
 
 def of_capacity(**more) -> dict:
-    about = {"base": "real", "piece": "mlp.down_proj", "r": 1, "given": 1, "passes": 1000, "learning_rate": 0.1}
+    about = {"base": "real", "piece": "mlp.down_proj", "r": 1, "given": 1, "passes": 500, "learning_rate": 0.1}
     return about | {"numbers": 2112, "bits": 2048.0, "kept": 500.0} | more
 
 
-def test_the_better_rate_counts_whatever_the_order():
+def test_the_best_rate_counts_whatever_the_order():
     worse, better = of_capacity(), of_capacity(learning_rate=0.03, kept=900.0)
     other = of_capacity(r=2, kept=-5.0)
     for runs in ([worse, better, other], [other, better, worse]):
@@ -63,7 +63,7 @@ def test_the_figure_has_a_line_for_each_rank_and_no_other_runs():
         for given in (1, 2)
         for r, piece in ((1, "mlp.down_proj"), (2, "mlp.down_proj"), (1, "mlp"))
     ]
-    runs += [of_capacity(base="shuffled"), of_capacity(passes=4000)]
+    runs += [of_capacity(base="shuffled"), of_capacity(passes=2000)]
     (ax,) = bits_by_rank({"best": runs}).axes
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     assert names == ["down_proj, r = 1", "down_proj, r = 2", "whole MLP, r = 1"]

@@ -4,10 +4,8 @@ from matplotlib.figure import Figure
 
 from labkit.lab.plots import COLOURS, LINESTYLES, MARKERS, axes
 
-PER_NUMBER = {"whole models, Morris et al.": 3.6, "whole models, Allen-Zhu and Li": 2.0}  # bits, as published
 
-
-def bits_by_rank(study: dict, passes: int = 1000) -> Figure:
+def bits_by_rank(study: dict, passes: int = 500) -> Figure:
     """Bits kept against bits given, both per trained number, with a line for each rank on one matrix.
 
     Args:
@@ -17,18 +15,18 @@ def bits_by_rank(study: dict, passes: int = 1000) -> Figure:
     runs = [run for run in study["best"] if (run["base"], run["passes"]) == ("real", passes)]
     most = max(run["bits"] / run["numbers"] for run in runs)
     ax = axes("Random strings in one LoRA", "bits given per trained number", "bits kept per trained number", height=3.6)
-    ax.plot([0, most], [0, most], color="0.7", linewidth=1)
-    ax.annotate("all of them", (0.55 * most, 0.55 * most), (-6, 4), textcoords="offset points", ha="right", color="0.4")
-    for piece, name in (("mlp.down_proj", "down_proj"), ("mlp", "whole MLP")):
-        for place, r in enumerate(sorted({run["r"] for run in runs if run["piece"] == piece})):
-            points = sorted(
-                (run["bits"] / run["numbers"], run["kept"] / run["numbers"])
-                for run in runs
-                if (run["piece"], run["r"]) == (piece, r)
-            )
-            look = {"linestyle": LINESTYLES[piece == "mlp"], "marker": MARKERS[place], "color": COLOURS[place]}
-            ax.plot(*zip(*points), label=f"{name}, r = {r}", **look)
-    ax.legend(loc="upper left", fontsize="small")
+    ax.plot([0, most], [0, most], color="0.7", linewidth=1, marker="")
+    ax.annotate("all of them", (0.8 * most, 0.8 * most), (-8, 0), textcoords="offset points", ha="right", color="0.4")
+    lines = sorted({(run["piece"] == "mlp", run["piece"], run["r"]) for run in runs})
+    for place, (of_mlp, piece, r) in enumerate(lines):
+        points = sorted(
+            (run["bits"] / run["numbers"], run["kept"] / run["numbers"])
+            for run in runs
+            if (run["piece"], run["r"]) == (piece, r)
+        )
+        look = {"linestyle": LINESTYLES[of_mlp], "marker": MARKERS[place], "color": COLOURS[place]}
+        ax.plot(*zip(*points), label=f"{'whole MLP' if of_mlp else 'down_proj'}, r = {r}", **look)
+    ax.legend(loc="upper left", fontsize="small", handlelength=3.5)
     return ax.get_figure()
 
 
@@ -42,12 +40,18 @@ def tickets_by_dimension(study: dict) -> Figure:
     for place, space in enumerate(study["d90"]):
         runs = {run["d"]: 100 * (run["exact"] or {"mean": 0})["mean"] for run in study["best"] if run["space"] == space}
         goal = 0.9 * runs.pop(None)
-        look = {"color": COLOURS[2 + place], "linestyle": LINESTYLES[place]}
-        ax.plot(*zip(*sorted(runs.items())), marker=MARKERS[place], label=f"of {space}", **look)
-        ax.axhline(goal, linewidth=1, **look)
+        color = COLOURS[2 + place]
+        ax.plot(
+            *zip(*sorted(runs.items())),
+            color=color,
+            linestyle=LINESTYLES[place],
+            marker=MARKERS[place],
+            label=f"of {space}; dotted: 90 % of training them all",
+        )
+        ax.axhline(goal, linewidth=1, linestyle=":", color=color)
         if study["d90"][space]:
-            ax.annotate(
-                "d90", (study["d90"][space], goal), (0, -16), textcoords="offset points", color=look["color"], ha="left"
-            )
-    ax.legend(loc="upper left")
+            at = (study["d90"][space], 0)
+            ax.axvline(at[0], linewidth=1, linestyle=":", color=color)
+            ax.annotate("d90", at, (-4, 6), textcoords="offset points", ha="right", color=color)
+    ax.legend(loc="center left", fontsize="small", handlelength=3.5)
     return ax.get_figure()

@@ -22,6 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labkit.errors import ConfigError
+from labkit.training.config import TrainConfig
+from labkit.training.schedule import learning_rate_at, rows_at
 
 WORDS = 256
 BITS = math.log2(WORDS)  # per symbol
@@ -145,25 +147,27 @@ def bits_kept(tail: Tail, stored: Stored) -> float:
 
 
 def memorize(
-    tail: Tail, stored: Stored, *, passes: int, learning_rate: float, batch: int = 256, seed: int = 0
+    tail: Tail, stored: Stored, *, passes: int, learning_rate: float, batch: int = 128, seed: int = 0
 ) -> Iterator[float]:
-    """Train what's trainable in `tail` on all symbols, `passes` times over; the bits kept in the course of each pass.
+    """Train what's trainable in `tail` on all symbols, `passes` times over.
 
-    Adam, with a rate that falls to zero along half a cosine. A pass is each symbol once, in a new order.
+    Adam, with the order and the schedule of :func:`labkit.train`: the rate rises over the first tenth of the steps,
+    then falls as half a cosine. Without the rise, the first steps spoil more than the others mend.
 
     Args:
         batch: symbols per step.
+
+    Yields:
+        For each step, the bits kept per symbol, of the symbols in it and before it changes anything.
     """
-    draw = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam([p for p in tail.parameters() if p.requires_grad], lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, passes * math.ceil(len(stored.symbols) / batch))
-    for _ in range(passes):
-        left = 0.0
-        for rows in torch.randperm(len(stored.symbols), generator=draw).split(batch):
-            bits = bits_to_write(tail, stored, rows)
-            (bits / len(rows)).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-            left += bits.item()
-        yield stored.bits - left
+    count = len(stored.symbols)
+    batch = min(batch, count)
+    config = TrainConfig(math.ceil(passes * count / batch), batch, learning_rate, seed=seed)
+    optimizer = torch.optim.Adam([p for p in tail.parameters() if p.requires_grad])
+    for step in range(config.steps):
+        bits = bits_to_write(tail, stored, torch.tensor(rows_at(step, count, config))) / batch
+        bits.backward()
+        optimizer.param_groups[0]["lr"] = learning_rate_at(step, config)
+        optimizer.step()
+        optimizer.zero_grad()
+        yield BITS - bits.item()

@@ -76,8 +76,8 @@ def test_a_tiny_adapter_learns_strings_by_heart_and_the_base_stays():
     torch.manual_seed(0)
     labkit.inject_lora(tail, labkit.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"))
     at_first = bits_kept(tail, stored)
-    course = list(memorize(tail, stored, passes=150, learning_rate=0.1, batch=4))
-    assert len(course) == 150 and course[0] < course[-1]
+    course = list(memorize(tail, stored, passes=150, learning_rate=0.1, batch=5))
+    assert len(course) == 150 * 12 // 5 and course[0] < course[-1] <= 8
     assert at_first < 0.2 * stored.bits and 0.9 * stored.bits < bits_kept(tail, stored) <= stored.bits
     assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
 

@@ -23,10 +23,12 @@ from studies import (
     adapter_blends,
     adapter_routing,
     bitsandbytes_trap,
+    capacity,
     full_update,
     full_vs_lora,
     gguf_rows,
     glosses_baselines,
+    intrinsic_dimension,
     make_adapters,
     merge_aware,
     merge_routes,
@@ -50,11 +52,12 @@ MODULES = (
     merge_aware,
     gguf_rows,
     glosses_baselines,
+    capacity,
 )
 OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
 OF_THE_COURT = (rates.study(), final.study(), cost.study())
 OF_CHOICES = [stage() for stages in choices.STAGES.values() for stage in stages]
-STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OF_CHOICES]
+STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OF_CHOICES, intrinsic_dimension.study()]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")
 ABOUT = {"date": "2026-11-22", "machine": "a laptop", "versions": {"torch": "2.9"}}

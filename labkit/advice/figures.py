@@ -1,0 +1,247 @@
+"""How each stored figure is read from its file: what it amounts to, and a sentence with the numbers in it."""
+
+from collections.abc import Iterable
+from statistics import mean
+
+from labkit.advice.cases import Case, Found
+from labkit.simulation.simulating import simulate
+
+AGAINST = "lora"  # whom the court compares the others with
+DEAREST = 1.5  # times LoRA's seconds and bytes: what a better score may cost before it's no longer a first choice
+LIGHT = 0.1  # of the bytes of the whole model: the most that can still be called a swappable file
+
+
+def percent(share: float) -> str:
+    """``98.4 %``, ``58 %``."""
+    return f"{100 * share:.1f}".removesuffix(".0") + " %"
+
+
+def rate(number: float) -> str:
+    """``2e-3``: a learning rate as people write it."""
+    digits, power = f"{number:.1e}".split("e")
+    return f"{float(digits):g}e{int(power)}"
+
+
+# ---- the court of variants
+
+
+def best_method(court: dict, case: Case) -> Found:
+    """LoRA; or what the court found better on each task like this one, at a cost that's bearable."""
+    tasks = case.situation.kind.court
+    rows = [each for each in court["verdicts"] if each["task"] in tasks]
+    counts = {said: sum(each["verdict"] == said for each in rows) for said in ("better", "worse", "can't tell")}
+    methods = {each["method"] for each in rows}
+    said = (
+        f"each at its own best rate, {len(methods)} methods were held against LoRA on {' and '.join(tasks)}: "
+        + ", ".join(f"{count} {name}" for name, count in counts.items())
+    )
+    gains = {
+        method: mean(each["difference"]["mean"] for each in rows if each["method"] == method)
+        for method in methods
+        if all(each["verdict"] == "better" for each in rows if each["method"] == method)
+    }
+    for method in sorted(gains, key=gains.get, reverse=True):
+        if reason := _too_dear(method, case):
+            said += f". {method} was better by {100 * gains[method]:.1f} points, but {reason}"
+            continue
+        return Found(method, f"{said}. {method} was better by {100 * gains[method]:.1f} points")
+    return Found(AGAINST, said)
+
+
+def _too_dear(method: str, case: Case) -> str | None:
+    """Why a better method isn't recommended all the same; None where it is."""
+    costs = case.shelf.read(case.COST)
+    if costs is None:
+        return "what it costs isn't measured yet"
+    by_method = {each["method"]: each for each in costs["runs"]}
+    own, lora, whole = by_method[method], by_method[AGAINST], by_method["full"]
+    for what, name in (("seconds_a_step", "time per step"), ("measured_peak_bytes", "peak memory")):
+        if own[what] > DEAREST * lora[what]:
+            return f"it takes {own[what] / lora[what]:.1f} times LoRA's {name}"
+    fit = case.step(method).fit(case.memory)
+    if fit.way.method == "qlora" or fit.room == "none":
+        return "it fits only in four bits, and the court's base was dense" if fit.room != "none" else "it doesn't fit"
+    if case.situation.use == "swap" and own["file_bytes"] > LIGHT * whole["file_bytes"]:
+        return f"what it leaves has {own['file_bytes'] / 1e6:.0f} MB, too much to be swapped"
+    if case.situation.use == "merge" and own["latency"]["merged"] is None:
+        return "it can't be merged"
+    return None
+
+
+def settings_of_method(court: dict, case: Case) -> dict:
+    """The settings with which the chosen method was before the court."""
+    return next(each["settings"] for each in court["runs"] if each["method"] == case.chosen["method"])
+
+
+def best_rate(rates: dict, case: Case) -> Found | None:
+    """The best learning rate of the chosen method; where tasks differ, the lowest."""
+    method, tasks = case.chosen["method"], case.situation.kind.court
+    found = {each["task"]: each for each in rates["best"] if each["method"] == method and each["task"] in tasks}
+    if not found:
+        return None
+    lowest = min(each["learning_rate"] for each in found.values())
+    said = " and ".join(f"{rate(each['learning_rate'])} on {task}" for task, each in found.items())
+    said = f"of the rates tried with {method}, the validation loss was lowest with {said}"
+    if any(each["at_an_end"] for each in found.values()):
+        said += " (at an end of what was tried, so the best may lie beyond)"
+    return Found(lowest, said)
+
+
+def courts_batch(court: dict, case: Case) -> Found:
+    sizes = {task: court["recipe"]["batch_size"][task] for task in case.situation.kind.court}
+    said = " and ".join(f"{size} on {task}" for task, size in sizes.items())
+    return Found(min(sizes.values()), f"the court's steps had {said}; other sizes weren't tried")
+
+
+# ---- LoRA, QLoRA and full fine-tuning on tickets
+
+
+def lora_against_full(study: dict, case: Case) -> Found:
+    exact = {name: max(each["scores"]["exact"]["mean"] for each in study["runs"] if each["method"] == name)
+             for name in ("lora", "full")}  # fmt: skip
+    rows = study["recipe"]["test_rows"]
+    return Found(
+        "lora",
+        f"both reached the same loss; at the best of three rates each, LoRA got {percent(exact['lora'])} of {rows} "
+        f"tickets right and full fine-tuning {percent(exact['full'])}",
+    )
+
+
+def tickets_rate(study: dict, case: Case) -> Found:
+    """Of the rates that can't be told from the best one, that which forgot least."""
+    runs = [each for each in study["runs"] if each["method"] == "lora"]
+    best = max(each["scores"]["exact"]["mean"] for each in runs)
+    alike = [each for each in runs if each["scores"]["exact"]["high"] >= best]
+    chosen = min(alike, key=lambda each: each["perplexity"])
+    tried = ", ".join(rate(each["learning_rate"]) for each in runs)
+    return Found(
+        chosen["learning_rate"],
+        f"of {tried}, it forgot least of other text (perplexity {chosen['perplexity']:.1f}, the base's "
+        f"{study['base_perplexity']:.1f}), and its tickets can't be told from the best",
+    )
+
+
+def trained_rank(study: dict, case: Case) -> Found:
+    r = study["recipe"]["lora"]["r"]
+    return Found(r, f"LoRA was trained at r = {r} there; no other rank was tried")
+
+
+def trained_alpha(study: dict, case: Case) -> Found:
+    """α/r as it was trained, at the rank that's recommended."""
+    lora = study["recipe"]["lora"]
+    scale = lora["lora_alpha"] / lora["r"]
+    return Found(scale * case.chosen["rank"], f"α/r was {scale:g} there; rates belong to the α/r they were found with")
+
+
+def trained_batch(study: dict, case: Case) -> Found:
+    size = study["recipe"]["batch_size"]
+    return Found(size, f"{size} rows per step there; other sizes weren't tried")
+
+
+def four_bits(study: dict, case: Case) -> Found:
+    by_method = {
+        name: [each["scores"]["exact"]["mean"] for each in study["runs"] if each["method"] == name]
+        for name in ("lora", "qlora")
+    }
+    perplexity = {each["format"]: each["perplexity"] for each in study["formats"]}
+    return Found(
+        "NF4 with 8-bit scales: QLoRA",
+        f"over {len(by_method['qlora'])} seeds QLoRA got {percent(mean(by_method['qlora']))} of the tickets right, "
+        f"LoRA {percent(mean(by_method['lora']))}; the base alone got worse (perplexity {perplexity['float32']:.1f} → "
+        f"{perplexity['NF4, doubled']:.1f})",
+    )
+
+
+# ---- what the shipped adapters took
+
+
+def passes(about: dict, case: Case) -> Found:
+    """How often the shipped adapter of such a task saw its rows."""
+    recipe, scores = about["recipe"], about["scores"]
+    seen = recipe["training"]["steps"] * recipe["training"]["batch_size"] / recipe["rows"]
+    metric, score = next(iter(scores.items()))
+    said = f"the {about['task']} adapter saw {recipe['rows']} rows {seen:.1f} times, and gets {percent(score['mean'])}"
+    return Found(case.steps(), f"{said} ({metric})")
+
+
+# ---- before training
+
+
+def classifiers(study: dict, case: Case) -> Found:
+    """A logistic regression on frozen features against examples in a prompt."""
+    runs = [each for each in study["runs"] if not each.get("shuffled")]
+    frozen = max(
+        (each for each in runs if each["method"].startswith("frozen features")),
+        key=lambda each: each["scores"]["accuracy"]["mean"],
+    )
+    [shown] = [each for each in runs if each["method"] == "base" and each["examples"] == 8 and not each["names"]]
+    return Found(
+        "a logistic regression on the base's frozen features",
+        f"it got {percent(frozen['scores']['accuracy']['mean'])} of {len(frozen['answers'])} definitions right; the "
+        f"base with {shown['examples']} examples in its prompt {percent(shown['scores']['accuracy']['mean'])} of "
+        f"{len(shown['answers'])}",
+    )
+
+
+def courts_score(court: dict, case: Case) -> str | None:
+    """LoRA's score on glosses, to stand beside the classifier's."""
+    runs = [each for each in court["runs"] if (each["method"], each["task"]) == (AGAINST, "glosses")]
+    known = [each["scores"]["accuracy"]["mean"] for each in runs if each["scores"]]
+    return f"LoRA got {percent(mean(known))} (mean of {len(known)} seeds)" if known else None
+
+
+# ---- afterwards
+
+
+def swapped(bench: dict, case: Case) -> Found:
+    times = bench["milliseconds"]["bank, opening rows"] / bench["milliseconds"]["base alone"]
+    return Found(
+        "keep it apart: labkit.save_adapter, and an AdapterBank serves many",
+        f"{bench['rows']} rows with {bench['adapters']} adapters in one batch took {times:.2f} times as long as the "
+        "base alone",
+    )
+
+
+def kept_or_merged(bench: dict, case: Case) -> Found:
+    writing = bench["milliseconds a pass"]["writing"]
+    times = writing["labkit, kept apart"] / writing["base"]
+    return Found("keep it apart while you try things", f"kept apart, a token takes {times:.2f} times as long; merged, "
+                 "as long as the base's")  # fmt: skip
+
+
+def merged_dense(study: dict, case: Case) -> Found:
+    exact = {each["way"]: percent(each["scores"]["exact"]["mean"]) for each in study["ways"]
+             if each["trained on"] == "float32"}  # fmt: skip
+    return Found(
+        "labkit merge … --dtype bfloat16, and not into four bits",
+        f"of the tickets, {exact['kept apart']} are right kept apart, {exact['merged, bfloat16']} merged in bfloat16, "
+        f"and {exact['merged, then four bits']} merged and then rounded to four bits",
+    )
+
+
+def merged_from_four_bits(study: dict, case: Case) -> Found:
+    runs = [each for each in study["runs"] if each["trained on"] == "four bits" and not each["merge-aware"]]
+    ways = _means(each["ways"] for each in runs if "dequantized, bfloat16" in each["ways"])
+    return Found(
+        "labkit merge … --quantize nf4 --dtype bfloat16: dequantized, not back into four bits",
+        f"dequantized and merged in bfloat16, {percent(ways['dequantized, bfloat16'])} of the tickets are right; "
+        f"rounded to four bits again, {percent(ways['in four bits'])}",
+    )
+
+
+def _means(runs: Iterable[dict]) -> dict[str, float]:
+    runs = list(runs)
+    return {way: mean(each[way]["scores"]["exact"]["mean"] for each in runs) for way in runs[0]}
+
+
+# ---- time
+
+
+def measured_flops(bench: dict) -> tuple[float, str]:
+    """Operations per second that a training step of the course's base reached on a CPU, and where that was."""
+    rows, tokens = bench["rows"], bench["tokens per step"]
+    sequence, labelled = round(tokens["padded"] / rows), round(tokens["with a label"] / rows)
+    cost = simulate(
+        "smollm2-135m", "lora", batch_size=rows, sequence=sequence, labelled=labelled, dtype="float32", device="cpu"
+    )
+    return cost.total_flops / bench["milliseconds"]["labkit"] * 1000, bench["machine"]

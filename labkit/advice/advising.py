@@ -6,17 +6,18 @@ from pathlib import Path
 
 from transformers import PretrainedConfig
 
-from labkit.advice.cases import Case, Found
+from labkit.advice.cases import Case
 from labkit.advice.commands import how_to_train
 from labkit.advice.costs import cost_lines, fit_line
 from labkit.advice.figures import rate
 from labkit.advice.lines import Line
-from labkit.advice.rules import BEFORE, FITTED, RULES, Rule
+from labkit.advice.rule import Rule
+from labkit.advice.rules import BEFORE, RULES
+from labkit.advice.rules_fitted import FITTED
 from labkit.advice.situations import Situation, situation
-from labkit.advice.sources import Shelf, Stored
+from labkit.advice.sources import Shelf, Stored, reading
 from labkit.advice.unknowns import unknowns
 from labkit.advice.wording import as_text
-from labkit.errors import ConfigError
 from labkit.simulation.cards import Card
 
 ORDER = ("method", "weights", "rank", "α", "layers", "learning rate", "batch size", "at once", "steps", "afterwards")
@@ -39,6 +40,7 @@ class Advice:
         lines: the choices, in the order in which they're read.
         costs: memory, time, and the size of what's left, simulated.
         fits: whether the step fits on the card; None where nothing is trained.
+        memory: bytes that the card has, or that were free here.
         unknown: what isn't known.
         how: the command, or the lines of Python, that train so.
     """
@@ -48,6 +50,7 @@ class Advice:
     lines: list[Line] = field(default_factory=list)
     costs: list[Line] = field(default_factory=list)
     fits: bool | None = None
+    memory: int = 0
     unknown: list[str] = field(default_factory=list)
     how: str = ""
 
@@ -62,7 +65,14 @@ class Advice:
         card = asked.card.name if asked.card else "cpu"
         lines = {part: [line.as_dict() for line in getattr(self, part)] for part in ("before", "lines", "costs")}
         given = {name: getattr(asked, name) for name in names}
-        return {"asked": {**given, "card": card}, **lines, "fits": self.fits, "unknown": self.unknown, "how": self.how}
+        return {
+            "asked": {**given, "card": card},
+            **lines,
+            "fits": self.fits,
+            "memory": self.memory,
+            "unknown": self.unknown,
+            "how": self.how,
+        }
 
     def __str__(self) -> str:
         return as_text(self)
@@ -116,6 +126,7 @@ def advise(
         [lines[about] for about in ORDER if about in lines],
         cost_lines(case),
         case.fit.room != "none",
+        case.memory,
         unknowns(case, (*BEFORE, *RULES, *FITTED)),
         how_to_train(case),
     )
@@ -139,23 +150,12 @@ def _line(rule: Rule, case: Case) -> Line | None:
     content = case.shelf.read(rule.source)
     if content is None and isinstance(rule.source, Stored):
         return None
-    found = _read(rule.source, lambda: rule.find(content, case))
+    found = reading(rule.source, lambda: rule.find(content, case))
     if found is None:
         return None
     said = [found.says or getattr(rule.source, "says", "")]
     if rule.beside and (other := case.shelf.read(rule.beside[0])):
-        said.append(_read(rule.beside[0], lambda: rule.beside[1](other, case)))
+        beside = reading(rule.beside[0], lambda: rule.beside[1](other, case))
+        said.append(beside and f"{beside} (▣ {rule.beside[0].short}, {other['date']})")
     date, shown = (content or {}).get("date"), SHOWN.get(rule.about, str)(found.value)
     return Line(rule.about, found.value, rule.why, rule.source, "; ".join(filter(None, said)), rule.scope, date, shown)
-
-
-def _read(source, find) -> Found | None:
-    try:
-        return find()
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, StopIteration, ZeroDivisionError) as error:
-        if not isinstance(source, Stored):
-            raise
-        raise ConfigError(
-            f"{source} isn't in the form that this labkit reads ({type(error).__name__}: {error}). Restore it, or make "
-            f"it again: python -m {source.study}"
-        ) from error

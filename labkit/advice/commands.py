@@ -32,7 +32,11 @@ def how_to_train(case: Case) -> str:
         f"--gradient-accumulation {parts}" if parts > 1 else "",
         "--gradient-checkpointing" if fit.way.checkpointing else "",
     ]
-    return " ".join(filter(None, options))
+    command = " ".join(filter(None, options))
+    if asked.use != "merge":
+        return command
+    four = " --quantize nf4 --double" if fit.way.method == "qlora" else ""
+    return f"{command}\nlabkit merge runs/train/adapter merged{four} --dtype bfloat16"
 
 
 def _loadable(name: str) -> str:

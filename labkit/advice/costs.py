@@ -3,7 +3,7 @@
 from labkit.advice.cases import Case
 from labkit.advice.figures import measured_flops
 from labkit.advice.lines import Line
-from labkit.advice.sources import Habit, Simulated, Stored
+from labkit.advice.sources import Habit, Simulated, Stored, reading
 from labkit.simulation.estimates import estimate
 
 UTILIZATION = 0.3  # of a card's peak: as `labkit plan` guesses
@@ -60,49 +60,27 @@ def _verdict(case: Case) -> str:
     return f"{where}: it doesn't fit, even so. {other}."
 
 
-def seconds_of(case: Case) -> float | None:
-    """Seconds of computing; None where the pace isn't known."""
-    cost, way, asked = case.fit.cost, case.fit.way, case.situation
+def _time_line(case: Case) -> Line:
+    """Seconds of computing: operations over a pace, which is a guess on a card, and measured on a CPU."""
+    cost, asked = case.fit.cost, case.situation
     rows = case.chosen["steps"] * case.chosen["batch size"]
+    flops = cost.total_flops * rows / case.fit.way.rows
+    why = f"{case.chosen['steps']:,} steps of {flops / case.chosen['steps'] / 1e12:,.2f} TFLOP."
     if asked.card is None:
         bench = case.shelf.read(PACE)
-        return None if bench is None else rows / way.rows * cost.total_flops / measured_flops(bench)[0]
+        if bench is None:
+            return Line(
+                "time", None, why, PACE, scope="how fast a CPU trains was measured in that file", shown="not known"
+            )
+        pace, machine = reading(PACE, lambda: measured_flops(bench))
+        said, scope = f"{pace / 1e9:.0f} GFLOPS on {machine}", "another machine has another pace; scoring comes on top"
+        return Line("time", flops / pace, why, PACE, said, scope, bench.get("date"), in_minutes(flops / pace))
     if asked.card.teraflops is None:
-        return None
-    return estimate(cost, asked.card, rows, way.rows, utilization=UTILIZATION).seconds
-
-
-def _time_line(case: Case) -> Line:
-    seconds, card = seconds_of(case), case.situation.card
-    shown = "not known" if seconds is None else in_minutes(seconds)
-    steps = f"{case.chosen['steps']:,} steps of {case.fit.cost.total_flops * _parts(case) / 1e12:,.2f} TFLOP"
-    if card is None:
-        bench = case.shelf.read(PACE)
-        pace = (
-            ""
-            if bench is None
-            else f"at {measured_flops(bench)[0] / 1e9:.0f} GFLOPS, as measured on {bench['machine']}"
-        )
-        return Line("time", seconds, f"{steps}.", PACE, pace, "another machine has another pace; scoring comes on top",
-                    (bench or {}).get("date"), shown)  # fmt: skip
-    if seconds is None:
-        return Line("time", None, f"{steps}.", Simulated(), scope=f"the {card.name}'s peak isn't known", shown=shown)
-    said = f"at {UTILIZATION:.0%} of the card's {card.teraflops:g} TFLOPS"
-    return Line(
-        "time",
-        seconds,
-        f"{steps}.",
-        Habit(),
-        said,
-        "the share is a guess, and unpacking four bits isn't counted; scoring comes on top"
-        if case.four_bits
-        else "the share is a guess; scoring comes on top",
-        shown=shown,
-    )
-
-
-def _parts(case: Case) -> float:
-    return case.chosen["batch size"] / case.fit.way.rows
+        return Line("time", None, why, Habit(), scope=f"the {asked.card.name}'s peak isn't known", shown="not known")
+    seconds = estimate(cost, asked.card, rows, case.fit.way.rows, utilization=UTILIZATION).seconds
+    said = f"{UTILIZATION:.0%} of the card's {asked.card.teraflops:g} TFLOPS are reached"
+    scope = "a guess; " + ("unpacking four bits isn't counted, and " if case.four_bits else "") + "scoring comes on top"
+    return Line("time", seconds, why, Habit(), said, scope, shown=in_minutes(seconds))
 
 
 def in_minutes(seconds: float) -> str:

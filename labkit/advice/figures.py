@@ -8,6 +8,7 @@ from labkit.simulation.simulating import simulate
 
 AGAINST = "lora"  # whom the court compares the others with
 DEAREST = 1.5  # times LoRA's seconds and bytes: what a better score may cost before it's no longer a first choice
+ASKED = ("base", 8, False)  # with so many examples, and no list of the labels
 LIGHT = 0.1  # of the bytes of the whole model: the most that can still be called a swappable file
 
 
@@ -174,13 +175,18 @@ def classifiers(study: dict, case: Case) -> Found:
         (each for each in runs if each["method"].startswith("frozen features")),
         key=lambda each: each["scores"]["accuracy"]["mean"],
     )
-    [shown] = [each for each in runs if each["method"] == "base" and each["examples"] == 8 and not each["names"]]
     return Found(
         "a logistic regression on the base's frozen features",
-        f"it got {percent(frozen['scores']['accuracy']['mean'])} of {len(frozen['answers'])} definitions right; the "
-        f"base with {shown['examples']} examples in its prompt {percent(shown['scores']['accuracy']['mean'])} of "
-        f"{len(shown['answers'])}",
+        f"it got {percent(frozen['scores']['accuracy']['mean'])} of {len(frozen['answers'])} definitions right; "
+        + examples_shown(study),
     )
+
+
+def examples_shown(study: dict) -> str:
+    """What the base makes of examples in its prompt."""
+    [shown] = [each for each in study["runs"] if (each["method"], each.get("examples"), each.get("names")) == ASKED]
+    score, rows = percent(shown["scores"]["accuracy"]["mean"]), len(shown["answers"])
+    return f"the 135M base with {shown['examples']} examples in its prompt got {score} of {rows}"
 
 
 def courts_score(court: dict, case: Case) -> str | None:
@@ -196,7 +202,7 @@ def courts_score(court: dict, case: Case) -> str | None:
 def swapped(bench: dict, case: Case) -> Found:
     times = bench["milliseconds"]["bank, opening rows"] / bench["milliseconds"]["base alone"]
     return Found(
-        "keep it apart: labkit.save_adapter, and an AdapterBank serves many",
+        "keep it apart: an AdapterBank serves many",
         f"{bench['rows']} rows with {bench['adapters']} adapters in one batch took {times:.2f} times as long as the "
         "base alone",
     )
@@ -213,7 +219,7 @@ def merged_dense(study: dict, case: Case) -> Found:
     exact = {each["way"]: percent(each["scores"]["exact"]["mean"]) for each in study["ways"]
              if each["trained on"] == "float32"}  # fmt: skip
     return Found(
-        "labkit merge … --dtype bfloat16, and not into four bits",
+        "merge in bfloat16, not into four bits",
         f"of the tickets, {exact['kept apart']} are right kept apart, {exact['merged, bfloat16']} merged in bfloat16, "
         f"and {exact['merged, then four bits']} merged and then rounded to four bits",
     )
@@ -223,7 +229,7 @@ def merged_from_four_bits(study: dict, case: Case) -> Found:
     runs = [each for each in study["runs"] if each["trained on"] == "four bits" and not each["merge-aware"]]
     ways = _means(each["ways"] for each in runs if "dequantized, bfloat16" in each["ways"])
     return Found(
-        "labkit merge … --quantize nf4 --dtype bfloat16: dequantized, not back into four bits",
+        "dequantize, merge in bfloat16, stay there",
         f"dequantized and merged in bfloat16, {percent(ways['dequantized, bfloat16'])} of the tickets are right; "
         f"rounded to four bits again, {percent(ways['in four bits'])}",
     )

@@ -1,88 +1,33 @@
-"""The rules: in which situation, what is recommended, why, where that comes from, and how far it carries.
+"""The rules for what comes before a training, and for the choices that don't depend on the card.
 
 For each choice, the first rule that applies and whose source is there decides. So a study that isn't finished yet has
 its rule already: as soon as its result is stored, the rule comes into force.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from labkit.advice import figures
 from labkit.advice.cases import PASSES, Case, Found
-from labkit.advice.sources import Cited, Habit, Source, Stored
+from labkit.advice.rule import (
+    AGAINST_FULL,
+    COURT,
+    COURT_SCOPE,
+    ONLY_OURS,
+    TICKETS,
+    Rule,
+    always,
+    own,
+    with_alpha,
+    with_rank,
+)
+from labkit.advice.sources import Cited, Habit, Stored
 
 FEW = 50  # rows
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One recommendation.
-
-    Attributes:
-        about: which choice it's about.
-        why: the reason, in one sentence.
-        source: where it comes from.
-        scope: how far that carries.
-        find: what it recommends; None where it has nothing to say. It's given the content of a stored source, or None.
-        when: in which situations; everywhere if nothing is said.
-        replaces: whether it replaces a choice that has been made.
-        missing: what isn't known as long as the stored source isn't there.
-        beside: a second stored source, and the sentence that's read from it, where it's there.
-    """
-
-    about: str
-    why: str
-    source: Source
-    scope: str
-    find: Callable[[dict | None, Case], Found | None]
-    when: Callable[[Case], bool] = lambda case: True
-    replaces: bool = False
-    missing: str = ""
-    beside: tuple[Stored, Callable[[dict, Case], str | None]] | None = None
-
-
-def always(value) -> Callable:
-    """Finds the same in every situation."""
-    return lambda _, case: Found(value)
-
-
-def own(case: Case) -> bool:
-    return case.situation.own
-
-
-def another(case: Case) -> bool:
-    return not case.situation.own
-
-
-def with_rank(case: Case) -> bool:
-    return case.chosen["method"] in ("lora", "rslora", "lora+", "lora-fa", "dora", "pissa", "vera")
-
-
-def with_alpha(case: Case) -> bool:
-    return with_rank(case) and case.chosen["method"] != "vera"
-
-
-COURT = Stored("results/court.json", "studies.court")
-RATES = Stored("results/court_rates.json", "studies.court --stage rates")
-AGAINST_FULL = Stored("results/full_vs_lora.json", "studies.full_vs_lora")
-QLORA = Stored("results/qlora_vs_lora.json", "studies.qlora_vs_lora")
+GLOSSES = Stored("results/glosses_baselines.json", "studies.glosses_baselines")
 REGRET = ("Schulman 2025", "Schulman and others, LoRA Without Regret, thinkingmachines.ai/blog/lora")
-
 PATIENCE = f"{PASSES} passes. With rows to validate on, the best step is kept, so too many only take time."
-
-ONLY_OURS = "measured on a 135M model only"
-TICKETS = f"{ONLY_OURS}, on tickets, an easy task of templates"
-COURT_SCOPE = f"{ONLY_OURS}, in 60 steps, on sql and glosses"
-
-
-def _swept_rate(_, case: Case) -> Found:
-    """Thinking Machines' own sweep: dense models up to 3 billion numbers at 1e-3, from 8 billion on at 3e-4."""
-    step = case.step()
-    return Found(1e-3 if step.cost(step.stages()[0]).parameters < 5e9 else 3e-4)
 
 
 def _by_rows(_, case: Case) -> Found:
-    """4, 8 or 16 rows: so many that a pass still has some sixty steps, as far as that goes."""
+    """4, 8 or 16 rows: the most with which a pass still has some thirty steps, and no fewer than 4."""
     return Found(next(size for size in (16, 8, 4) if size == 4 or case.situation.rows >= 32 * size))
 
 
@@ -93,8 +38,8 @@ BEFORE = (
         Cited(
             "Ovadia 2023",
             "Ovadia and others, Fine-Tuning or Retrieval?, arXiv 2312.05934",
-            "retrieval beat fine-tuning on the text, for facts the model knew and for new ones; many paraphrases of a "
-            "fact helped training",
+            "retrieval beat fine-tuning on the text, for facts the model knew and for new ones; many "
+            "paraphrases of a fact could help",
         ),
         "models of 7B trained on plain text, asked multiple-choice questions; nothing here measures it yet",
         always("retrieval: put the text that holds the answer into the prompt"),
@@ -103,8 +48,8 @@ BEFORE = (
     Rule(
         "first a classifier",
         "It takes minutes, needs no GPU, and sets the score that LoRA has to beat.",
-        Stored("results/glosses_baselines.json", "studies.glosses_baselines"),
-        "one task of 24 labels, on the frozen 135M base; a larger base has better features, and answers prompts better",
+        GLOSSES,
+        "one task of 24 labels, on the frozen 135M base; a larger base may do better at both",
         figures.classifiers,
         lambda case: case.situation.task == "classify",
         missing="How a classifier on frozen features does against a prompt with examples.",
@@ -121,6 +66,7 @@ BEFORE = (
         f"T0 models; the bound of {FEW} rows is a habit",
         always("labkit evaluate --shots 8 --shots-from your rows"),
         lambda case: case.situation.rows < FEW and case.situation.task != "facts",
+        beside=(GLOSSES, lambda study, case: figures.examples_shown(study)),
     ),
 )
 
@@ -262,104 +208,5 @@ RULES = (
         Habit(),
         "no study of this repository is about it yet",
         lambda _, case: Found(case.steps()),
-    ),
-)
-
-# what depends on how the step fits
-FITTED = (
-    Rule(
-        "weights",
-        "They take a quarter of the bytes, and 16-bit weights leave too little room here.",
-        QLORA,
-        TICKETS,
-        figures.four_bits,
-        lambda case: case.four_bits,
-    ),
-    Rule(
-        "weights",
-        "They take a quarter of the bytes, and 16-bit weights leave too little room here.",
-        Cited(
-            "Dettmers 2023",
-            "Dettmers and others, QLoRA, arXiv 2305.14314",
-            "QLoRA came to 16-bit fine-tuning's scores, from 7B to 65B, and a 65B model onto a 48 GB card",
-        ),
-        "their benchmarks",
-        always("NF4 with 8-bit scales: QLoRA"),
-        lambda case: case.four_bits,
-    ),
-    Rule(
-        "weights",
-        "On a CPU, that's what labkit trains in, and what its numbers were measured in.",
-        Habit(),
-        "bfloat16 halves the weights",
-        always("float32"),
-        lambda case: case.situation.card is None,
-    ),
-    Rule(
-        "weights",
-        "Most models are published in it, and GPUs are fastest in 16 bits.",
-        Habit(),
-        "the adapter stays in float32",
-        always("bfloat16"),
-    ),
-    Rule(
-        "learning rate",
-        "The rate matters more than the variant, and each method has its own.",
-        RATES,
-        f"{COURT_SCOPE}, one seed; judged by the loss on validation rows",
-        figures.best_rate,
-        own,
-        missing="Each method's best learning rate on sql and glosses.",
-    ),
-    Rule(
-        "learning rate",
-        "The highest rate that works forgets most, so take the lowest that works as well.",
-        AGAINST_FULL,
-        f"{TICKETS}, one seed, three rates",
-        figures.tickets_rate,
-        lambda case: own(case) and case.chosen["method"] == "lora",
-    ),
-    Rule(
-        "learning rate",
-        "Begin here, and try a third and three times as much on validation rows.",
-        Cited(
-            "Thinking Machines 2026",
-            "github.com/thinking-machines-lab/tinker-cookbook, recipes/chat_sl/results/sft_sweep.md",
-            "LoRA's best of 4e-5 to 3e-3 was 1e-3 for Llama 1B and 3B, 3e-4 for Llama 8B and 70B, where 1e-3 broke the "
-            "70B; but 1e-3 for Qwen3-8B",
-        ),
-        "chat data (tulu3), 780 steps of 128 rows, ranks 4 to 128 (70B: 1 to 4); nothing here says how it carries over",
-        _swept_rate,
-    ),
-    Rule(
-        "afterwards",
-        "That's what an adapter is for.",
-        Stored("results/mixed_batch.json", "benchmarks.mixed_batch"),
-        "a 135M model on two CPU cores; with a GPU it's another ratio",
-        figures.swapped,
-        lambda case: case.situation.use == "swap",
-    ),
-    Rule(
-        "afterwards",
-        "Round again to four bits, and nearly every weight goes back to where it was: the update is lost.",
-        Stored("results/merge_aware.json", "studies.merge_aware"),
-        f"{TICKETS}, at a rate of 2e-3; a larger update arrives, and labkit.merge_aware trains for such a merge",
-        figures.merged_from_four_bits,
-        lambda case: case.situation.use == "merge" and case.four_bits,
-    ),
-    Rule(
-        "afterwards",
-        "A merge is exact in float32, nearly so in bfloat16, and not in four bits.",
-        Stored("results/merge_routes.json", "studies.merge_routes"),
-        f"{TICKETS}; labkit.merge_aware trains for a merge into four bits",
-        figures.merged_dense,
-        lambda case: case.situation.use == "merge",
-    ),
-    Rule(
-        "afterwards",
-        "Kept apart, it can still be merged later.",
-        Stored("results/merge_latency.json", "benchmarks.merge_latency"),
-        "a 135M model on two CPU cores, r = 8 on all linear layers",
-        figures.kept_or_merged,
     ),
 )

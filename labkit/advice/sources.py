@@ -1,12 +1,16 @@
 """Where a line of advice comes from, and how a stored figure is found. No figure is copied: each is read when asked."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from labkit.errors import ConfigError
 from labkit.storage.paths import course_data_dir
-from labkit.storage.untrusted import read_json
+from labkit.storage.untrusted import plain, read_json
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -105,3 +109,20 @@ class Shelf:
             self.missing[source.file] = source
             return None
         return read_json(file, ConfigError)
+
+
+def reading(source: Source, find: Callable[[], T]) -> T:
+    """What `find` finds in the content of a source.
+
+    Raises:
+        ConfigError: a stored result has another form than this labkit reads.
+    """
+    try:
+        return find()
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration, ArithmeticError) as error:
+        if not isinstance(source, Stored):
+            raise
+        raise ConfigError(
+            f"{source} isn't in the form that this labkit reads ({type(error).__name__}: {plain(error)}). Restore it, "
+            f"or make it again: python -m {source.study}"
+        ) from error

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from labkit.advice.cases import Case
-from labkit.advice.rules import Rule
+from labkit.advice.rule import Rule
 from labkit.advice.situations import size_in_words
 from labkit.advice.sources import Stored
 

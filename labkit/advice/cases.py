@@ -2,17 +2,18 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from labkit.advice.fitting import Fit, Step
 from labkit.advice.situations import Situation
-from labkit.advice.sources import Shelf, Stored
+from labkit.advice.sources import Shelf
 from labkit.simulation.memory_check import free_bytes
 
 LEAST_STEPS = 60  # what each method of the court gets: with few rows, a few passes would be over at once
 PASSES = 3
+ALL = "all-linear"
 WHOLE = ("full", "spectrum")  # methods that train weights of the model itself
 
 
@@ -38,8 +39,6 @@ class Case:
     fit: Fit | None = None
     memory: int = 0
 
-    COST: ClassVar[Stored] = Stored("results/court_cost.json", "studies.court --stage cost")
-
     def __post_init__(self):
         card = self.situation.card
         self.memory = card.usable_bytes if card else free_bytes(torch.device("cpu"))
@@ -52,6 +51,12 @@ class Case:
         """Of training: some passes over the rows, and never very few."""
         return max(LEAST_STEPS, math.ceil(PASSES * self.situation.rows / self.chosen["batch size"]))
 
+    @property
+    def targets(self) -> tuple[str, ...] | str:
+        """The layers, as :class:`labkit.LoraConfig` has them."""
+        layers = self.chosen.get("layers", ALL)
+        return layers if layers == ALL else tuple(layers.split(","))
+
     def step(self, method: str | None = None) -> Step:
         """A step as far as it's chosen, of the chosen method if no other is asked for."""
         asked, method = self.situation, method or self.chosen["method"]
@@ -59,6 +64,7 @@ class Case:
             asked.config,
             self.chosen.get("rank", 8),
             self.chosen.get("batch size", 1),
+            self.targets,
             asked.tokens,
             asked.labelled,
             gpu=asked.card is not None,

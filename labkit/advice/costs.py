@@ -3,11 +3,10 @@
 from labkit.advice.cases import Case
 from labkit.advice.figures import measured_flops
 from labkit.advice.lines import Line
-from labkit.advice.sources import Habit, Simulated, Stored, reading
+from labkit.advice.sources import PACE, Habit, Simulated, reading
 from labkit.simulation.estimates import estimate
 
 UTILIZATION = 0.3  # of a card's peak: as `labkit plan` guesses
-PACE = Stored("results/train_step.json", "benchmarks.train_step")
 
 
 def fit_line(case: Case) -> Line:

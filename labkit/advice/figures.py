@@ -6,10 +6,7 @@ from statistics import mean
 from labkit.advice.cases import Case, Found
 from labkit.simulation.simulating import simulate
 
-AGAINST = "lora"  # whom the court compares the others with
-DEAREST = 1.5  # times LoRA's seconds and bytes: what a better score may cost before it's no longer a first choice
 ASKED = ("base", 8, False)  # with so many examples, and no list of the labels
-LIGHT = 0.1  # of the bytes of the whole model: the most that can still be called a swappable file
 
 
 def percent(share: float) -> str:
@@ -21,77 +18,6 @@ def rate(number: float) -> str:
     """``2e-3``: a learning rate as people write it."""
     digits, power = f"{number:.1e}".split("e")
     return f"{float(digits):g}e{int(power)}"
-
-
-# ---- the court of variants
-
-
-def best_method(court: dict, case: Case) -> Found:
-    """LoRA; or what the court found better on each task like this one, at a cost that's bearable."""
-    tasks = case.situation.kind.court
-    rows = [each for each in court["verdicts"] if each["task"] in tasks]
-    counts = {said: sum(each["verdict"] == said for each in rows) for said in ("better", "worse", "can't tell")}
-    methods = {each["method"] for each in rows}
-    said = (
-        f"each at its own best rate, {len(methods)} methods were held against LoRA on {' and '.join(tasks)}: "
-        + ", ".join(f"{count} {name}" for name, count in counts.items())
-    )
-    gains = {
-        method: mean(each["difference"]["mean"] for each in rows if each["method"] == method)
-        for method in methods
-        if all(each["verdict"] == "better" for each in rows if each["method"] == method)
-    }
-    for method in sorted(gains, key=gains.get, reverse=True):
-        if reason := _too_dear(method, case):
-            said += f". {method} was better by {100 * gains[method]:.1f} points, but {reason}"
-            continue
-        return Found(method, f"{said}. {method} was better by {100 * gains[method]:.1f} points")
-    return Found(AGAINST, said)
-
-
-def _too_dear(method: str, case: Case) -> str | None:
-    """Why a better method isn't recommended all the same; None where it is."""
-    costs = case.shelf.read(case.COST)
-    if costs is None:
-        return "what it costs isn't measured yet"
-    by_method = {each["method"]: each for each in costs["runs"]}
-    own, lora, whole = by_method[method], by_method[AGAINST], by_method["full"]
-    for what, name in (("seconds_a_step", "time per step"), ("measured_peak_bytes", "peak memory")):
-        if own[what] > DEAREST * lora[what]:
-            return f"it takes {own[what] / lora[what]:.1f} times LoRA's {name}"
-    fit = case.step(method).fit(case.memory)
-    if fit.way.method == "qlora" or fit.room == "none":
-        return "it fits only in four bits, and the court's base was dense" if fit.room != "none" else "it doesn't fit"
-    if case.situation.use == "swap" and own["file_bytes"] > LIGHT * whole["file_bytes"]:
-        return f"what it leaves has {own['file_bytes'] / 1e6:.0f} MB, too much to be swapped"
-    if case.situation.use == "merge" and own["latency"]["merged"] is None:
-        return "it can't be merged"
-    return None
-
-
-def settings_of_method(court: dict, case: Case) -> dict:
-    """The settings with which the chosen method was before the court."""
-    return next(each["settings"] for each in court["runs"] if each["method"] == case.chosen["method"])
-
-
-def best_rate(rates: dict, case: Case) -> Found | None:
-    """The best learning rate of the chosen method; where tasks differ, the lowest."""
-    method, tasks = case.chosen["method"], case.situation.kind.court
-    found = {each["task"]: each for each in rates["best"] if each["method"] == method and each["task"] in tasks}
-    if not found:
-        return None
-    lowest = min(each["learning_rate"] for each in found.values())
-    said = " and ".join(f"{rate(each['learning_rate'])} on {task}" for task, each in found.items())
-    said = f"of the rates tried with {method}, the validation loss was lowest with {said}"
-    if any(each["at_an_end"] for each in found.values()):
-        said += " (at an end of what was tried, so the best may lie beyond)"
-    return Found(lowest, said)
-
-
-def courts_batch(court: dict, case: Case) -> Found:
-    sizes = {task: court["recipe"]["batch_size"][task] for task in case.situation.kind.court}
-    said = " and ".join(f"{size} on {task}" for task, size in sizes.items())
-    return Found(min(sizes.values()), f"the court's steps had {said}; other sizes weren't tried")
 
 
 # ---- LoRA, QLoRA and full fine-tuning on tickets
@@ -177,7 +103,7 @@ def classifiers(study: dict, case: Case) -> Found:
     )
     return Found(
         "a logistic regression on the base's frozen features",
-        f"it got {percent(frozen['scores']['accuracy']['mean'])} of {len(frozen['answers'])} definitions right; "
+        f"it got {percent(frozen['scores']['accuracy']['mean'])} of {len(frozen['answers'])} definitions right, and "
         + examples_shown(study),
     )
 
@@ -186,14 +112,7 @@ def examples_shown(study: dict) -> str:
     """What the base makes of examples in its prompt."""
     [shown] = [each for each in study["runs"] if (each["method"], each.get("examples"), each.get("names")) == ASKED]
     score, rows = percent(shown["scores"]["accuracy"]["mean"]), len(shown["answers"])
-    return f"the 135M base with {shown['examples']} examples in its prompt got {score} of {rows}"
-
-
-def courts_score(court: dict, case: Case) -> str | None:
-    """LoRA's score on glosses, to stand beside the classifier's."""
-    runs = [each for each in court["runs"] if (each["method"], each["task"]) == (AGAINST, "glosses")]
-    known = [each["scores"]["accuracy"]["mean"] for each in runs if each["scores"]]
-    return f"LoRA got {percent(mean(known))} (mean of {len(known)} seeds)" if known else None
+    return f"the 135M base with {shown['examples']} examples in its prompt got {score} of {rows} definitions right"
 
 
 # ---- afterwards

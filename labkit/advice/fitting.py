@@ -51,7 +51,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Step:
-    """What is to be fitted: a step of `batch` rows of a model with adapters of rank `r`, on a GPU or a CPU.
+    """What is to be fitted: a step of `batch` rows of a model with adapters of rank `r` on `targets`, on GPU or CPU.
 
     Attributes:
         whole: whether weights of the model itself are trained.
@@ -61,6 +61,7 @@ class Step:
     model: PretrainedConfig
     r: int
     batch: int
+    targets: tuple[str, ...] | str
     tokens: int
     labelled: float | int
     gpu: bool
@@ -72,6 +73,7 @@ class Step:
             self.model,
             way.method,
             r=self.r,
+            target_modules=self.targets,
             batch_size=way.rows,
             sequence=self.tokens,
             labelled=self.labelled,

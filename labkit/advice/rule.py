@@ -43,10 +43,6 @@ def own(case: Case) -> bool:
     return case.situation.own
 
 
-def another(case: Case) -> bool:
-    return not case.situation.own
-
-
 def with_rank(case: Case) -> bool:
     return case.chosen["method"] in ("lora", "rslora", "lora+", "lora-fa", "dora", "pissa", "vera")
 
@@ -55,9 +51,18 @@ def with_alpha(case: Case) -> bool:
     return with_rank(case) and case.chosen["method"] != "vera"
 
 
-COURT = Stored("results/court.json", "studies.court")
-RATES = Stored("results/court_rates.json", "studies.court --stage rates")
-AGAINST_FULL = Stored("results/full_vs_lora.json", "studies.full_vs_lora")
+def our_rank(case: Case) -> bool:
+    return own(case) and with_rank(case)
+
+
+def our_alpha(case: Case) -> bool:
+    return own(case) and with_alpha(case)
+
+
+def plain(case: Case) -> bool:
+    """LoRA itself, which the studies of single choices are about."""
+    return case.chosen["method"] == "lora"
+
 
 ONLY_OURS = "measured on a 135M model only"
 TICKETS = f"{ONLY_OURS}, on tickets, an easy task of templates"

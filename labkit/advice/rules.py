@@ -4,25 +4,38 @@ For each choice, the first rule that applies and whose source is there decides. 
 its rule already: as soon as its result is stored, the rule comes into force.
 """
 
-from labkit.advice import figures
-from labkit.advice.cases import PASSES, Case, Found
+from labkit.advice import court_figures, figures
+from labkit.advice.cases import ALL, PASSES, Case, Found
 from labkit.advice.rule import (
-    AGAINST_FULL,
-    COURT,
     COURT_SCOPE,
     ONLY_OURS,
     TICKETS,
     Rule,
     always,
+    our_alpha,
+    our_rank,
     own,
+    plain,
     with_alpha,
     with_rank,
 )
-from labkit.advice.sources import Cited, Habit, Stored
+from labkit.advice.sources import (
+    AGAINST_FULL,
+    BATCHES,
+    COURT,
+    FEW_ROWS,
+    GLOSSES,
+    LAYERS,
+    RANKS,
+    RATES,
+    Cited,
+    Habit,
+    Stored,
+)
 
 FEW = 50  # rows
-GLOSSES = Stored("results/glosses_baselines.json", "studies.glosses_baselines")
 REGRET = ("Schulman 2025", "Schulman and others, LoRA Without Regret, thinkingmachines.ai/blog/lora")
+SCALE = "A rate only means something together with α/r, so both come from the same place."
 PATIENCE = f"{PASSES} passes. With rows to validate on, the best step is kept, so too many only take time."
 
 
@@ -53,7 +66,7 @@ BEFORE = (
         figures.classifiers,
         lambda case: case.situation.task == "classify",
         missing="How a classifier on frozen features does against a prompt with examples.",
-        beside=(COURT, figures.courts_score),
+        beside=(COURT, court_figures.courts_score),
     ),
     Rule(
         "first a prompt",
@@ -76,7 +89,7 @@ RULES = (
         "A variant has to beat LoRA by more than chance, at a bearable price, before it's a first choice.",
         COURT,
         COURT_SCOPE,
-        figures.best_method,
+        court_figures.best_method,
         own,
         missing="Whether another method beats LoRA when each has its own best rate.",
     ),
@@ -100,23 +113,44 @@ RULES = (
         always("lora"),
     ),
     Rule(
-        "rank",
-        "The rank that was measured here.",
-        COURT,
-        f"{COURT_SCOPE}; one rank per method",
-        lambda court, case: Found(
-            figures.settings_of_method(court, case)["r"], "the court took it; no other was tried"
+        "layers",
+        "All of them, unless some with as many trained numbers scored better.",
+        LAYERS,
+        COURT_SCOPE,
+        court_figures.measured_layers,
+        lambda case: own(case) and plain(case),
+        missing="What the choice of layers does to scores, at equal numbers.",
+    ),
+    Rule(
+        "layers",
+        "At the same number of trained numbers, attention alone learned worse.",
+        Cited(
+            *REGRET,
+            "attention alone lost to the MLP layers alone with as many numbers; both together were like the MLP",
         ),
-        lambda case: own(case) and with_rank(case) and case.chosen["method"] != "lora",
+        "Llama-3.1-8B and a mixture of experts; not measured here yet",
+        always("all-linear"),
+        with_rank,
     ),
     Rule(
         "rank",
-        "The rank that was measured here.",
-        AGAINST_FULL,
-        TICKETS,
-        figures.trained_rank,
-        lambda case: own(case) and with_rank(case),
+        "These layers were measured with it.",
+        LAYERS,
+        COURT_SCOPE,
+        court_figures.rank_of_layers,
+        lambda case: own(case) and plain(case) and case.chosen["layers"] != ALL,
     ),
+    Rule(
+        "rank",
+        "It stays at the usual one, unless another scored better.",
+        RANKS,
+        f"{ONLY_OURS}, in 60 steps, on sql",
+        court_figures.measured_rank,
+        lambda case: own(case) and plain(case),
+        missing="What the rank does to scores.",
+    ),
+    Rule("rank", "The rank that the rates were found with.", RATES, COURT_SCOPE, court_figures.courts_rank, our_rank),
+    Rule("rank", "The rank that was measured here.", AGAINST_FULL, TICKETS, figures.trained_rank, our_rank),
     Rule(
         "rank",
         "As long as the adapter can hold what the rows say, the rank hardly matters.",
@@ -137,48 +171,24 @@ RULES = (
         lambda case: with_rank(case) and case.chosen["method"] == "lora" and case.least_rank() > case.chosen["rank"],
         replaces=True,
     ),
+    Rule("α", SCALE, RATES, COURT_SCOPE, court_figures.courts_alpha, our_alpha),
+    Rule("α", SCALE, AGAINST_FULL, TICKETS, figures.trained_alpha, our_alpha),
     Rule(
         "α",
-        "A rate only means something together with α/r, so both come from the same place.",
-        COURT,
-        COURT_SCOPE,
-        lambda court, case: Found(figures.settings_of_method(court, case)["lora_alpha"], "the court took it"),
-        lambda case: own(case) and with_alpha(case) and case.chosen["method"] != "lora",
-    ),
-    Rule(
-        "α",
-        "A rate only means something together with α/r, so both come from the same place.",
-        AGAINST_FULL,
-        TICKETS,
-        figures.trained_alpha,
-        lambda case: own(case) and with_alpha(case),
-    ),
-    Rule(
-        "α",
-        "A rate only means something together with α/r, so both come from the same place.",
+        SCALE,
         Cited(*REGRET, "α = 32 at every rank: divided by r, the best rate hardly depends on the rank"),
         "their models; they couldn't improve on it",
         always(32),
         with_alpha,
     ),
     Rule(
-        "layers",
-        "At the same number of trained numbers, attention alone learned worse.",
-        Cited(
-            *REGRET,
-            "attention alone lost to the MLP layers alone with as many numbers; both together were like the MLP",
-        ),
-        "Llama-3.1-8B and a mixture of experts; not measured here yet",
-        always("all-linear"),
-        with_rank,
-    ),
-    Rule(
         "batch size",
         "The rates were found with it.",
-        COURT,
+        RATES,
         COURT_SCOPE,
-        figures.courts_batch,
+        court_figures.courts_batch,
         own,
+        beside=(BATCHES, court_figures.large_batch),
     ),
     Rule("batch size", "The rates were found with it.", AGAINST_FULL, TICKETS, figures.trained_batch, own),
     Rule(
@@ -199,6 +209,7 @@ RULES = (
             f"{ONLY_OURS}; more or fewer passes weren't tried",
             figures.passes,
             lambda case, adapter=adapter: own(case) and case.situation.kind.adapter == adapter,
+            beside=(FEW_ROWS, court_figures.overfitting),
         )
         for adapter in ("clauses", "tickets", "voice", "sql")
     ),

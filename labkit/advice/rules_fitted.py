@@ -1,11 +1,9 @@
 """The rules for the choices that depend on how the step fits on the card, and for what happens to the adapter."""
 
-from labkit.advice import figures
+from labkit.advice import court_figures, figures
 from labkit.advice.cases import Case, Found
-from labkit.advice.rule import AGAINST_FULL, COURT_SCOPE, RATES, TICKETS, Rule, always, own
-from labkit.advice.sources import Cited, Habit, Stored
-
-QLORA = Stored("results/qlora_vs_lora.json", "studies.qlora_vs_lora")
+from labkit.advice.rule import COURT_SCOPE, TICKETS, Rule, always, own
+from labkit.advice.sources import AGAINST_FULL, QLORA, RATES, Cited, Habit, Stored
 
 
 def _swept_rate(_, case: Case) -> Found:
@@ -55,13 +53,13 @@ FITTED = (
         "The rate matters more than the variant, and each method has its own.",
         RATES,
         f"{COURT_SCOPE}, one seed; judged by the loss on validation rows",
-        figures.best_rate,
+        court_figures.best_rate,
         own,
         missing="Each method's best learning rate on sql and glosses.",
     ),
     Rule(
         "learning rate",
-        "The highest rate that works forgets most, so take the lowest that works as well.",
+        "Higher rates forgot more here and got no more right.",
         AGAINST_FULL,
         f"{TICKETS}, one seed, three rates",
         figures.tickets_rate,

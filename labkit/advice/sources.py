@@ -111,6 +111,19 @@ class Shelf:
         return read_json(file, ConfigError)
 
 
+COURT = Stored("results/court.json", "studies.court")
+RATES = Stored("results/court_rates.json", "studies.court --stage rates")
+COST = Stored("results/court_cost.json", "studies.court --stage cost")
+RANKS = Stored("results/choices_rank.json", "studies.choices --stage rank")
+LAYERS = Stored("results/choices_targets.json", "studies.choices --stage targets")
+BATCHES = Stored("results/choices_batch.json", "studies.choices --stage batch")
+FEW_ROWS = Stored("results/choices_few_rows.json", "studies.choices --stage few_rows")
+GLOSSES = Stored("results/glosses_baselines.json", "studies.glosses_baselines")
+AGAINST_FULL = Stored("results/full_vs_lora.json", "studies.full_vs_lora")
+QLORA = Stored("results/qlora_vs_lora.json", "studies.qlora_vs_lora")
+PACE = Stored("results/train_step.json", "benchmarks.train_step")
+
+
 def reading(source: Source, find: Callable[[], T]) -> T:
     """What `find` finds in the content of a source.
 

@@ -35,8 +35,6 @@ def unknowns(case: Case, rules: Iterable[Rule]) -> list[str]:
         )
     if asked.task == "chat":
         said.append("Anything measured here on conversations: there's no such task.")
-    if "layers" in case.chosen or "rank" in case.chosen:
-        said.append("What rank, batch size and the choice of layers do to scores here: they stayed at one value each.")
     if case.four_bits and not asked.own:
         said.append(
             "The best rate on four bits: the cited sweep was in 16 bits; QLoRA's authors take 1e-4 above 13B, with a "

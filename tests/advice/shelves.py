@@ -10,7 +10,9 @@ from studies.court import final, rates, training
 from studies.court.methods import COURT, setting_of
 from studies.court.rates import SEED
 
-PENDING = {"results/court.json", "results/court_rates.json", "results/court_cost.json"}  # of a study that's running
+# of studies that are running
+PENDING = {f"results/{name}.json" for name in ("court", "court_rates", "court_cost", "choices_rank", "choices_targets",
+                                               "choices_batch", "choices_few_rows")}  # fmt: skip
 DATE = "2026-12-24"
 ROWS = 20
 

@@ -55,8 +55,12 @@ class Advice:
     how: str = ""
 
     def __getitem__(self, about: str) -> Line:
-        """The line about a choice: ``advice["rank"].value``."""
-        return next(line for line in (*self.before, *self.lines, *self.costs) if line.about == about)
+        """The line about a choice: ``advice["rank"].value``.
+
+        Raises:
+            KeyError: there's none about it.
+        """
+        return {line.about: line for line in (*self.before, *self.lines, *self.costs)}[about]
 
     def as_dict(self) -> dict:
         """Everything, for JSON."""

@@ -29,6 +29,11 @@ def unknowns(case: Case, rules: Iterable[Rule]) -> list[str]:
         said.append(f"How scores measured on 135 million numbers carry to {numbers}.")
     said.append(f"Whether {asked.rows:,} rows are enough: train on half of them, too, and see what the rest added.")
     said.append("Whether your rows are as easy as the course's: score a few held back before you trust any of this.")
+    if 2 * case.fit.cost.trained < asked.counted:
+        said.append(
+            "Whether LoRA keeps up with full fine-tuning on so many tokens: in published runs it fell behind once data "
+            "outgrew it (Biderman and others, LoRA Learns Less and Forgets Less, arXiv 2405.09673)."
+        )
     if asked.task in ("style", "chat"):
         said.append(
             f"What a good score is for {asked.kind.words}: the court's tasks have right answers, yours may not."

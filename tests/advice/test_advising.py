@@ -145,6 +145,11 @@ def test_a_rank_grows_with_what_the_rows_may_say():
     assert large.value == 256 or 2 * large.value * trained >= 100_000 * 15 > large.value * trained
 
 
+def test_more_than_an_adapter_can_hold_is_said():
+    assert not any("2405.09673" in line for line in advise(TINY, "A100", **CHEAP).unknown)
+    assert any("2405.09673" in line for line in advise(TINY, "A100", rows=10**8, tokens=16).unknown)
+
+
 def test_a_card_without_a_known_peak_gets_no_time():
     assert advise(TINY, "RTX 3060", **CHEAP)["time"].value is None
 
@@ -200,6 +205,36 @@ def test_a_better_method_whose_cost_isnt_measured_waits(shelf):
     hold_court(shelf, better=("dora",))
     line = advise(task="code", data=shelf, **CHEAP)["method"]
     assert line.value == "lora" and "what it costs and its best rate aren't both stored yet" in line.says
+
+
+def test_a_rank_or_layers_that_scored_better_are_recommended_and_else_the_usual_ones(shelf):
+    def judged(name: str, against, settings: dict, better=None) -> None:
+        difference = {"mean": 0.1, "low": 0.05, "high": 0.15}
+        verdicts = [
+            {"task": "sql", "name": each, "against": against, "difference": difference,
+             "verdict": "better" if each == better else "can't tell"}
+            for each in settings if each != against
+        ]  # fmt: skip
+        runs = [{"method": "lora", "task": "sql", "name": each, "settings": settings[each]} for each in settings]
+        write(shelf, name, {"verdicts": verdicts, "runs": [{"method": "base", "task": "sql", "name": "base"}, *runs]})
+
+    ranks = {r: {"r": r, "lora_alpha": 2 * r} for r in (1, 8, 16)}
+    mlp = ["gate_proj", "up_proj", "down_proj"]
+    layers = {"MLP": {"r": 13, "lora_alpha": 26, "target_modules": mlp}, "all-linear": {"r": 8, "lora_alpha": 16}}
+    judged("choices_rank", 8, ranks)
+    judged("choices_targets", "all-linear", layers)
+    found = advise(task="code", data=shelf, **CHEAP)
+    assert (found["rank"].value, found["α"].value, found["layers"].value) == (8, 16, "all-linear")
+    assert "r = 1 can't tell, 16 can't tell" in found["rank"].says and "MLP can't tell" in found["layers"].says
+    assert not any("The rank" in line or "layers" in line for line in found.unknown)
+    judged("choices_rank", 8, ranks, better=16)
+    assert advise(task="code", data=shelf, **CHEAP)["rank"].value == 16
+    judged("choices_targets", "all-linear", layers, better="MLP")
+    found = advise(task="code", data=shelf, **CHEAP)
+    assert (found["rank"].value, found["α"].value, found["layers"].value) == (13, 26, ",".join(mlp))
+    step = {"r": 13, "target_modules": mlp, "batch_size": 4, "sequence": 16, "labelled": 1}
+    assert found["peak memory"].value == simulate("smollm2-135m", dtype="float32", device="cpu", **step).peak
+    assert found["layers"].date == "2026-12-24"
 
 
 def test_a_result_in_another_form_is_one_sentence(shelf):

@@ -156,7 +156,7 @@ RULES = (
         "As long as the adapter can hold what the rows say, the rank hardly matters.",
         Cited(
             *REGRET,
-            "low ranks follow the loss of high ones until they run out of capacity, later the more rank there is",
+            "low ranks follow the loss of high ones until they run out of capacity: the higher, the later",
         ),
         "Llama and Qwen models, tens of thousands of rows; 16 is one of the ranks they tried",
         always(16),

@@ -15,7 +15,7 @@ def _swept_rate(_, case: Case) -> Found:
 FITTED = (
     Rule(
         "weights",
-        "They take a quarter of the bytes, and 16-bit weights leave too little room here.",
+        "Four-bit weights take a quarter of the bytes, and 16-bit ones leave too little room here.",
         QLORA,
         TICKETS,
         figures.four_bits,
@@ -23,7 +23,7 @@ FITTED = (
     ),
     Rule(
         "weights",
-        "They take a quarter of the bytes, and 16-bit weights leave too little room here.",
+        "Four-bit weights take a quarter of the bytes, and 16-bit ones leave too little room here.",
         Cited(
             "Dettmers 2023",
             "Dettmers and others, QLoRA, arXiv 2305.14314",

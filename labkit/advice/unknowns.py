@@ -39,7 +39,7 @@ def unknowns(case: Case, rules: Iterable[Rule]) -> list[str]:
             f"What a good score is for {asked.kind.words}: the court's tasks have right answers, yours may not."
         )
     if asked.task == "chat":
-        said.append("Anything measured here on conversations: there's no such task.")
+        said.append("What training on conversations does: no task of the course is one.")
     if case.four_bits and not asked.own:
         said.append(
             "The best rate on four bits: the cited sweep was in 16 bits; QLoRA's authors take 1e-4 above 13B, with a "

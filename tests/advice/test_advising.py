@@ -34,7 +34,7 @@ def shelf(tmp_path) -> Path:
 
 def masked(text: str) -> str:
     """The words without the numbers: those may change with a study."""
-    return re.sub(r"\d+(?:[.,]\d+)*", "#", " ".join(text.split()))
+    return re.sub(r"\d+(?:[.,]\d+)*", "#", " ".join(text.replace("\\\n", " ").split()))
 
 
 # ---- situations
@@ -92,6 +92,8 @@ def test_the_command_is_one_that_labkit_reads_and_has_every_choice_in_it(card, u
     assert (train.lr, train.batch_size) == (found["learning rate"].value, found["batch size"].value)
     assert train.steps == found["steps"].value and train.dtype == (None if card == "cpu" else "bfloat16")
     assert found.how.count("labkit merge") == (use == "merge")
+    printed = re.sub(r" \\\n +", " ", str(found))
+    assert all(line in printed for line in found.how.splitlines()), "a shell takes the printed lines for one"
 
 
 # ---- memory and time

@@ -5,7 +5,7 @@ its rule already: as soon as its result is stored, the rule comes into force.
 """
 
 from labkit.advice import court_figures, figures
-from labkit.advice.cases import ALL, PASSES, Case, Found
+from labkit.advice.cases import ALL, LEAST_STEPS, PASSES, Case, Found
 from labkit.advice.rule import (
     COURT_SCOPE,
     ONLY_OURS,
@@ -36,7 +36,7 @@ from labkit.advice.sources import (
 FEW = 50  # rows
 REGRET = ("Schulman 2025", "Schulman and others, LoRA Without Regret, thinkingmachines.ai/blog/lora")
 SCALE = "A rate only means something together with α/r, so both come from the same place."
-PATIENCE = f"{PASSES} passes. With rows to validate on, the best step is kept, so too many only take time."
+PATIENCE = f"That's {PASSES} passes, or {LEAST_STEPS} steps where rows are few. If you validate, the best step is kept."
 
 
 def _by_rows(_, case: Case) -> Found:

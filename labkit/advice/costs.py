@@ -6,6 +6,7 @@ from labkit.advice.lines import Line
 from labkit.advice.sources import PACE, Habit, Simulated, reading
 from labkit.simulation.estimates import estimate
 
+SHORT = 0.1  # seconds of a step on a GPU, below which its operations say little of its time
 UTILIZATION = 0.3  # of a card's peak: as `labkit plan` guesses
 
 
@@ -79,6 +80,8 @@ def _time_line(case: Case) -> Line:
     seconds = estimate(cost, asked.card, rows, case.fit.way.rows, utilization=UTILIZATION).seconds
     said = f"{UTILIZATION:.0%} of the card's {asked.card.teraflops:g} TFLOPS are reached"
     scope = "a guess; " + ("unpacking four bits isn't counted, and " if case.four_bits else "") + "scoring comes on top"
+    if seconds / case.chosen["steps"] < SHORT:
+        scope = f"too little: of so short a step, starting its kernels takes most; {scope}"
     return Line("time", seconds, why, Habit(), said, scope, shown=in_minutes(seconds))
 
 

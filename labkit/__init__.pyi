@@ -1,3 +1,4 @@
+from labkit.advice.advising import advise as advise
 from labkit.base import fetch_base as fetch_base
 from labkit.base import load_base as load_base
 from labkit.base.saving import save_merged as save_merged
@@ -25,6 +26,7 @@ from labkit.lab.claims import claim as claim
 from labkit.lab.conversation.playground_box import playground as playground
 from labkit.lab.experiments.stored_update import load_update as load_update
 from labkit.lab.explorers.adapter_mix import adapter_mixer as adapter_mixer
+from labkit.lab.explorers.advice import advice_explorer as advice_explorer
 from labkit.lab.explorers.quantization_error import error_explorer as error_explorer
 from labkit.lab.explorers.rank import rank_slider as rank_slider
 from labkit.lab.explorers.step_cost import cost_explorer as cost_explorer

@@ -154,10 +154,15 @@ def what_it_costs(model: nn.Module) -> None:
     real = labkit.measure(model, batch_size=2, sequence=64)
     print(cost.peak - real.peak, cost.smallest_card())
     labkit.cost_explorer("llama-3-8b", price=2.0)
+    advice = labkit.advise("llama-3-8b", "RTX 4090", "chat", rows=5000, use="merge")
+    print(advice["learning rate"].value, advice.unknown, advice.how.upper(), advice.as_dict().keys())
+    labkit.advice_explorer("llama-3-8b", rows=500)
     print(labkit.CompletionLoss(model, share_prefix=True))
     labkit.simulate("llama-3-8b", "qlora", 16)  # type: ignore[call-arg]
     labkit.measure("llama-3-8b")  # type: ignore[arg-type]
     labkit.cost_explorer(price="2")  # type: ignore[arg-type]
+    labkit.advise(rows="5000")  # type: ignore[arg-type]
+    labkit.advice_explorer(8)  # type: ignore[arg-type]
     labkit.CompletionLoss()  # type: ignore[call-arg]
 
 

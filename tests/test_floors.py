@@ -23,7 +23,7 @@ FLOORS = [
     "errors storage lowrank linear casting model_facts",
     "lora quant",
     "base family tasks step",
-    "simulation",
+    "simulation advice",
     "evaluation training export",
     "lab",
     "course",

@@ -1,4 +1,4 @@
-"""``labkit plan``: what a fine-tune of any model would cost, on a card and with rows of your own."""
+"""``labkit plan`` and ``labkit advise``: what a fine-tune of any model would cost, and how to begin with it."""
 
 import argparse
 import json
@@ -79,6 +79,27 @@ def plan(options: argparse.Namespace) -> None:
         print(found)
         if not dict(cost.cards())[card]:
             print(f"But a step does not fit into that card: {cost.peak / 1e9:.1f} GB of {card.usable_bytes / 1e9:.1f}.")
+
+
+def advise(options: argparse.Namespace) -> None:
+    """Which method and settings to begin with, each with its source, and what isn't known."""
+    import labkit
+
+    if options.swappable and options.merged:
+        raise ConfigError("--swappable keeps the adapter apart, and --merged doesn't: leave one of them out")
+    if options.rows is None and options.data is None:
+        raise ConfigError("say --rows and how many there are, or --data and their file")
+    rows, tokens, labelled = _size_of_rows(options) if options.data else (options.rows, None, 1.0)
+    found = labkit.advise(
+        options.model,
+        options.card,
+        options.task,
+        options.rows or rows,
+        tokens=options.seq or tokens,
+        labelled=labelled if options.labelled is None else options.labelled,
+        use="swap" if options.swappable else "merge" if options.merged else "either",
+    )
+    print(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) if options.json else found)
 
 
 def _size_of_rows(options: argparse.Namespace) -> tuple[int, int, int]:

@@ -10,11 +10,13 @@ import torch
 from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_notebook
 
+from labkit.lab.explorers.advice import Asked, advice_picture
 from labkit.lab.explorers.quantization_error import Quantizer, error_picture, take_sample
 from labkit.lab.explorers.rank import rank_picture, take_apart
 from labkit.lab.explorers.step_cost import Choice, Run, cost_picture
 from labkit.lab.refresh import run
 
+ASKED = Asked("smollm2-135m")
 START = Choice("smollm2-135m", "lora")
 
 
@@ -39,6 +41,11 @@ STORED = [
         "labkit.cost_explorer('smollm2-135m', 'lora')",
         f"(the cost explorer is shown here; the picture is {START})",
         lambda: cost_picture(START, Run()),
+    ),
+    (
+        "labkit.advice_explorer('smollm2-135m')",
+        f"(the advice explorer is shown here; the picture is {ASKED})",
+        lambda: advice_picture(ASKED, ASKED.advice()),
     ),
 ]
 

@@ -1,0 +1,172 @@
+"""How each stored figure is read from its file: what it amounts to, and a sentence with the numbers in it."""
+
+from collections.abc import Iterable
+from statistics import mean
+
+from labkit.advice.cases import Case, Found
+from labkit.simulation.simulating import simulate
+
+ASKED = ("base", 8, False)  # with so many examples, and no list of the labels
+
+
+def percent(share: float) -> str:
+    """``98.4 %``, ``58 %``."""
+    return f"{100 * share:.1f}".removesuffix(".0") + " %"
+
+
+def rate(number: float) -> str:
+    """``2e-3``: a learning rate as people write it."""
+    digits, power = f"{number:.1e}".split("e")
+    return f"{float(digits):g}e{int(power)}"
+
+
+# ---- LoRA, QLoRA and full fine-tuning on tickets
+
+
+def lora_against_full(study: dict, case: Case) -> Found:
+    exact = {name: max(each["scores"]["exact"]["mean"] for each in study["runs"] if each["method"] == name)
+             for name in ("lora", "full")}  # fmt: skip
+    rows = study["recipe"]["test_rows"]
+    return Found(
+        "lora",
+        f"both reached the same loss; at the best of three rates each, LoRA got {percent(exact['lora'])} of {rows} "
+        f"tickets right and full fine-tuning {percent(exact['full'])}",
+    )
+
+
+def tickets_rate(study: dict, case: Case) -> Found:
+    """Of the rates that can't be told from the best one, that which forgot least."""
+    runs = [each for each in study["runs"] if each["method"] == "lora"]
+    best = max(each["scores"]["exact"]["mean"] for each in runs)
+    alike = [each for each in runs if each["scores"]["exact"]["high"] >= best]
+    chosen = min(alike, key=lambda each: each["perplexity"])
+    tried = ", ".join(rate(each["learning_rate"]) for each in runs)
+    return Found(
+        chosen["learning_rate"],
+        f"of {tried}, it forgot least of other text (perplexity {chosen['perplexity']:.1f}, the base's "
+        f"{study['base_perplexity']:.1f}), and its tickets can't be told from the best",
+    )
+
+
+def trained_rank(study: dict, case: Case) -> Found:
+    r = study["recipe"]["lora"]["r"]
+    return Found(r, f"LoRA was trained at r = {r} there; no other rank was tried")
+
+
+def trained_alpha(study: dict, case: Case) -> Found:
+    """α/r as it was trained, at the rank that's recommended."""
+    lora = study["recipe"]["lora"]
+    scale = lora["lora_alpha"] / lora["r"]
+    return Found(scale * case.chosen["rank"], f"α/r was {scale:g} there; rates belong to the α/r they were found with")
+
+
+def trained_batch(study: dict, case: Case) -> Found:
+    size = study["recipe"]["batch_size"]
+    return Found(size, f"{size} rows per step there; other sizes weren't tried")
+
+
+def four_bits(study: dict, case: Case) -> Found:
+    by_method = {
+        name: [each["scores"]["exact"]["mean"] for each in study["runs"] if each["method"] == name]
+        for name in ("lora", "qlora")
+    }
+    perplexity = {each["format"]: each["perplexity"] for each in study["formats"]}
+    return Found(
+        "NF4 with 8-bit scales: QLoRA",
+        f"over {len(by_method['qlora'])} seeds QLoRA got {percent(mean(by_method['qlora']))} of the tickets right, "
+        f"LoRA {percent(mean(by_method['lora']))}; the base alone got worse (perplexity {perplexity['float32']:.1f} → "
+        f"{perplexity['NF4, doubled']:.1f})",
+    )
+
+
+# ---- what the shipped adapters took
+
+
+def passes(about: dict, case: Case) -> Found:
+    """How often the shipped adapter of such a task saw its rows."""
+    recipe, scores = about["recipe"], about["scores"]
+    seen = recipe["training"]["steps"] * recipe["training"]["batch_size"] / recipe["rows"]
+    metric, score = next(iter(scores.items()))
+    said = f"the {about['task']} adapter saw {recipe['rows']} rows {seen:.1f} times, and gets {percent(score['mean'])}"
+    return Found(case.steps(), f"{said} ({metric})")
+
+
+# ---- before training
+
+
+def classifiers(study: dict, case: Case) -> Found:
+    """A logistic regression on frozen features against examples in a prompt."""
+    runs = [each for each in study["runs"] if not each.get("shuffled")]
+    frozen = max(
+        (each for each in runs if each["method"].startswith("frozen features")),
+        key=lambda each: each["scores"]["accuracy"]["mean"],
+    )
+    return Found(
+        "a logistic regression on the base's frozen features",
+        f"it got {percent(frozen['scores']['accuracy']['mean'])} of {len(frozen['answers'])} definitions right, and "
+        + examples_shown(study),
+    )
+
+
+def examples_shown(study: dict) -> str:
+    """What the base makes of examples in its prompt."""
+    [shown] = [each for each in study["runs"] if (each["method"], each.get("examples"), each.get("names")) == ASKED]
+    score, rows = percent(shown["scores"]["accuracy"]["mean"]), len(shown["answers"])
+    return f"the 135M base with {shown['examples']} examples in its prompt got {score} of {rows} definitions right"
+
+
+# ---- afterwards
+
+
+def swapped(bench: dict, case: Case) -> Found:
+    times = bench["milliseconds"]["bank, opening rows"] / bench["milliseconds"]["base alone"]
+    return Found(
+        "keep it apart: an AdapterBank serves many",
+        f"{bench['rows']} rows with {bench['adapters']} adapters in one batch took {times:.2f} times as long as the "
+        "base alone",
+    )
+
+
+def kept_or_merged(bench: dict, case: Case) -> Found:
+    writing = bench["milliseconds a pass"]["writing"]
+    times = writing["labkit, kept apart"] / writing["base"]
+    return Found("keep it apart while you try things", f"kept apart, a token takes {times:.2f} times as long; merged, "
+                 "as long as the base's")  # fmt: skip
+
+
+def merged_dense(study: dict, case: Case) -> Found:
+    exact = {each["way"]: percent(each["scores"]["exact"]["mean"]) for each in study["ways"]
+             if each["trained on"] == "float32"}  # fmt: skip
+    return Found(
+        "merge in bfloat16, not into four bits",
+        f"of the tickets, {exact['kept apart']} are right kept apart, {exact['merged, bfloat16']} merged in bfloat16, "
+        f"and {exact['merged, then four bits']} merged and then rounded to four bits",
+    )
+
+
+def merged_from_four_bits(study: dict, case: Case) -> Found:
+    runs = [each for each in study["runs"] if each["trained on"] == "four bits" and not each["merge-aware"]]
+    ways = _means(each["ways"] for each in runs if "dequantized, bfloat16" in each["ways"])
+    return Found(
+        "dequantize, merge in bfloat16, stay there",
+        f"dequantized and merged in bfloat16, {percent(ways['dequantized, bfloat16'])} of the tickets are right; "
+        f"rounded to four bits again, {percent(ways['in four bits'])}",
+    )
+
+
+def _means(runs: Iterable[dict]) -> dict[str, float]:
+    runs = list(runs)
+    return {way: mean(each[way]["scores"]["exact"]["mean"] for each in runs) for way in runs[0]}
+
+
+# ---- time
+
+
+def measured_flops(bench: dict) -> tuple[float, str]:
+    """Operations per second that a training step of the course's base reached on a CPU, and where that was."""
+    rows, tokens = bench["rows"], bench["tokens per step"]
+    sequence, labelled = round(tokens["padded"] / rows), round(tokens["with a label"] / rows)
+    cost = simulate(
+        "smollm2-135m", "lora", batch_size=rows, sequence=sequence, labelled=labelled, dtype="float32", device="cpu"
+    )
+    return cost.total_flops / bench["milliseconds"]["labkit"] * 1000, bench["machine"]

@@ -1,0 +1,69 @@
+"""A rule: in which situation, what is recommended, why, where that comes from, and how far it carries."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from labkit.advice.cases import Case, Found
+from labkit.advice.sources import Source, Stored
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One recommendation.
+
+    Attributes:
+        about: which choice it's about.
+        why: the reason, in one sentence.
+        source: where it comes from.
+        scope: how far that carries.
+        find: what it recommends; None where it has nothing to say. It's given the content of a stored source, or None.
+        when: in which situations; everywhere if nothing is said.
+        replaces: whether it replaces a choice that has been made.
+        missing: what isn't known as long as the stored source isn't there.
+        beside: a second stored source, and the sentence that's read from it, where it's there.
+    """
+
+    about: str
+    why: str
+    source: Source
+    scope: str
+    find: Callable[[dict | None, Case], Found | None]
+    when: Callable[[Case], bool] = lambda case: True
+    replaces: bool = False
+    missing: str = ""
+    beside: tuple[Stored, Callable[[dict, Case], str | None]] | None = None
+
+
+def always(value) -> Callable:
+    """Finds the same in every situation."""
+    return lambda _, case: Found(value)
+
+
+def own(case: Case) -> bool:
+    return case.situation.own
+
+
+def with_rank(case: Case) -> bool:
+    return case.chosen["method"] in ("lora", "rslora", "lora+", "lora-fa", "dora", "pissa", "vera")
+
+
+def with_alpha(case: Case) -> bool:
+    return with_rank(case) and case.chosen["method"] != "vera"
+
+
+def our_rank(case: Case) -> bool:
+    return own(case) and with_rank(case)
+
+
+def our_alpha(case: Case) -> bool:
+    return own(case) and with_alpha(case)
+
+
+def plain(case: Case) -> bool:
+    """LoRA itself, which the studies of single choices are about."""
+    return case.chosen["method"] == "lora"
+
+
+ONLY_OURS = "measured on a 135M model only"
+TICKETS = f"{ONLY_OURS}, on tickets, an easy task of templates"
+COURT_SCOPE = f"{ONLY_OURS}, in 60 steps, on sql and glosses"

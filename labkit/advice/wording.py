@@ -1,0 +1,57 @@
+"""An advice as a page of plain text, at most 96 columns wide."""
+
+import re
+import textwrap
+
+from labkit.advice.lines import Line
+from labkit.advice.sources import Cited
+
+WIDTH, LABEL = 96, 20
+MARKS = "▣ a stored study of this repository · ◇ simulated · ❝ published · ○ a habit · ↳ how far it carries"
+
+
+def as_text(advice) -> str:
+    """The page."""
+    parts = [_wrapped(str(advice.situation), "")]
+    if advice.before:
+        parts += ["", "Before you train" if advice.lines else "Don't train for that"]
+        parts += [_line(line) for line in advice.before]
+    if advice.lines:
+        parts += ["", "To begin with", *map(_line, advice.lines), "", "What it takes", *map(_line, advice.costs)]
+    if advice.how:
+        parts += ["", "As something to type", *map(_to_type, advice.how.splitlines())]
+    parts += ["", "What isn't known", *(_wrapped(f"- {line}", "  ", "    ") for line in advice.unknown)]
+    sources = {line.source for line in (*advice.before, *advice.lines) if isinstance(line.source, Cited)}
+    if references := sorted({str(source) for source in sources}):
+        parts += ["", "Published", *(_wrapped(each, "  ", "    ") for each in references)]
+    return "\n".join([*parts, "", MARKS])
+
+
+def _line(line: Line) -> str:
+    """The choice, and below it why, where from, and how far that carries."""
+    indent = " " * (LABEL + 2)
+    source = line.source.short + (f", {line.date}" if line.date else "")
+    where = f"{line.source.mark} {source}" + (f": {line.says}" if line.says else "")
+    below = [_wrapped(line.why, indent), _wrapped(where, indent, indent + "  ")]
+    below += [_wrapped(f"↳ {line.scope}", indent, indent + "  ")] if line.scope else []
+    return "\n".join([_wrapped(f"  {line.about:<{LABEL}}{line.text}", "", indent), *below])
+
+
+def _to_type(line: str) -> str:
+    """A command over several lines that a shell takes for one; a line of Python as it is."""
+    if not line.startswith("labkit "):
+        return f"  {line}"
+    return _wrapped(line, "  ", "      ", WIDTH - 2).replace("\n", " \\\n")
+
+
+def _wrapped(text: str, first: str, then: str | None = None, width: int = WIDTH) -> str:
+    """`text` in lines, which never begin with a unit."""
+    wrapped = textwrap.fill(
+        re.sub(r" (?=%|GB|MB)", "\N{NO-BREAK SPACE}", text),
+        width,
+        initial_indent=first,
+        subsequent_indent=first if then is None else then,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return wrapped.replace("\N{NO-BREAK SPACE}", " ")

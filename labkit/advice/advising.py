@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from transformers import PretrainedConfig
 
 from labkit.advice.cases import Case
-from labkit.advice.commands import how_to_train
+from labkit.advice.commands import how_to_train, notes
 from labkit.advice.costs import cost_lines, fit_line
 from labkit.advice.figures import rate
 from labkit.advice.lines import Line
 from labkit.advice.rule import Rule
 from labkit.advice.rules import BEFORE, RULES
-from labkit.advice.rules_fitted import FITTED
+from labkit.advice.rules_fitted import FITTED, LEANER
 from labkit.advice.situations import Situation, situation
 from labkit.advice.sources import Shelf, Stored, reading
 from labkit.advice.unknowns import unknowns
@@ -42,6 +43,7 @@ class Advice:
         fits: whether the step fits on the card; None where nothing is trained.
         memory: bytes that the card has, or that were free here.
         unknown: what isn't known.
+        notes: what to know of the command.
         how: the command, or the lines of Python, that train so.
     """
 
@@ -53,6 +55,7 @@ class Advice:
     memory: int = 0
     unknown: list[str] = field(default_factory=list)
     how: str = ""
+    notes: list[str] = field(default_factory=list)
 
     def __getitem__(self, about: str) -> Line:
         """The line about a choice: ``advice["rank"].value``.
@@ -76,6 +79,7 @@ class Advice:
             "memory": self.memory,
             "unknown": self.unknown,
             "how": self.how,
+            "notes": self.notes,
         }
 
     def __str__(self) -> str:
@@ -123,6 +127,9 @@ def advise(
         return Advice(asked, before, unknown=unknowns(case, BEFORE))
     lines = _chosen(RULES, case)
     case.fit = case.step().fit(case.memory)
+    if leaner := _chosen(LEANER, case):
+        lines |= leaner
+        case.fit = case.step().fit(case.memory)
     lines |= _chosen(FITTED, case) | {"at once": fit_line(case)}
     return Advice(
         asked,
@@ -133,6 +140,7 @@ def advise(
         case.memory,
         unknowns(case, (*BEFORE, *RULES, *FITTED)),
         how_to_train(case),
+        notes(case),
     )
 
 
@@ -158,8 +166,9 @@ def _line(rule: Rule, case: Case) -> Line | None:
     if found is None:
         return None
     said = [found.says or getattr(rule.source, "says", "")]
-    if rule.beside and (other := case.shelf.read(rule.beside[0])):
-        beside = reading(rule.beside[0], lambda: rule.beside[1](other, case))
-        said.append(beside and f"{beside} (▣ {rule.beside[0].short}, {other['date']})")
+    for source, read in rule.beside:
+        if (other := case.shelf.read(source)) and (beside := reading(source, partial(read, other, case))):
+            stored = ", ".join(filter(None, (source.short, other.get("date"))))
+            said.append(f"{beside} ({source.mark} {stored})")
     date, shown = (content or {}).get("date"), SHOWN.get(rule.about, str)(found.value)
     return Line(rule.about, found.value, rule.why, rule.source, "; ".join(filter(None, said)), rule.scope, date, shown)

@@ -2,17 +2,19 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 
-from labkit.advice.fitting import Fit, Step
+from labkit.advice.fitting import Fit, Step, Way
 from labkit.advice.situations import Situation
 from labkit.advice.sources import Shelf
 from labkit.simulation.memory_check import free_bytes
 
 LEAST_STEPS = 60  # what each method of the court gets: with few rows, a few passes would be over at once
 PASSES = 3
+BITS = 2  # that a trained parameter holds, roughly (Schulman 2025)
 ALL = "all-linear"
 WHOLE = ("full", "spectrum")  # methods that train weights of the model itself
 
@@ -43,6 +45,12 @@ class Case:
         card = self.situation.card
         self.memory = card.usable_bytes if card else free_bytes(torch.device("cpu"))
 
+    @cached_property
+    def parameters(self) -> int:
+        """Of the model with an adapter."""
+        step = self.step("lora")
+        return step.cost(Way("lora", False, 1)).parameters
+
     @property
     def four_bits(self) -> bool:
         return self.fit is not None and self.fit.way.method == "qlora"
@@ -57,12 +65,12 @@ class Case:
         layers = self.chosen.get("layers", ALL)
         return layers if layers == ALL else tuple(layers.split(","))
 
-    def step(self, method: str | None = None) -> Step:
-        """A step as far as it's chosen, of the chosen method if no other is asked for."""
+    def step(self, method: str | None = None, rank: int | None = None) -> Step:
+        """A step as far as it's chosen, of the chosen method and rank if no others are asked for."""
         asked, method = self.situation, method or self.chosen["method"]
         return Step(
             asked.config,
-            self.chosen.get("rank", 8),
+            rank or self.chosen.get("rank", 8),
             self.chosen.get("batch size", 1),
             self.targets,
             asked.tokens,
@@ -79,6 +87,6 @@ class Case:
         """
         rank, step = self.chosen["rank"], self.step()
         a_rank = step.cost(step.stages()[0]).trained / rank
-        while rank < 256 and 2 * rank * a_rank < self.situation.counted:
+        while rank < 256 and BITS * rank * a_rank < self.situation.counted:
             rank *= 2
         return rank

@@ -1,9 +1,11 @@
 """What the recommended training takes: memory from the simulator, time from its operations, the size of what's left."""
 
-from labkit.advice.cases import Case
+from labkit.advice.cases import BITS, Case
 from labkit.advice.figures import measured_flops
+from labkit.advice.fitting import Way
 from labkit.advice.lines import Line
-from labkit.advice.sources import PACE, Habit, Simulated, reading
+from labkit.advice.situations import size_in_words
+from labkit.advice.sources import CAPACITY, PACE, Habit, Simulated, reading
 from labkit.simulation.estimates import estimate
 
 SHORT = 0.1  # seconds of a step on a GPU, below which its operations say little of its time
@@ -16,8 +18,8 @@ def fit_line(case: Case) -> Line:
     parts = [f"{way.rows} of {batch} rows at once" if way.rows < batch else "the whole batch at once"]
     parts += ["with gradient checkpointing"] if way.checkpointing else []
     why = {
-        "easy": "It's the least changed way whose step leaves a tenth of the memory free.",
-        "tight": "It fits, but less than a tenth of the memory stays free.",
+        "easy": "The first way tried that leaves a tenth of the memory free.",
+        "tight": "It may not fit: less than a tenth of the memory would stay free.",
         "none": "It's the lightest way there is here, and it doesn't fit.",
     }[case.fit.room]
     said = "gradients of the parts are added up, so the step is the same" if way.rows < batch else ""
@@ -27,34 +29,67 @@ def fit_line(case: Case) -> Line:
 def cost_lines(case: Case) -> list[Line]:
     """Peak memory, time and the file."""
     cost = case.fit.cost
-    notes = [line for line in cost.assumptions if "not yet verified" in line]
+    unverified = [line for line in cost.assumptions if "not yet verified" in line]
     memory = Line(
         "peak memory",
         cost.peak,
         _verdict(case),
         Simulated(),
-        f"{case.fit.way.rows} × {case.situation.tokens:,} tokens, AdamW, adapters in float32",
-        "; ".join(notes) or "on a CPU, checked against PyTorch's own allocator",
+        f"{case.fit.way.rows} × {case.situation.tokens:,} tokens{' (assumed)' if case.situation.assumed else ''}, AdamW, "
+        "adapters in float32",
+        "; ".join(unverified) or "on a CPU, checked against PyTorch's own allocator",
         shown=f"{cost.peak / 1e9:.1f} GB",
     )
     whole = case.step().whole
     file = Line(
         "file",
         cost.saved_bytes,
-        f"{cost.trained:,} of {cost.parameters:,} numbers are trained.",
+        f"{cost.trained:,} of {cost.parameters:,} parameters are trained.",
         Simulated(),
         scope="the model in its own dtype" if whole else "the adapter in float32, as PEFT writes it",
         shown=f"{cost.saved_bytes / 1e6:,.0f} MB",
     )
-    return [memory, _time_line(case), file]
+    compared = [] if whole else [_full_line(case), _room_line(case)]
+    return [memory, _time_line(case), file, *compared]
+
+
+def _full_line(case: Case) -> Line:
+    """What training every weight would take: the first reason for an adapter."""
+    peak = case.step().cost(Way("full", True, 1)).peak
+    return Line(
+        "full instead",
+        peak,
+        "That's the peak of training every weight, one row at once with checkpointing; and it leaves a whole model "
+        "per task.",
+        Simulated(),
+        scope="AdamW, in the model's own dtype",
+        shown=f"{peak / 1e9:,.1f} GB",
+    )
+
+
+def _room_line(case: Case) -> Line:
+    """Whether the adapter could hold what the rows say: an upper bound, as arithmetic."""
+    trained, counted = case.fit.cost.trained, case.situation.counted
+    return Line(
+        "room in the adapter",
+        BITS * trained,
+        f"The adapter has {size_in_words(trained)} parameters × {BITS} bits; your rows, {size_in_words(counted)} "
+        "counted tokens × 1 bit at most.",
+        CAPACITY,
+        scope="more room than rows: the rank is large enough. Fewer: a higher rank may help; an estimate of "
+        "memorizing everything",
+        shown=f"{size_in_words(BITS * trained)} bits for at most {size_in_words(counted)}",
+    )
 
 
 def _verdict(case: Case) -> str:
     card, fit = case.situation.card, case.fit
     there = f"{fit.memory / 1e9:.1f} GB"
     where = f"The {card.name} has {there}" if card else f"This machine has {there} free"
-    if fit.room != "none":
-        return f"{where}: it fits{'' if fit.room == 'easy' else ', tightly'}."
+    if fit.room == "tight":
+        return f"{where}: it may not fit. Run two steps first (--steps 2), or take a larger card."
+    if fit.room == "easy":
+        return f"{where}: it fits."
     larger = fit.card_that_would()
     other = f"The {larger.name} would do" if larger else "No single card of the table would do"
     return f"{where}: it doesn't fit, even so. {other}."
@@ -79,10 +114,14 @@ def _time_line(case: Case) -> Line:
         return Line("time", None, why, Habit(), scope=f"the {asked.card.name}'s peak isn't known", shown="not known")
     seconds = estimate(cost, asked.card, rows, case.fit.way.rows, utilization=UTILIZATION).seconds
     said = f"{UTILIZATION:.0%} of the card's {asked.card.teraflops:g} TFLOPS are reached"
-    scope = "a guess; " + ("unpacking four bits isn't counted, and " if case.four_bits else "") + "scoring comes on top"
+    scope = (
+        "a guess: kernels and data decide, so it may take twice as long; "
+        + ("unpacking four bits isn't counted, and " if case.four_bits else "")
+        + "scoring comes on top"
+    )
     if seconds / case.chosen["steps"] < SHORT:
         scope = f"too little: of so short a step, starting its kernels takes most; {scope}"
-    return Line("time", seconds, why, Habit(), said, scope, shown=in_minutes(seconds))
+    return Line("time", seconds, why, Habit(), said, scope, shown=f"{in_minutes(seconds)}, up to twice that")
 
 
 def in_minutes(seconds: float) -> str:

@@ -63,7 +63,7 @@ def _settings(rates: dict, case: Case) -> dict:
 
 
 def courts_rank(rates: dict, case: Case) -> Found:
-    return Found(_settings(rates, case)["r"], "the court took it for this method, and no other")
+    return Found(_settings(rates, case)["r"], "the court's rank for this method")
 
 
 def courts_alpha(rates: dict, case: Case) -> Found:
@@ -109,9 +109,9 @@ def measured_rank(study: dict, case: Case) -> Found:
 
 
 def measured_layers(study: dict, case: Case) -> Found:
-    """All linear layers, unless others with as many numbers were better on the tasks nearest to this one."""
+    """All linear layers, unless others with as many parameters were better on the tasks nearest to this one."""
     said, better = _verdicts(study, case.situation.kind.court)
-    words = f"against all linear layers, with as many numbers, on {' and '.join(case.situation.kind.court)}: {said}"
+    words = f"against all linear layers, with as many parameters, on {' and '.join(case.situation.kind.court)}: {said}"
     if not better:
         return Found(ALL, words)
     best = max(better, key=better.get)
@@ -124,7 +124,7 @@ def rank_of_layers(study: dict, case: Case) -> Found:
         found for name in names
         if ",".join((found := _of_candidate(study, name)).get("target_modules", [])) == case.chosen["layers"]
     )  # fmt: skip
-    return Found(settings["r"], "with it, these layers have as many numbers as all of them at the usual rank")
+    return Found(settings["r"], "with it, these layers have as many parameters as all of them at the usual rank")
 
 
 def _of_candidate(study: dict, name: str) -> dict:

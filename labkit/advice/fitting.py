@@ -1,7 +1,7 @@
 """Which way of training fits on a card: the least changed one whose simulated step does."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from transformers import PretrainedConfig
@@ -54,6 +54,7 @@ class Step:
     """What is to be fitted: a step of `batch` rows of a model with adapters of rank `r` on `targets`, on GPU or CPU.
 
     Attributes:
+        known: what has been simulated so far.
         whole: whether weights of the model itself are trained.
         stay_dense: whether four bits come last, because the adapter is going to be merged.
     """
@@ -67,8 +68,15 @@ class Step:
     gpu: bool
     whole: bool = False
     stay_dense: bool = False
+    known: dict[Way, StepCost] = field(default_factory=dict, compare=False, repr=False)
 
     def cost(self, way: Way) -> StepCost:
+        """Simulated once per way."""
+        if way not in self.known:
+            self.known[way] = self._simulated(way)
+        return self.known[way]
+
+    def _simulated(self, way: Way) -> StepCost:
         return simulate(
             self.model,
             way.method,

@@ -20,7 +20,7 @@ class Rule:
         when: in which situations; everywhere if nothing is said.
         replaces: whether it replaces a choice that has been made.
         missing: what isn't known as long as the stored source isn't there.
-        beside: a second stored source, and the sentence that's read from it, where it's there.
+        beside: more stored sources, each with the sentence that's read from it, where it's there.
     """
 
     about: str
@@ -31,7 +31,7 @@ class Rule:
     when: Callable[[Case], bool] = lambda case: True
     replaces: bool = False
     missing: str = ""
-    beside: tuple[Stored, Callable[[dict, Case], str | None]] | None = None
+    beside: tuple[tuple[Stored, Callable[[dict, Case], str | None]], ...] = ()
 
 
 def always(value) -> Callable:
@@ -59,11 +59,17 @@ def our_alpha(case: Case) -> bool:
     return own(case) and with_alpha(case)
 
 
+def large(case: Case) -> bool:
+    """30 billion parameters and more, where published runs took lower rates."""
+    return case.parameters >= LARGE
+
+
 def plain(case: Case) -> bool:
     """LoRA itself, which the studies of single choices are about."""
     return case.chosen["method"] == "lora"
 
 
+LARGE = 30e9  # parameters
 ONLY_OURS = "measured on a 135M model only"
 TICKETS = f"{ONLY_OURS}, on tickets, an easy task of templates"
 COURT_SCOPE = f"{ONLY_OURS}, in 60 steps, on sql and glosses"

@@ -4,14 +4,18 @@ For each choice, the first rule that applies and whose source is there decides. 
 its rule already: as soon as its result is stored, the rule comes into force.
 """
 
+import shlex
+
 from labkit.advice import court_figures, figures
 from labkit.advice.cases import ALL, LEAST_STEPS, PASSES, Case, Found
+from labkit.advice.commands import loadable
 from labkit.advice.rule import (
     COURT_SCOPE,
     ONLY_OURS,
     TICKETS,
     Rule,
     always,
+    large,
     our_alpha,
     our_rank,
     own,
@@ -22,26 +26,37 @@ from labkit.advice.rule import (
 from labkit.advice.sources import (
     AGAINST_FULL,
     BATCHES,
+    CAPACITY,
     COURT,
+    COURTS_OWN,
     FEW_ROWS,
     GLOSSES,
     LAYERS,
     RANKS,
-    RATES,
+    REGRET,
+    TRAINED_THERE,
     Cited,
     Habit,
-    Stored,
+    Used,
 )
 
 FEW = 50  # rows
-REGRET = ("Schulman 2025", "Schulman and others, LoRA Without Regret, thinkingmachines.ai/blog/lora")
-SCALE = "A rate only means something together with α/r, so both come from the same place."
+SOME = 500  # rows
+SCALE = "What A and B add is multiplied by α/r, so a rate only means something together with it."
+SAME_SCALE = "if you change the rank, keep this α/r, so change α with it"
+SMALL = "It trains an adapter, one small file per task, in less memory than every weight takes"
 PATIENCE = f"That's {PASSES} passes, or {LEAST_STEPS} steps where rows are few. If you validate, the best step is kept."
 
 
 def _by_rows(_, case: Case) -> Found:
     """4, 8 or 16 rows: the most with which a pass still has some thirty steps, and no fewer than 4."""
     return Found(next(size for size in (16, 8, 4) if size == 4 or case.situation.rows >= 32 * size))
+
+
+def _prompted(_, case: Case) -> Found:
+    asked = case.situation
+    base = "" if asked.own else f"--base {shlex.quote(loadable(asked.name))} "
+    return Found(f"labkit evaluate {base}--data held-out.jsonl --shots 8 --shots-from train.jsonl")
 
 
 BEFORE = (
@@ -66,7 +81,7 @@ BEFORE = (
         figures.classifiers,
         lambda case: case.situation.task == "classify",
         missing="How a classifier on frozen features does against a prompt with examples.",
-        beside=(COURT, court_figures.courts_score),
+        beside=((COURT, court_figures.courts_score),),
     ),
     Rule(
         "first a prompt",
@@ -77,9 +92,25 @@ BEFORE = (
             "on few rows, training (IA³) beat the same rows in a prompt, so don't stop at the prompt",
         ),
         f"T0 models; the bound of {FEW} rows is a habit",
-        always("labkit evaluate --shots 8 --shots-from your rows"),
+        _prompted,
         lambda case: case.situation.rows < FEW and case.situation.task != "facts",
-        beside=(GLOSSES, lambda study, case: figures.examples_shown(study)),
+        beside=((GLOSSES, lambda study, case: figures.examples_shown(study)),),
+    ),
+    Rule(
+        "first a prompt",
+        "A few of your rows in the prompt of the same model: that's the score to beat.",
+        Habit(),
+        "where answers have no right form, read a few dozen of both, without knowing whose they are",
+        _prompted,
+        lambda case: case.situation.rows >= FEW and case.situation.task not in ("facts", "classify"),
+    ),
+    Rule(
+        "first a smaller one",
+        f"Under {SOME} rows, a smaller model shows sooner, and on a smaller card, what the rows teach.",
+        Habit(),
+        "how far its score carries to the large one isn't known",
+        always("a model of 7 or 8 billion parameters"),
+        lambda case: case.situation.rows < SOME and case.situation.task != "facts" and large(case),
     ),
 )
 
@@ -95,7 +126,7 @@ RULES = (
     ),
     Rule(
         "method",
-        "It reaches what full fine-tuning reaches, and leaves the weights alone.",
+        f"{SMALL}; and it did as well as full fine-tuning here.",
         AGAINST_FULL,
         f"{TICKETS}, one seed",
         figures.lora_against_full,
@@ -103,30 +134,30 @@ RULES = (
     ),
     Rule(
         "method",
-        "Tune the rate of plain LoRA before you try a variant.",
+        f"{SMALL}. Tune its rate before you try a variant.",
         Cited(
             "Lee 2026",
             "Lee and others, Learning Rate Matters: Vanilla LoRA May Suffice, arXiv 2602.04998",
-            "with its own rate each, plain LoRA and nine variants ended within 1 to 2 % of each other",
+            "with its own rate each, plain LoRA and nine variants scored within 1 to 2 % of each other",
         ),
         "their models and tasks; full fine-tuning isn't among the nine",
         always("lora"),
     ),
     Rule(
         "layers",
-        "All of them, unless some with as many trained numbers scored better.",
+        "All of them, unless some with as many parameters scored better.",
         LAYERS,
         COURT_SCOPE,
         court_figures.measured_layers,
         lambda case: own(case) and plain(case),
-        missing="What the choice of layers does to scores, at equal numbers.",
+        missing="What the choice of layers does to scores, at equal parameters.",
     ),
     Rule(
         "layers",
-        "At the same number of trained numbers, attention alone learned worse.",
+        "With as many parameters to train, attention alone learned worse.",
         Cited(
             *REGRET,
-            "attention alone lost to the MLP layers alone with as many numbers; both together were like the MLP",
+            "attention alone lost to the MLP layers alone with as many parameters; both together were like the MLP",
         ),
         "Llama-3.1-8B and a mixture of experts; not measured here yet",
         always("all-linear"),
@@ -149,54 +180,55 @@ RULES = (
         lambda case: own(case) and plain(case),
         missing="What the rank does to scores.",
     ),
-    Rule("rank", "The rank that the rates were found with.", RATES, COURT_SCOPE, court_figures.courts_rank, our_rank),
-    Rule("rank", "The rank that was measured here.", AGAINST_FULL, TICKETS, figures.trained_rank, our_rank),
+    Rule("rank", "The rates were found with it.", COURTS_OWN, COURT_SCOPE, court_figures.courts_rank, our_rank),
+    Rule("rank", "The rates were found with it.", TRAINED_THERE, TICKETS, figures.trained_rank, our_rank),
     Rule(
         "rank",
-        "As long as the adapter can hold what the rows say, the rank hardly matters.",
+        "As long as the adapter can hold what the rows say (see below), the rank hardly matters.",
         Cited(
             *REGRET,
-            "low ranks follow the loss of high ones until they run out of capacity: the higher, the later",
+            "a low rank's loss follows a high one's until its adapter is full; a higher rank is full later",
         ),
-        "Llama and Qwen models, tens of thousands of rows; 16 is one of the ranks they tried",
+        "Llama and Qwen models; 16 is one of the ranks they tried",
         always(16),
         with_rank,
     ),
     Rule(
         "rank",
         "So many counted tokens may say more than a smaller adapter can hold.",
-        Cited(*REGRET, "weights hold some 2 bits each, and a token says 1 bit at most, roughly: an upper bound"),
+        CAPACITY,
         "an estimate of what memorizing everything would take; learning to generalize takes less",
         lambda _, case: Found(case.least_rank()),
         lambda case: with_rank(case) and case.chosen["method"] == "lora" and case.least_rank() > case.chosen["rank"],
         replaces=True,
     ),
-    Rule("α", SCALE, RATES, COURT_SCOPE, court_figures.courts_alpha, our_alpha),
-    Rule("α", SCALE, AGAINST_FULL, TICKETS, figures.trained_alpha, our_alpha),
+    Rule("α", SCALE, COURTS_OWN, f"{COURT_SCOPE}; {SAME_SCALE}", court_figures.courts_alpha, our_alpha),
+    Rule("α", SCALE, TRAINED_THERE, f"{TICKETS}; {SAME_SCALE}", figures.trained_alpha, our_alpha),
     Rule(
         "α",
         SCALE,
         Cited(*REGRET, "α = 32 at every rank: divided by r, the best rate hardly depends on the rank"),
-        "their models; they couldn't improve on it",
+        "their models, and they couldn't improve on it; if you change the rank, leave α at 32; the rate below comes "
+        "from other runs",
         always(32),
         with_alpha,
     ),
     Rule(
         "batch size",
         "The rates were found with it.",
-        RATES,
+        COURTS_OWN,
         COURT_SCOPE,
         court_figures.courts_batch,
         own,
-        beside=(BATCHES, court_figures.large_batch),
+        beside=((BATCHES, court_figures.large_batch),),
     ),
-    Rule("batch size", "The rates were found with it.", AGAINST_FULL, TICKETS, figures.trained_batch, own),
+    Rule("batch size", "The rates were found with it.", TRAINED_THERE, TICKETS, figures.trained_batch, own),
     Rule(
         "batch size",
-        "Small batches suit LoRA, and a pass over few rows still has some steps.",
+        "A small batch is safe with LoRA, and a pass over few rows still has some steps.",
         Cited(
             *REGRET,
-            "in some settings LoRA loses more than full fine-tuning as batches grow; at 32 rows the gap is small",
+            "up to 32 rows, LoRA stays close to full fine-tuning; with larger batches it may fall behind",
         ),
         "which of 4, 8 or 16 is a habit",
         _by_rows,
@@ -205,11 +237,14 @@ RULES = (
         Rule(
             "steps",
             PATIENCE,
-            Stored(f"adapters/{adapter}/labkit.json", "studies.make_adapters"),
+            Habit(),
             f"{ONLY_OURS}; more or fewer passes weren't tried",
-            figures.passes,
+            lambda _, case: Found(case.steps(), f"{PASSES} passes"),
             lambda case, adapter=adapter: own(case) and case.situation.kind.adapter == adapter,
-            beside=(FEW_ROWS, court_figures.overfitting),
+            beside=(
+                (Used(f"adapters/{adapter}/labkit.json", "studies.make_adapters"), figures.passes),
+                (FEW_ROWS, court_figures.overfitting),
+            ),
         )
         for adapter in ("clauses", "tickets", "voice", "sql")
     ),

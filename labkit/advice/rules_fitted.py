@@ -1,37 +1,71 @@
 """The rules for the choices that depend on how the step fits on the card, and for what happens to the adapter."""
 
 from labkit.advice import court_figures, figures
-from labkit.advice.cases import Case, Found
-from labkit.advice.rule import COURT_SCOPE, TICKETS, Rule, always, own
-from labkit.advice.sources import AGAINST_FULL, QLORA, RATES, Cited, Habit, Stored
+from labkit.advice.cases import BITS, Case, Found
+from labkit.advice.fitting import ROOM, Way
+from labkit.advice.rule import COURT_SCOPE, TICKETS, Rule, always, large, own, plain
+from labkit.advice.sources import AGAINST_FULL, QLORA, RATES, REGRET, Cited, Habit, Stored
 
 
 def _swept_rate(_, case: Case) -> Found:
-    """Thinking Machines' own sweep: dense models up to 3 billion numbers at 1e-3, from 8 billion on at 3e-4."""
-    step = case.step()
-    return Found(1e-3 if step.cost(step.stages()[0]).parameters < 5e9 else 3e-4)
+    """Thinking Machines' own sweep: dense models up to 3 billion parameters at 1e-3, from 8 billion on at 3e-4."""
+    return Found(1e-3 if case.parameters < 5e9 else 3e-4)
 
+
+def _in_four_bits(_, case: Case) -> Found:
+    """The trade in bytes: what 16 bits would take, and whether checkpointing alone would do."""
+    step, most = case.step(), ROOM * case.memory / 1e9
+    dense, again = (step.cost(Way("lora", checkpointing, 1)).peak / 1e9 for checkpointing in (False, True))
+    bits = 16 if case.situation.card else 32
+    trade = (
+        "so checkpointing would do, too: four bits were chosen because they compute no layer twice. To keep "
+        f"{bits} bits, put --gradient-checkpointing in the place of --quantize, with one row at once"
+        if again <= most
+        else "so neither leaves that room"
+    )
+    return Found(
+        "NF4 with 8-bit scales: QLoRA",
+        f"{QLORA_PAPER.says}. In {bits} bits, one row takes {dense:.1f} GB, with checkpointing {again:.1f} GB (◇), and "
+        f"{most:.1f} GB may be planned: {trade}",
+    )
+
+
+def _leaner_rank(_, case: Case) -> Found | None:
+    """Half of the cited rank, where that leaves a tenth of the memory free, and holds what the rows say."""
+    rank = case.chosen["rank"] // 2
+    fit = case.step(rank=rank).fit(case.memory)
+    if fit.room != "easy" or BITS * fit.cost.trained < case.situation.counted:
+        return None
+    return Found(rank, f"with {2 * rank}, less than a tenth of the memory would stay free; with {rank}, more does")
+
+
+LEANER = (
+    Rule(
+        "rank",
+        "As long as the adapter can hold what the rows say (see below), the smaller one will do.",
+        Cited(*REGRET, "a low rank's loss follows a high one's until its adapter is full"),
+        "Llama and Qwen models",
+        _leaner_rank,
+        lambda case: plain(case) and case.chosen["rank"] == 16 and case.fit.room == "tight" and not own(case),
+        replaces=True,
+    ),
+)
+
+QLORA_PAPER = Cited(
+    "Dettmers 2023",
+    "Dettmers and others, QLoRA, arXiv 2305.14314",
+    "QLoRA came to 16-bit fine-tuning's scores, from 7B to 65B, and a 65B model onto a 48 GB card",
+)
 
 FITTED = (
     Rule(
         "weights",
-        "Four-bit weights take a quarter of the bytes, and 16-bit ones leave too little room here.",
-        QLORA,
-        TICKETS,
-        figures.four_bits,
+        "A layer in four bits takes about a quarter of the bytes; embeddings and head stay as they are.",
+        QLORA_PAPER,
+        "their benchmarks; ours: tickets, an easy task of templates",
+        _in_four_bits,
         lambda case: case.four_bits,
-    ),
-    Rule(
-        "weights",
-        "Four-bit weights take a quarter of the bytes, and 16-bit ones leave too little room here.",
-        Cited(
-            "Dettmers 2023",
-            "Dettmers and others, QLoRA, arXiv 2305.14314",
-            "QLoRA came to 16-bit fine-tuning's scores, from 7B to 65B, and a 65B model onto a 48 GB card",
-        ),
-        "their benchmarks",
-        always("NF4 with 8-bit scales: QLoRA"),
-        lambda case: case.four_bits,
+        beside=((QLORA, figures.four_bits),),
     ),
     Rule(
         "weights",
@@ -67,14 +101,27 @@ FITTED = (
     ),
     Rule(
         "learning rate",
-        "Begin here, and try a third and three times as much on validation rows.",
+        "Begin here, then try 3e-4 on validation rows, and nothing above.",
+        Cited(
+            QLORA_PAPER.short,
+            QLORA_PAPER.reference,
+            "1e-4 for 33B and 65B, 2e-4 for 7B and 13B, in four bits at r = 64, α = 16, so α/r = 1/4; Thinking Machines "
+            "2026 found 3e-4 best for Llama 70B, and 1e-3 broke it",
+        ),
+        "batches of 16 and of 128 rows there, and other α/r: smaller batches and a larger α/r usually want a lower rate",
+        always(1e-4),
+        large,
+    ),
+    Rule(
+        "learning rate",
+        "Begin here, and try a third on validation rows; three times as much only if the loss doesn't jump.",
         Cited(
             "Thinking Machines 2026",
             "github.com/thinking-machines-lab/tinker-cookbook, recipes/chat_sl/results/sft_sweep.md",
-            "LoRA's best of 4e-5 to 3e-3 was 1e-3 for Llama 1B and 3B, 3e-4 for Llama 8B and 70B, where 1e-3 broke the "
-            "70B; but 1e-3 for Qwen3-8B",
+            "LoRA's best of 4e-5 to 3e-3 was 1e-3 for Llama 1B and 3B and Qwen3-8B, 3e-4 for Llama 8B; QLoRA's authors "
+            "took 2e-4 for 7B and 13B, at α/r = 1/4",
         ),
-        "chat data (tulu3), 780 steps of 128 rows, ranks 4 to 128 (70B: 1 to 4); nothing here says how it carries over",
+        "chat data, 780 steps of 128 rows, ranks 4 to 128, in 16 bits; smaller batches usually want a lower rate",
         _swept_rate,
     ),
     Rule(
@@ -100,6 +147,14 @@ FITTED = (
         f"{TICKETS}; labkit.merge_aware trains for a merge into four bits",
         figures.merged_dense,
         lambda case: case.situation.use == "merge",
+    ),
+    Rule(
+        "afterwards",
+        "Kept apart, it can still be merged later, into the 16-bit base: a merge needs that one too.",
+        Habit(),
+        "notebook 09 merges a QLoRA adapter: into the weights that four bits stand for, kept in 16 bits",
+        always("keep it apart while you try things"),
+        lambda case: case.situation.card is not None,
     ),
     Rule(
         "afterwards",

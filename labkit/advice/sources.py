@@ -36,6 +36,17 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Used(Stored):
+    """○ What a study of this repository was run with: nothing else was compared there."""
+
+    mark = "○"
+
+    @property
+    def short(self) -> str:
+        return f"used here, not compared with others: {super().short}"
+
+
+@dataclass(frozen=True)
 class Cited:
     """❝ A published finding.
 
@@ -120,8 +131,12 @@ BATCHES = Stored("results/choices_batch.json", "studies.choices --stage batch")
 FEW_ROWS = Stored("results/choices_few_rows.json", "studies.choices --stage few_rows")
 GLOSSES = Stored("results/glosses_baselines.json", "studies.glosses_baselines")
 AGAINST_FULL = Stored("results/full_vs_lora.json", "studies.full_vs_lora")
+TRAINED_THERE = Used(AGAINST_FULL.file, AGAINST_FULL.study)
+COURTS_OWN = Used(RATES.file, RATES.study)
 QLORA = Stored("results/qlora_vs_lora.json", "studies.qlora_vs_lora")
 PACE = Stored("results/train_step.json", "benchmarks.train_step")
+REGRET = ("Schulman 2025", "Schulman and others, LoRA Without Regret, thinkingmachines.ai/blog/lora")
+CAPACITY = Cited(*REGRET, "weights hold some 2 bits each, and a token says 1 bit at most, roughly: an upper bound")
 
 
 def reading(source: Source, find: Callable[[], T]) -> T:

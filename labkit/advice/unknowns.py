@@ -16,9 +16,13 @@ def unknowns(case: Case, rules: Iterable[Rule]) -> list[str]:
             "None of the repository's stored results is here (labkit alone comes without data/results): what they'd "
             "say is left to citations and habits."
         )
-    for rule in rules:
-        if rule.missing and isinstance(rule.source, Stored) and rule.source.file in case.shelf.missing:
-            said.append(f"{rule.missing} Not measured yet: python -m {rule.source.study}.")
+    waiting = [
+        rule.missing[0].lower() + rule.missing[1:].rstrip(".")
+        for rule in rules
+        if rule.missing and isinstance(rule.source, Stored) and rule.source.file in case.shelf.missing
+    ]
+    if waiting:
+        said.append(f"What studies of this repository that aren't finished will say: {'; '.join(waiting)}.")
     if case.fit is None:
         return [*said, "Whether LoRA could teach your facts all the same: nothing here has measured it."]
     if asked.assumed:
@@ -26,7 +30,7 @@ def unknowns(case: Case, rules: Iterable[Rule]) -> list[str]:
     if not asked.own:
         cost = case.fit.cost
         numbers = size_in_words(cost.parameters - (0 if case.step().whole else cost.trained))
-        said.append(f"How scores measured on 135 million numbers carry to {numbers}.")
+        said.append(f"How scores measured on 135 million parameters carry to {numbers}.")
     said.append(f"Whether {asked.rows:,} rows are enough: train on half of them, too, and see what the rest added.")
     said.append("Whether your rows are as easy as the course's: score a few held back before you trust any of this.")
     if 2 * case.fit.cost.trained < asked.counted:
@@ -36,15 +40,12 @@ def unknowns(case: Case, rules: Iterable[Rule]) -> list[str]:
         )
     if asked.task in ("style", "chat"):
         said.append(
-            f"What a good score is for {asked.kind.words}: the court's tasks have right answers, yours may not."
+            f"What a good score is for {asked.kind.words}: the tasks measured here have right answers, yours may not."
         )
     if asked.task == "chat":
         said.append("What training on conversations does: no task of the course is one.")
     if case.four_bits and not asked.own:
-        said.append(
-            "The best rate on four bits: the cited sweep was in 16 bits; QLoRA's authors take 1e-4 above 13B, with a "
-            "smaller α/r."
-        )
+        said.append("The best rate on four bits with this α/r: no cited run had both.")
     if asked.card and asked.card.name.startswith("T4"):
         said.append("The time in bfloat16 on a T4, which has no units for it: its peak is float16's.")
     if asked.card:

@@ -188,20 +188,22 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--dry-run", action="store_true", help="send nothing; list the files, and show the card")
 
     sub = command(planning.advise, "which method, rank, rate and so on to begin with, and where each comes from")
+    sub.epilog = "example: labkit advise llama-3-8b --card 'RTX 4090' --task chat --rows 5000"
     sub.add_argument(
         "model",
         type=text,
         nargs="?",
         default="smollm2-135m",
-        help="as for plan: a preset, a config.json, its folder, or a hub id (%(default)s, the course's base)",
+        help="a preset (a name that labkit knows, such as llama-3-8b), a config.json, its folder, or a hub id (%(default)s, "
+        "the course's base)",
     )
     sub.add_argument(
-        "--card", type=text, default="cpu", help="a GPU, such as 'RTX 4090', or this machine's %(default)s"
+        "--card", type=text, default="cpu", help="a GPU, such as 'RTX 4090', or this machine's cpu (%(default)s)"
     )
     sub.add_argument(
         "--task", type=text, default="extract", help="classify, extract, style, code, chat or facts (%(default)s)"
     )
-    sub.add_argument("--rows", type=whole(1), help="training rows (those of --data)")
+    sub.add_argument("--rows", type=whole(1), help="training rows; needed, unless there's --data (those of --data)")
     sub.add_argument("--data", type=path, help="your own rows: sets --rows, --seq and --labelled to what they take")
     _row_options(sub)
     _turns_option(sub)
@@ -209,8 +211,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--labelled", type=share_or_count, help="tokens per row that the loss counts (all, or the most of --data)"
     )
-    sub.add_argument("--swappable", action="store_true", help="the adapter must be kept apart, to be swapped")
-    sub.add_argument("--merged", action="store_true", help="the adapter must be merged into the base")
+    sub.add_argument(
+        "--swappable", action="store_true", help="the adapter must be kept apart, to be swapped; not with --merged"
+    )
+    sub.add_argument(
+        "--merged", action="store_true", help="the adapter must be merged into the base; not with --swappable"
+    )
     sub.add_argument("--json", action="store_true", help="every line with its source as JSON")
 
     sub = command(planning.plan, "what a fine-tune of any model would cost: memory, cards, time, money")

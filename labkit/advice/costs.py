@@ -30,13 +30,13 @@ def cost_lines(case: Case) -> list[Line]:
     """Peak memory, time and the file."""
     cost = case.fit.cost
     unverified = [line for line in cost.assumptions if "not yet verified" in line]
+    assumed = " (assumed)" if case.situation.assumed else ""
     memory = Line(
         "peak memory",
         cost.peak,
         _verdict(case),
         Simulated(),
-        f"{case.fit.way.rows} × {case.situation.tokens:,} tokens{' (assumed)' if case.situation.assumed else ''}, AdamW, "
-        "adapters in float32",
+        f"{case.fit.way.rows} × {case.situation.tokens:,} tokens{assumed}, AdamW, adapters in float32",
         "; ".join(unverified) or "on a CPU, checked against PyTorch's own allocator",
         shown=f"{cost.peak / 1e9:.1f} GB",
     )
@@ -85,7 +85,7 @@ def _room_line(case: Case) -> Line:
 def _verdict(case: Case) -> str:
     card, fit = case.situation.card, case.fit
     there = f"{fit.memory / 1e9:.1f} GB"
-    where = f"The {card.name} has {there}" if card else f"This machine has {there} free"
+    where = f"The {card.name.split(',')[0]} has {there}" if card else f"This machine has {there} free"
     if fit.room == "tight":
         return f"{where}: it may not fit. Run two steps first (--steps 2), or take a larger card."
     if fit.room == "easy":
@@ -114,11 +114,8 @@ def _time_line(case: Case) -> Line:
         return Line("time", None, why, Habit(), scope=f"the {asked.card.name}'s peak isn't known", shown="not known")
     seconds = estimate(cost, asked.card, rows, case.fit.way.rows, utilization=UTILIZATION).seconds
     said = f"{UTILIZATION:.0%} of the card's {asked.card.teraflops:g} TFLOPS are reached"
-    scope = (
-        "a guess: kernels and data decide, so it may take twice as long; "
-        + ("unpacking four bits isn't counted, and " if case.four_bits else "")
-        + "scoring comes on top"
-    )
+    scope = "a guess: kernels and data decide, so it may take twice as long; "
+    scope += ("unpacking four bits isn't counted, and " if case.four_bits else "") + "scoring comes on top"
     if seconds / case.chosen["steps"] < SHORT:
         scope = f"too little: of so short a step, starting its kernels takes most; {scope}"
     return Line("time", seconds, why, Habit(), said, scope, shown=f"{in_minutes(seconds)}, up to twice that")

@@ -45,8 +45,9 @@ def tickets_rate(study: dict, case: Case) -> Found:
     found = chosen["learning_rate"]
     said = (
         f"of {', '.join(map(rate, rates))}, {rate(found)} forgot least of other text (perplexity "
-        f"{chosen['perplexity']:.1f} against the base's {study['base_perplexity']:.1f}; lower: less surprised); it got "
-        f"{percent(chosen['scores']['exact']['mean'])} of the tickets right, the best {percent(best)}: too close to tell"
+        f"{chosen['perplexity']:.1f} against the base's {study['base_perplexity']:.1f}; lower: less surprised), and "
+        "got "
+        f"{percent(chosen['scores']['exact']['mean'])} of the tickets right, the best {percent(best)}: can't tell"
     )
     if found == min(rates):
         said += f". It's the lowest of those tried, so try {rate(0.4 * found)}, too"
@@ -79,8 +80,8 @@ def four_bits(study: dict, case: Case) -> str:
     perplexity = {each["format"]: each["perplexity"] for each in study["formats"]}
     return (
         f"over {len(by_method['qlora'])} seeds QLoRA got {percent(mean(by_method['qlora']))} of the tickets right, "
-        f"LoRA {percent(mean(by_method['lora']))}, on a 135M model; untrained, four bits made its base worse (perplexity "
-        f"{perplexity['float32']:.1f} → {perplexity['NF4, doubled']:.1f}), and training made up for it"
+        f"LoRA {percent(mean(by_method['lora']))}, on a 135M model; untrained, four bits made its base worse "
+        f"(perplexity {perplexity['float32']:.1f} → {perplexity['NF4, doubled']:.1f}), and training made up for it"
     )
 
 

@@ -105,10 +105,11 @@ FITTED = (
         Cited(
             QLORA_PAPER.short,
             QLORA_PAPER.reference,
-            "1e-4 for 33B and 65B, 2e-4 for 7B and 13B, in four bits at r = 64, α = 16, so α/r = 1/4; Thinking Machines "
-            "2026 found 3e-4 best for Llama 70B, and 1e-3 broke it",
+            "1e-4 for 33B and 65B, 2e-4 for 7B and 13B, in four bits at r = 64, α = 16, so α/r = 1/4; Thinking "
+            "Machines 2026 found 3e-4 best for Llama 70B, and 1e-3 broke it",
         ),
-        "batches of 16 and of 128 rows there, and other α/r: smaller batches and a larger α/r usually want a lower rate",
+        "batches of 16 and of 128 rows there, and other α/r: smaller batches and a larger α/r usually want a lower "
+        "rate",
         always(1e-4),
         large,
     ),
@@ -152,7 +153,7 @@ FITTED = (
         "afterwards",
         "Kept apart, it can still be merged later, into the 16-bit base: a merge needs that one too.",
         Habit(),
-        "notebook 09 merges a QLoRA adapter: into the weights that four bits stand for, kept in 16 bits",
+        "with a base in four bits, merge into what those stand for, and keep that in 16 bits (notebook 09)",
         always("keep it apart while you try things"),
         lambda case: case.situation.card is not None,
     ),

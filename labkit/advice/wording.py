@@ -10,7 +10,7 @@ WIDTH, LABEL = 96, 20
 SYMBOLS = {"rank": "r", "α": "α"}
 UNITS = "%|[GM]B|[TG]FLOPS?|rows?|tokens?|steps?|hours?|minutes|seconds|bits?|[mb]illion|points?|times|passes|of|="
 TOGETHER = re.compile(rf"(?<=[\d→]) (?=(?:{UNITS})(?!\w))|(?<=[rα/]) (?==)|(?<==) (?=\d)|(?<=\d) (?=→)")
-MARKS = "▣ compared in a study of this repository · ◇ simulated · ❝ published · ○ a habit · ↳ how far it carries"
+MARKS = "▣ compared in a study of this repository · ◇ simulated · ❝ published · ○ a habit, or used and not compared · ↳ how far it carries"
 
 
 def as_text(advice) -> str:
@@ -28,7 +28,7 @@ def as_text(advice) -> str:
     sources = {line.source for line in (*advice.before, *advice.lines) if isinstance(line.source, Cited)}
     if references := sorted({str(source) for source in sources}):
         parts += ["", "Published", *(_wrapped(each, "  ", "    ") for each in references)]
-    return "\n".join([*parts, "", MARKS])
+    return "\n".join([*parts, "", _wrapped(MARKS, "")])
 
 
 def _in_short(advice) -> list[str]:
@@ -38,12 +38,13 @@ def _in_short(advice) -> list[str]:
     said = {line.about: line.text for line in (*advice.lines, *advice.costs)}
     trained = [said["method"], *(f"{name} = {said[about]}" for about, name in SYMBOLS.items() if about in said)]
     trained += [f"layers: {said['layers']}"] if "layers" in said else []
+    steps = f"{said['steps']} of {said['batch size']} rows ({said['at once']})"
+    there = f"{said['peak memory']} of {advice.memory / 1e9:.1f} GB{'' if advice.fits else ', so it does not fit'}"
     rows = {
         "trains": ", ".join(trained),
         "base": said.get("weights"),
-        "steps": f"{said['steps']} of {said['batch size']} rows ({said['at once']}), learning rate {said['learning rate']}",
-        "takes": f"{said['peak memory']} of {advice.memory / 1e9:.1f} GB{'' if advice.fits else ', so it does not fit'}; "
-        f"time: {said['time']}; a file of {said['file']}",
+        "steps": f"{steps}, learning rate {said['learning rate']}",
+        "takes": f"{there}; time: {said['time']}; a file of {said['file']}",
     }
     indent = " " * (LABEL + 2)
     return ["", "In short", *(_wrapped(f"  {name:<{LABEL}}{text}", "", indent) for name, text in rows.items() if text)]

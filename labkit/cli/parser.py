@@ -194,8 +194,8 @@ def _parser() -> argparse.ArgumentParser:
         type=text,
         nargs="?",
         default="smollm2-135m",
-        help="a preset (a name that labkit knows, such as llama-3-8b), a config.json, its folder, or a hub id (%(default)s, "
-        "the course's base)",
+        help="a preset (a name that labkit knows, such as llama-3-8b), a config.json, its folder, or a hub id "
+        "(%(default)s, the course's base)",
     )
     sub.add_argument(
         "--card", type=text, default="cpu", help="a GPU, such as 'RTX 4090', or this machine's cpu (%(default)s)"
@@ -212,11 +212,9 @@ def _parser() -> argparse.ArgumentParser:
         "--labelled", type=share_or_count, help="tokens per row that the loss counts (all, or the most of --data)"
     )
     sub.add_argument(
-        "--swappable", action="store_true", help="the adapter must be kept apart, to be swapped; not with --merged"
+        "--swappable", action="store_true", help="the adapter stays apart, to be swapped; not with --merged"
     )
-    sub.add_argument(
-        "--merged", action="store_true", help="the adapter must be merged into the base; not with --swappable"
-    )
+    sub.add_argument("--merged", action="store_true", help="the adapter will be merged; not with --swappable")
     sub.add_argument("--json", action="store_true", help="every line with its source as JSON")
 
     sub = command(planning.plan, "what a fine-tune of any model would cost: memory, cards, time, money")

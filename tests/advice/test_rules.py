@@ -10,13 +10,13 @@ from advice.shelves import PENDING
 from labkit import advise
 from labkit.advice import cases
 from labkit.advice.rules import BEFORE, RULES
-from labkit.advice.rules_fitted import FITTED
+from labkit.advice.rules_fitted import FITTED, LEANER
 from labkit.advice.sources import COST, PACE, Cited, Stored
 from labkit.storage.paths import course_data_dir
 
-EVERY_RULE = (*BEFORE, *RULES, *FITTED)
+EVERY_RULE = (*BEFORE, *RULES, *FITTED, *LEANER)
 STORED = {rule.source for rule in EVERY_RULE if isinstance(rule.source, Stored)}
-STORED |= {rule.beside[0] for rule in EVERY_RULE if rule.beside} | {PACE, COST}
+STORED |= {source for rule in EVERY_RULE for source, _ in rule.beside} | {PACE, COST}
 CHEAP = {"tokens": 16, "labelled": 1}
 
 
@@ -51,6 +51,9 @@ def test_the_figures_before_a_classification_are_those_of_the_study():
     accuracy = [each["scores"]["accuracy"]["mean"] for each in runs if "frozen" in each["method"]]
     [asked] = [each for each in runs if (each.get("examples"), each.get("names")) == (8, False)]
     said = advise(task="classify", **CHEAP)["first a classifier"].says
+    train = (course_data_dir() / "glosses" / "train.jsonl").read_text(encoding="utf-8")
+    labels = {json.loads(row)["completion"] for row in train.splitlines()}
+    assert said.startswith(f"chance is {100 / len(labels):.1f} %")
     assert f"got {100 * max(accuracy):.0f} % of 336" in said
     assert f"{100 * asked['scores']['accuracy']['mean']:.1f} % of 96" in said
 
@@ -60,6 +63,7 @@ def test_method_rank_alpha_and_batch_are_those_that_were_trained():
     found = advise(task="extract", data=_without_court(), **CHEAP)
     lora = study["recipe"]["lora"]
     assert (found["rank"].value, found["α"].value) == (lora["r"], lora["lora_alpha"])
+    assert {found[about].source.mark for about in ("rank", "α", "batch size")} == {"○"}
     assert found["batch size"].value == study["recipe"]["batch_size"] and found["method"].date == study["date"]
     exact = {name: max(each["scores"]["exact"]["mean"] for each in study["runs"] if each["method"] == name)
              for name in ("lora", "full")}  # fmt: skip
@@ -74,6 +78,7 @@ def test_the_rate_forgets_least_of_those_that_cant_be_told_from_the_best():
     assert chosen["scores"]["exact"]["high"] >= best
     rivals = [each["perplexity"] for each in runs.values() if each["scores"]["exact"]["high"] >= best]
     assert chosen["perplexity"] == min(rivals) and f"perplexity {chosen['perplexity']:.1f}" in line.says
+    assert ("try 2e-4, too" in line.says) == (line.value == 5e-4 == min(runs))
 
 
 @pytest.mark.parametrize("task, adapter", [("classify", "clauses"), ("extract", "tickets"), ("style", "voice"),

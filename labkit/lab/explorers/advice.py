@@ -19,7 +19,7 @@ from labkit.simulation.shapes import PRESETS
 CARD_NAMES = (CPU, *(card.name for card in CARDS))
 ROWS = (20, 50, 100, 300, 500, 1_000, 2_000, 5_000, 20_000, 100_000)
 MARK_COLOURS = {"▣": COLOURS[2], "◇": COLOURS[0], "❝": "black", "○": "gray"}
-MARKS = {"▣": "a stored study", "◇": "simulated", "❝": "published", "○": "a habit"}
+MARKS = {"▣": "compared here", "◇": "simulated", "❝": "published", "○": "a habit, or used here and not compared"}
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def _line(rule: Rule, case: Case) -> Line | None:
     said = [found.says or getattr(rule.source, "says", "")]
     for source, read in rule.beside:
         if (other := case.shelf.read(source)) and (beside := reading(source, partial(read, other, case))):
-            stored = ", ".join(filter(None, (source.short, other.get("date"))))
+            stored = ", ".join(filter(None, (source.short.rpartition(": ")[2], other.get("date"))))
             said.append(f"{beside} ({source.mark} {stored})")
     date, shown = (content or {}).get("date"), SHOWN.get(rule.about, str)(found.value)
     return Line(rule.about, found.value, rule.why, rule.source, "; ".join(filter(None, said)), rule.scope, date, shown)

@@ -1,8 +1,9 @@
 """What the recommended training takes: memory from the simulator, time from its operations, the size of what's left."""
 
+from dataclasses import replace
+
 from labkit.advice.cases import BITS, Case
 from labkit.advice.figures import measured_flops
-from labkit.advice.fitting import Way
 from labkit.advice.lines import Line
 from labkit.advice.situations import size_in_words
 from labkit.advice.sources import CAPACITY, PACE, Habit, Simulated, reading
@@ -55,12 +56,11 @@ def cost_lines(case: Case) -> list[Line]:
 
 def _full_line(case: Case) -> Line:
     """What training every weight would take: the first reason for an adapter."""
-    peak = case.step().cost(Way("full", True, 1)).peak
+    peak = case.step().cost(replace(case.fit.way, method="full")).peak
     return Line(
         "full instead",
         peak,
-        "That's the peak of training every weight, one row at once with checkpointing; and it leaves a whole model "
-        "per task.",
+        "That's the peak of training every weight, with as many rows at once; and it leaves a whole model per task.",
         Simulated(),
         scope="AdamW, in the model's own dtype",
         shown=f"{peak / 1e9:,.1f} GB",

@@ -44,7 +44,7 @@ FEW = 50  # rows
 SOME = 500  # rows
 SCALE = "What A and B add is multiplied by α/r, so a rate only means something together with it."
 SAME_SCALE = "if you change the rank, keep this α/r, so change α with it"
-SMALL = "It trains an adapter, one small file per task, in less memory than every weight takes"
+SMALL = "It trains an adapter, one small file per task, in less memory than training every weight"
 PATIENCE = f"That's {PASSES} passes, or {LEAST_STEPS} steps where rows are few. If you validate, the best step is kept."
 
 

@@ -10,7 +10,10 @@ WIDTH, LABEL = 96, 20
 SYMBOLS = {"rank": "r", "α": "α"}
 UNITS = "%|[GM]B|[TG]FLOPS?|rows?|tokens?|steps?|hours?|minutes|seconds|bits?|[mb]illion|points?|times|passes|of|="
 TOGETHER = re.compile(rf"(?<=[\d→]) (?=(?:{UNITS})(?!\w))|(?<=[rα/]) (?==)|(?<==) (?=\d)|(?<=\d) (?=→)")
-MARKS = "▣ compared in a study of this repository · ◇ simulated · ❝ published · ○ a habit, or used and not compared · ↳ how far it carries"
+MARKS = (
+    "▣ compared in a study of this repository · ◇ simulated · ❝ published · ○ a habit, or used and not compared · "
+    "↳ how far it carries"
+)
 
 
 def as_text(advice) -> str:

@@ -13,7 +13,8 @@ from labkit.advice.costs import cost_lines, fit_line
 from labkit.advice.figures import rate
 from labkit.advice.lines import Line
 from labkit.advice.rule import Rule
-from labkit.advice.rules import BEFORE, RULES
+from labkit.advice.rules import RULES
+from labkit.advice.rules_before import BEFORE
 from labkit.advice.rules_fitted import FITTED, LEANER
 from labkit.advice.situations import Situation, situation
 from labkit.advice.sources import Shelf, Stored, reading

@@ -47,7 +47,8 @@ def tickets_rate(study: dict, case: Case) -> Found:
         f"of the rates tried ({', '.join(map(rate, rates))}), {rate(found)} forgot least of other text (perplexity "
         f"{chosen['perplexity']:.1f} against the base's {study['base_perplexity']:.1f}; lower: less surprised), and "
         "got "
-        f"{percent(chosen['scores']['exact']['mean'])} of the tickets right, the best {percent(best)}: too close to tell"
+        f"{percent(chosen['scores']['exact']['mean'])} of the tickets right, the best {percent(best)}: "
+        "too close to tell"
     )
     if found == min(rates):
         said += f". It's the lowest of those tried, so try {rate(0.4 * found)}, too"

@@ -1,21 +1,17 @@
-"""The rules for what comes before a training, and for the choices that don't depend on the card.
+"""The rules for the choices that don't depend on the card.
 
 For each choice, the first rule that applies and whose source is there decides. So a study that isn't finished yet has
 its rule already: as soon as its result is stored, the rule comes into force.
 """
 
-import shlex
-
 from labkit.advice import court_figures, figures
 from labkit.advice.cases import ALL, LEAST_STEPS, PASSES, Case, Found
-from labkit.advice.commands import loadable
 from labkit.advice.rule import (
     COURT_SCOPE,
     ONLY_OURS,
     TICKETS,
     Rule,
     always,
-    large,
     our_alpha,
     our_rank,
     own,
@@ -30,7 +26,6 @@ from labkit.advice.sources import (
     COURT,
     COURTS_OWN,
     FEW_ROWS,
-    GLOSSES,
     LAYERS,
     RANKS,
     REGRET,
@@ -40,8 +35,6 @@ from labkit.advice.sources import (
     Used,
 )
 
-FEW = 50  # rows
-SOME = 500  # rows
 SCALE = "What A and B add is multiplied by α/r, so a rate only means something together with it."
 SAME_SCALE = "if you change the rank, keep this α/r, so change α with it"
 SMALL = "It trains an adapter, one small file per task, in less memory than training every weight"
@@ -52,67 +45,6 @@ def _by_rows(_, case: Case) -> Found:
     """4, 8 or 16 rows: the most with which a pass still has some thirty steps, and no fewer than 4."""
     return Found(next(size for size in (16, 8, 4) if size == 4 or case.situation.rows >= 32 * size))
 
-
-def _prompted(_, case: Case) -> Found:
-    asked = case.situation
-    base = "" if asked.own else f"--base {shlex.quote(loadable(asked.name))} "
-    return Found(f"labkit evaluate {base}--data held-out.jsonl --shots 8 --shots-from train.jsonl")
-
-
-BEFORE = (
-    Rule(
-        "look facts up",
-        "A model that's given the text with the question needs no training, and you can correct the text.",
-        Cited(
-            "Ovadia 2023",
-            "Ovadia and others, Fine-Tuning or Retrieval?, arXiv 2312.05934",
-            "retrieval beat fine-tuning on the text, for facts the model knew and for new ones; many "
-            "paraphrases of a fact could help",
-        ),
-        "models of 7B trained on plain text, asked multiple-choice questions; nothing here measures it yet",
-        always("retrieval: put the text that holds the answer into the prompt"),
-        lambda case: case.situation.task == "facts",
-    ),
-    Rule(
-        "first a classifier",
-        "It takes minutes, needs no GPU, and sets the score that LoRA has to beat.",
-        GLOSSES,
-        "one task of 24 labels, on the frozen 135M base; a larger base may do better at both",
-        figures.classifiers,
-        lambda case: case.situation.task == "classify",
-        missing="How a classifier on frozen features does against a prompt with examples.",
-        beside=((COURT, court_figures.courts_score),),
-    ),
-    Rule(
-        "first a prompt",
-        f"Under {FEW} rows, ask with a few of them in the prompt: it takes a minute, and it's the score to beat.",
-        Cited(
-            "Liu 2022",
-            "Liu and others, Few-Shot Parameter-Efficient Fine-Tuning Is Better and Cheaper, arXiv 2205.05638",
-            "on few rows, training (IA³) beat the same rows in a prompt, so don't stop at the prompt",
-        ),
-        f"T0 models; the bound of {FEW} rows is a habit",
-        _prompted,
-        lambda case: case.situation.rows < FEW and case.situation.task != "facts",
-        beside=((GLOSSES, lambda study, case: figures.examples_shown(study)),),
-    ),
-    Rule(
-        "first a prompt",
-        "A few of your rows in the prompt of the same model: that's the score to beat.",
-        Habit(),
-        "where answers have no right form, read a few dozen of both, without knowing whose they are",
-        _prompted,
-        lambda case: case.situation.rows >= FEW and case.situation.task not in ("facts", "classify"),
-    ),
-    Rule(
-        "first a smaller one",
-        f"Under {SOME} rows, a smaller model shows sooner, and on a smaller card, what the rows teach.",
-        Habit(),
-        "how far its score carries to the large one isn't known",
-        always("a model of 7 or 8 billion parameters"),
-        lambda case: case.situation.rows < SOME and case.situation.task != "facts" and large(case),
-    ),
-)
 
 RULES = (
     Rule(

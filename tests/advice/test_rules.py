@@ -9,7 +9,8 @@ from advice.shelves import PENDING
 
 from labkit import advise
 from labkit.advice import cases
-from labkit.advice.rules import BEFORE, RULES
+from labkit.advice.rules import RULES
+from labkit.advice.rules_before import BEFORE
 from labkit.advice.rules_fitted import FITTED, LEANER
 from labkit.advice.sources import COST, PACE, Cited, Stored
 from labkit.storage.paths import course_data_dir

@@ -36,14 +36,19 @@ def _leaner_rank(_, case: Case) -> Found | None:
     fit = case.step(rank=rank).fit(case.memory)
     if fit.room != "easy" or BITS * fit.cost.trained < case.situation.counted:
         return None
-    return Found(rank, f"with {2 * rank}, less than a tenth of the memory would stay free; with {rank}, more does")
+    return Found(
+        rank,
+        f"{FULL_LATER}. With r = {2 * rank}, less than a tenth of the memory would stay free; with {rank}, more "
+        "does (◇)",
+    )
 
 
+FULL_LATER = "a low rank's loss follows a high one's until its adapter is full"
 LEANER = (
     Rule(
         "rank",
         "As long as the adapter can hold what the rows say (see below), the smaller one will do.",
-        Cited(*REGRET, "a low rank's loss follows a high one's until its adapter is full"),
+        Cited(*REGRET, FULL_LATER),
         "Llama and Qwen models",
         _leaner_rank,
         lambda case: plain(case) and case.chosen["rank"] == 16 and case.fit.room == "tight" and not own(case),
@@ -55,6 +60,11 @@ QLORA_PAPER = Cited(
     "Dettmers 2023",
     "Dettmers and others, QLoRA, arXiv 2305.14314",
     "QLoRA came to 16-bit fine-tuning's scores, from 7B to 65B, and a 65B model onto a 48 GB card",
+)
+
+SWEEP = (
+    "Thinking Machines 2026",
+    "github.com/thinking-machines-lab/tinker-cookbook, recipes/chat_sl/results/sft_sweep.md",
 )
 
 FITTED = (
@@ -103,10 +113,10 @@ FITTED = (
         "learning rate",
         "Begin here, then try 3e-4 on validation rows, and nothing above.",
         Cited(
-            QLORA_PAPER.short,
-            QLORA_PAPER.reference,
-            "1e-4 for 33B and 65B, 2e-4 for 7B and 13B, in four bits at r = 64, α = 16, so α/r = 1/4; Thinking "
-            "Machines 2026 found 3e-4 best for Llama 70B, and 1e-3 broke it",
+            f"{QLORA_PAPER.short}, {SWEEP[0]}",
+            f"{QLORA_PAPER.reference}; {SWEEP[1]}",
+            "QLoRA's authors took 1e-4 for 33B and 65B, 2e-4 for 7B and 13B, in four bits at r = 64, α = 16, so "
+            "α/r = 1/4; the sweep, in 16 bits at r = 1 to 4, found 3e-4 best for Llama 70B, and 1e-3 broke it",
         ),
         "batches of 16 and of 128 rows there, and other α/r: smaller batches and a larger α/r usually want a lower "
         "rate",
@@ -117,10 +127,9 @@ FITTED = (
         "learning rate",
         "Begin here, and try a third on validation rows; three times as much only if the loss doesn't jump.",
         Cited(
-            "Thinking Machines 2026",
-            "github.com/thinking-machines-lab/tinker-cookbook, recipes/chat_sl/results/sft_sweep.md",
+            *SWEEP,
             "LoRA's best of 4e-5 to 3e-3 was 1e-3 for Llama 1B and 3B and Qwen3-8B, 3e-4 for Llama 8B; QLoRA's authors "
-            "took 2e-4 for 7B and 13B, at α/r = 1/4",
+            "took 2e-4 for 7B and 13B, at α/r = 1/4 (arXiv 2305.14314)",
         ),
         "chat data, 780 steps of 128 rows, ranks 4 to 128, in 16 bits; smaller batches usually want a lower rate",
         _swept_rate,

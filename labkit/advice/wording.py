@@ -9,7 +9,7 @@ from labkit.advice.sources import Cited
 WIDTH, LABEL = 96, 20
 SYMBOLS = {"rank": "r", "α": "α"}
 UNITS = "%|[GM]B|[TG]FLOPS?|rows?|tokens?|steps?|hours?|minutes|seconds|bits?|[mb]illion|points?|times|passes|of|="
-TOGETHER = re.compile(rf"(?<=[\d→]) (?=(?:{UNITS})(?!\w))|(?<=[rα/]) (?==)|(?<==) (?=\d)|(?<=\d) (?=→)")
+TOGETHER = re.compile(rf"(?<=[\d→]) (?=(?:{UNITS})(?!\w))|(?<=[rα/]) (?==)|(?<==) (?=\d)|(?<=\d) (?=→)|(?<=[▣○◇❝]) ")
 MARKS = (
     "▣ compared in a study of this repository · ◇ simulated · ❝ published · ○ a habit, or used and not compared · "
     "↳ how far it carries"
@@ -41,7 +41,7 @@ def _in_short(advice) -> list[str]:
     said = {line.about: line.text for line in (*advice.lines, *advice.costs)}
     trained = [said["method"], *(f"{name} = {said[about]}" for about, name in SYMBOLS.items() if about in said)]
     trained += [f"layers: {said['layers']}"] if "layers" in said else []
-    steps = f"{said['steps']} of {said['batch size']} rows ({said['at once']})"
+    steps = f"{said['steps']}, of {said['batch size']} rows each ({said['at once']})"
     there = f"{said['peak memory']} of {advice.memory / 1e9:.1f} GB{'' if advice.fits else ', so it does not fit'}"
     rows = {
         "trains": ", ".join(trained),
@@ -60,15 +60,19 @@ def _line(line: Line) -> str:
     where = f"{line.source.mark} {source}" + (f": {line.says}" if line.says else "")
     below = [_wrapped(line.why, indent), _wrapped(where, indent, indent + "  ")]
     below += [_wrapped(f"↳ {line.scope}", indent, indent + "  ")] if line.scope else []
-    return "\n".join([_wrapped(f"  {line.about:<{LABEL}}{line.text}", "", indent), *below])
+    return "\n".join([_wrapped(f"  {line.about:<{LABEL}}{_glued(line.text)}", "", indent), *below])
 
 
 def _to_type(line: str) -> str:
     """A command over several lines that a shell takes for one; a line of Python as it is."""
     if not line.startswith("labkit "):
         return f"  {line}"
-    together = re.sub(r"(--\S+) (?!--)(?=\S)", "\\1\N{NO-BREAK SPACE}", line)
-    return _wrapped(together, "  ", "      ", WIDTH - 2).replace("\n", " \\\n")
+    return _wrapped(_glued(line), "  ", "      ", WIDTH - 2).replace("\n", " \\\n")
+
+
+def _glued(command: str) -> str:
+    """Each option beside its value."""
+    return re.sub(r"(--[\w-]+) (?!--)(?=\S)", "\\1\N{NO-BREAK SPACE}", command)
 
 
 def _wrapped(text: str, first: str, then: str | None = None, width: int = WIDTH) -> str:

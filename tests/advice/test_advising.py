@@ -163,8 +163,8 @@ def test_four_bits_are_chosen_with_the_bytes_that_16_would_take(monkeypatch):
     for peak, words in ((again, "so checkpointing would do, too"), (again - 10**5, "so neither leaves that room")):
         monkeypatch.setattr(cases, "free_bytes", lambda device, peak=peak: int(peak / ROOM) + 1)
         found = advise(config, rows=300, tokens=64)
-        if "QLoRA" in found["weights"].text:
-            assert words in found["weights"].says and f"{dense / 1e9:.1f} GB" in found["weights"].says
+        assert "QLoRA" in found["weights"].text
+        assert words in found["weights"].says and f"{dense / 1e9:.1f} GB" in found["weights"].says
     assert found["full instead"].value > found["peak memory"].value
 
 

@@ -63,6 +63,7 @@ def _settings(rates: dict, case: Case) -> dict:
 
 
 def courts_rank(rates: dict, case: Case) -> Found:
+    """The rank with which the chosen method's rates were looked for."""
     return Found(_settings(rates, case)["r"], "the court's rank for this method")
 
 
@@ -87,6 +88,7 @@ def best_rate(rates: dict, case: Case) -> Found | None:
 
 
 def courts_batch(rates: dict, case: Case) -> Found:
+    """Rows per step in the court; where tasks differ, the fewest."""
     sizes = {task: rates["recipe"]["batch_size"][task] for task in case.situation.kind.court}
     said = " and ".join(f"{size} on {task}" for task, size in sizes.items())
     return Found(min(sizes.values()), f"the court's steps had {said}")
@@ -119,6 +121,7 @@ def measured_layers(study: dict, case: Case) -> Found:
 
 
 def rank_of_layers(study: dict, case: Case) -> Found:
+    """The rank with which the recommended layers were measured."""
     names = {each["name"] for each in study["runs"] if each["method"] != "base"}
     settings = next(
         found for name in names

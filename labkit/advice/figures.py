@@ -25,6 +25,7 @@ def rate(number: float) -> str:
 
 
 def lora_against_full(study: dict, case: Case) -> Found:
+    """LoRA, with the tickets that it and full fine-tuning get right at the best of their rates."""
     exact = {name: max(each["scores"]["exact"]["mean"] for each in study["runs"] if each["method"] == name)
              for name in ("lora", "full")}  # fmt: skip
     rows = study["recipe"]["test_rows"]
@@ -56,6 +57,7 @@ def tickets_rate(study: dict, case: Case) -> Found:
 
 
 def trained_rank(study: dict, case: Case) -> Found:
+    """The rank that LoRA was trained with on tickets."""
     r = study["recipe"]["lora"]["r"]
     return Found(r, f"r = {r}")
 
@@ -68,6 +70,7 @@ def trained_alpha(study: dict, case: Case) -> Found:
 
 
 def trained_batch(study: dict, case: Case) -> Found:
+    """The rows per step that it was trained with."""
     size = study["recipe"]["batch_size"]
     return Found(size, f"{size} rows per step")
 
@@ -126,6 +129,7 @@ def examples_shown(study: dict) -> str:
 
 
 def swapped(bench: dict, case: Case) -> Found:
+    """An adapter kept apart, with what a batch of many adapters takes."""
     times = bench["milliseconds"]["bank, opening rows"] / bench["milliseconds"]["base alone"]
     return Found(
         "keep it apart: an AdapterBank serves many",
@@ -135,6 +139,7 @@ def swapped(bench: dict, case: Case) -> Found:
 
 
 def kept_or_merged(bench: dict, case: Case) -> Found:
+    """An adapter kept apart for now, with what that costs per token."""
     writing = bench["milliseconds a pass"]["writing"]
     times = writing["labkit, kept apart"] / writing["base"]
     return Found("keep it apart while you try things", f"kept apart, a token takes {times:.2f} times as long; merged, "

@@ -40,22 +40,27 @@ def always(value) -> Callable:
 
 
 def own(case: Case) -> bool:
+    """It's about the course's base, on which the studies ran."""
     return case.situation.own
 
 
 def with_rank(case: Case) -> bool:
+    """The chosen method has a rank."""
     return case.chosen["method"] in ("lora", "rslora", "lora+", "lora-fa", "dora", "pissa", "vera")
 
 
 def with_alpha(case: Case) -> bool:
+    """It has an α as well."""
     return with_rank(case) and case.chosen["method"] != "vera"
 
 
 def our_rank(case: Case) -> bool:
+    """A method with a rank, on the course's base."""
     return own(case) and with_rank(case)
 
 
 def our_alpha(case: Case) -> bool:
+    """A method with an α, on the course's base."""
     return own(case) and with_alpha(case)
 
 

@@ -25,6 +25,7 @@ weights a quarter.
 
 import argparse
 import math
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -38,10 +39,10 @@ from labkit.lab.experiments.random_subspace import RandomSubspace, descend
 from labkit.lowrank import effective_rank, rank_for_energy
 from labkit.step.batch import collate, encode
 from labkit.step.loss import CompletionLoss
-from studies.court.grids import best, rate_at
+from studies.court import grids
 from studies.make_adapters import digest
 from studies.results import RESULTS
-from studies.runner import Study, follow, options
+from studies.runner import Study, StudyError, follow, go_on, options
 
 TASK = "tickets"
 RECIPE = {
@@ -61,22 +62,7 @@ MIDDLES = {
     "all weights": {None: -8, **dict.fromkeys(DIMENSIONS, -6)},
     "LoRA": {None: -6, **dict(zip(DIMENSIONS, (-4, -4, -4, -5, -6), strict=True))},
 }
-MOST_MORE = 2
-
-
-def moves_to_try(middle: int, losses: dict[float, float | None]) -> list[float]:
-    """Three steps per weight in rising order, and up to two more where the best of those tried is at an end."""
-    places = [middle - 1, middle, middle + 1]
-    for _ in range(MOST_MORE):
-        moves = [rate_at(place) for place in places]
-        if any(each not in losses for each in moves):
-            break
-        chosen = best({each: losses[each] for each in moves})
-        if chosen == moves[0]:
-            places.insert(0, places[0] - 1)
-        elif chosen == moves[-1]:
-            places.append(places[-1] + 1)
-    return [rate_at(place) for place in places]
+FIRST = 3  # rates tried of each, before the grid grows
 
 
 def run(setting: dict) -> dict:
@@ -168,7 +154,7 @@ def study(folder: Path = RESULTS) -> Study:
         {"space": space, "d": d, "moves": moves}
         for space, middles in MIDDLES.items()
         for d, middle in middles.items()
-        for moves in moves_to_try(middle, tried.get((space, d), {}))
+        for moves in grids.grid(middle, tried.get((space, d), {}), FIRST)
     ]
     return replace(empty, grid=grid)
 
@@ -178,7 +164,7 @@ def tidy(runs: list[dict]) -> dict:
     found: dict[tuple, dict[float, dict]] = {}
     for each in runs:
         found.setdefault((each["space"], each["d"]), {})[each["moves"]] = each
-    chosen = [at[best({m: each["validation_loss"] for m, each in at.items()})] for at in found.values()]
+    chosen = [at[grids.best({m: each["validation_loss"] for m, each in at.items()})] for at in found.values()]
     return {"d90": {space: d90(chosen, space) for space in MIDDLES}, "best": chosen, "runs": runs}
 
 
@@ -197,9 +183,11 @@ def d90(chosen: list[dict], space: str, share: float = 0.9) -> int | None:
 def main() -> None:
     """Run what's missing, one run after the other, since each may change the grid; write the result at the end."""
     chosen = options(description=__doc__.splitlines()[0]).parse_args()
-    end = time.monotonic() + 60 * chosen.minutes
-    while not chosen.list and chosen.runs > 0 and time.monotonic() < end and study().run_one():
-        chosen.runs -= 1
+    try:
+        if not chosen.list:
+            go_on(study, chosen.runs, time.monotonic() + 60 * chosen.minutes)
+    except StudyError as error:
+        sys.exit(str(error))
     follow(study(), argparse.Namespace(list=chosen.list, runs=0, minutes=math.inf))
 
 

@@ -13,7 +13,7 @@ from labkit.lab.diagrams.limits import bits_by_rank, tickets_by_dimension
 from labkit.lab.experiments.capacity import Strings, cut
 from labkit.tasks import exact_match
 from studies import capacity, intrinsic_dimension
-from studies.court.grids import best
+from studies.court import grids
 
 # ---- capacity
 
@@ -77,11 +77,11 @@ def test_the_figure_has_a_line_for_each_rank_and_no_other_runs():
 def test_rates_grow_until_the_best_is_inside_but_not_without_end(data):
     middle, losses = data.draw(st.integers(-9, -3)), {}
     loss_of = st.one_of(st.none(), st.floats(0.01, 9))
-    while untried := set(intrinsic_dimension.moves_to_try(middle, losses)) - set(losses):
+    while untried := set(grids.grid(middle, losses, intrinsic_dimension.FIRST)) - set(losses):
         losses |= {moves: data.draw(loss_of) for moves in untried}
-    moves = intrinsic_dimension.moves_to_try(middle, losses)
+    moves = grids.grid(middle, losses, intrinsic_dimension.FIRST)
     assert moves == sorted(moves) and set(moves) == set(losses) and 3 <= len(moves) <= 5
-    assert len(moves) == 5 or best(losses) not in (moves[0], moves[-1])
+    assert len(moves) == 5 or grids.best(losses) not in (moves[0], moves[-1])
 
 
 def of_dimension(space: str, d: int | None, mean: float | None, moves: float = 1e-3, loss: float = 0.1) -> dict:

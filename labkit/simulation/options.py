@@ -17,6 +17,9 @@ MOST = 10**9  # of anything that is counted: what torch multiplies with it still
 class StepOptions:
     """The choices of :func:`labkit.simulate`, which documents them.
 
+    A share of `labelled` tokens becomes their number: 1 and 1.0, which Python holds for equal, are a single token and
+    all of them, and what is stored for one must never be taken for the other.
+
     Raises:
         ConfigError: a choice there is not, or a number that makes no sense.
     """
@@ -50,7 +53,7 @@ class StepOptions:
                 raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
             if value > MOST:
                 raise ConfigError(f"{name} must be a whole number of at most {MOST:,}, got {value:,}")
-        counted_tokens(self.labelled, self.sequence)
+        object.__setattr__(self, "labelled", counted_tokens(self.labelled, self.sequence))
 
 
 def counted_tokens(labelled: float | int, sequence: int) -> int:

@@ -243,7 +243,6 @@ def empty_batch(batch_size: int, sequence: int, labelled: float | int) -> Batch:
 
 
 def _assumptions(config: PretrainedConfig, options: StepOptions, trace: Trace) -> list[str]:
-    counted = counted_tokens(options.labelled, options.sequence)
     lines = [
         f"{config.model_type} with {layer_count(config)} layers; the base's weights in {options.dtype}"
         + (
@@ -251,8 +250,8 @@ def _assumptions(config: PretrainedConfig, options: StepOptions, trace: Trace) -
             if options.method == "qlora"
             else ""
         ),
-        f"{options.batch_size} × {options.sequence:,} tokens per step, {options.batch_size * counted:,} of them "
-        "counted by the loss; logits only there",
+        f"{options.batch_size} × {options.sequence:,} tokens per step, {options.batch_size * options.labelled:,} of "
+        "them counted by the loss; logits only there",
         f"optimizer {options.optimizer}, "
         + {
             "adamw": "both moments in the dtype of what it trains",

@@ -113,6 +113,13 @@ def test_checkpointing_costs_one_more_forward_of_the_layers():
     assert checkpointed.peak < plain.peak
 
 
+def test_one_token_is_not_all_of_them():
+    """1 == 1.0 in Python, with the same hash: a step that is stored under one would be found under the other."""
+    config = LlamaConfig(**TINY_SHAPE)
+    every, single, by_number = (simulate(config, sequence=16, labelled=labelled) for labelled in (1.0, 1, 15))
+    assert single.flops["forward"] < every.flops["forward"] == by_number.flops["forward"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_has_as_many_parameters_as_the_published_model(name):

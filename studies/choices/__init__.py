@@ -4,10 +4,11 @@
     python -m studies.choices --stage rank      # one choice
     python -m studies.choices --minutes 60      # begin nothing new after an hour
 
-Six choices, each with a file of its own for the runs, and most of them with another for the search of learning rates:
+Seven choices, each with a file of its own for the runs, and most of them with another for the search of learning rates:
 
 - ``rank`` (`sql`): the best rate of r = 1, 8, 64 under α = 16, α = 2r and rsLoRA; then r = 1 to 64 scored.
 - ``targets`` (both tasks): q, v; q, k, v, o; MLP; all-linear, at equal numbers, scored.
+- ``weights`` (`glosses`): without LoRA, of the base's own weights Spectrum's quarter, a random one, all of attention.
 - ``overlap`` (`sql`): how many directions ΔW has, and whether other seeds and ranks find the same.
 - ``wrong_settings`` (`sql`): ten times the rate, shuffled answers, another template, … beside the base left alone.
 - ``few_rows`` (`sql`): 32 rows, with r = 1, 8, 64, dropout, and full fine-tuning.

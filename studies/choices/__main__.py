@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import studies.choices
-from studies.choices import batch, few_rows, overlap, rank, targets, wrong_settings
+from studies.choices import batch, few_rows, overlap, rank, targets, weights, wrong_settings
 from studies.choices.searching import NotYet
 from studies.results import RESULTS
 from studies.runner import Study, StudyError, follow, go_on, options
@@ -17,6 +17,7 @@ Stage = Callable[..., Study]  # of the folder of results
 STAGES: dict[str, tuple[Stage, ...]] = {
     "rank": (rank.RATES.study, rank.final),
     "targets": (targets.RATES.study, targets.final),
+    "weights": (weights.RATES.study, weights.final),
     "overlap": (overlap.study,),
     "wrong_settings": (wrong_settings.study,),
     "few_rows": (few_rows.study,),

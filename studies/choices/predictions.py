@@ -48,6 +48,18 @@ PREDICTIONS = {
             "published work agrees that MLP layers carry most of it, and a category of a gloss is looked up there",
         ),
     ),
+    "weights": (
+        Prediction(
+            "do the layers that Spectrum picks beat all of attention, at about equal numbers?",
+            "yes: attention alone is worse",
+            "a quarter of each kind has MLP layers among it, and what a word means is mostly looked up there",
+        ),
+        Prediction(
+            "and a quarter of each kind drawn at random?",
+            "it can't be told from Spectrum's, seeds differing more among themselves",
+            "the ratio ranks layers by a limit that calls most of pure noise signal; what it sorts by isn't the task",
+        ),
+    ),
     "few_rows": (
         Prediction(
             "does a low rank protect from overfitting?",

@@ -1,17 +1,21 @@
 """Who is before the court: each method with its settings, and where its learning rates are looked for."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import torch
 from torch import nn
 
 import labkit
 from labkit.family.method import Trained
 from labkit.family.spectrum import Spectrum
+from labkit.linear import linear_layers
 from labkit.tasks import Task
 
 AGAINST = "lora"  # what the others are compared with
 WORDS = "the task's system prompt"  # in the place of a start: its tokens
+AT_RANDOM = "drawn at random"  # in the place of Spectrum's layers: as many of each kind
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ def put_on(model: nn.Module, tokenizer, task: Task, setting: dict) -> Trained:
     if settings.get("start") == WORDS:
         settings["start"] = tuple(tokenizer(task.system, add_special_tokens=False).input_ids)
     if setting["method"] == "spectrum":
-        settings["layers"] = _chosen(Spectrum(**settings), model)
+        drawn = settings.pop("layers", None) == AT_RANDOM
+        chosen = _chosen(Spectrum(**settings), model)
+        settings["layers"] = _as_many_at_random(chosen, model) if drawn else chosen
     return labkit.adapt(model, setting["method"], **settings)
 
 
@@ -72,7 +78,16 @@ _layers: dict[tuple, tuple[str, ...]] = {}
 
 def _chosen(spectrum: Spectrum, model: nn.Module) -> tuple[str, ...]:
     """The layers that Spectrum trains: an SVD of each weight of the base says so, once in a process."""
-    key = (spectrum.top_percent, model.config.to_json_string())
+    key = (spectrum.top_percent, str(spectrum.target_modules), model.config.to_json_string())
     if key not in _layers:
         _layers[key] = spectrum.chosen(model)
     return _layers[key]
+
+
+def _as_many_at_random(chosen: tuple[str, ...], model: nn.Module) -> tuple[str, ...]:
+    """Other layers, as many of each kind as are chosen, with torch's generator: another draw with each seed."""
+    found: list[str] = []
+    for kind, count in Counter(name.split(".")[-1] for name in chosen).items():
+        alike = [name for name in linear_layers(model) if name.split(".")[-1] == kind]
+        found += [alike[place] for place in torch.randperm(len(alike))[:count].tolist()]
+    return tuple(sorted(found))

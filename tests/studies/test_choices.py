@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -14,11 +15,23 @@ from transformers import LlamaConfig, LlamaForCausalLM
 import labkit
 from labkit import Task
 from labkit.family.lora import LoRA
+from labkit.family.spectrum import Spectrum
 from labkit.lowrank import subspace_overlap
 from labkit.step.batch import encode
 from studies import runner
 from studies.choices import __main__ as command
-from studies.choices import batch, few_rows, kept, overlap, predictions, rank, searching, targets, wrong_settings
+from studies.choices import (
+    batch,
+    few_rows,
+    kept,
+    overlap,
+    predictions,
+    rank,
+    searching,
+    targets,
+    weights,
+    wrong_settings,
+)
 from studies.choices.judging import base_of
 from studies.choices.searching import NotYet, vertex
 from studies.court import final, rates, training
@@ -66,10 +79,16 @@ def test_a_rank_takes_the_rate_of_its_nearest(monkeypatch):
     assert [rank.best_rate(r) for r in (1, 2, 4, 8, 16, 32, 64)] == [1, 1, 8, 8, 8, 64, 64]
 
 
-def test_all_choices_of_layers_train_about_as_many_numbers():
+@pytest.fixture
+def real_shape():
+    """The course's base without its numbers."""
     shape = {"vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30}
     with torch.device("meta"):
-        model = LlamaForCausalLM(LlamaConfig(**shape, num_attention_heads=9, num_key_value_heads=3))
+        return LlamaForCausalLM(LlamaConfig(**shape, num_attention_heads=9, num_key_value_heads=3))
+
+
+def test_all_choices_of_layers_train_about_as_many_numbers(real_shape):
+    model = real_shape
     counts = {name: LoRA(**settings).count(model) for name, settings in targets.LAYERS.items()}
     assert counts[targets.ALL] == 2_442_240
     assert {name: round(count / counts[targets.ALL] - 1, 3) for name, count in counts.items()} == {
@@ -79,6 +98,28 @@ def test_all_choices_of_layers_train_about_as_many_numbers():
         "all-linear": 0,
     }
     assert all(each["lora_alpha"] == 2 * each["r"] for each in targets.LAYERS.values())
+
+
+def test_all_choices_of_weights_train_about_as_many_numbers(real_shape):
+    settings = {**weights.WEIGHTS, "a quarter at random": weights.QUARTER}  # as many of each kind
+    counts = [Spectrum(**each).count(real_shape) for each in settings.values()]
+    assert counts == [24_772_608, 24_772_608, 26_542_080]
+
+
+def test_a_quarter_at_random_has_as_many_of_each_kind_and_is_another_with_each_seed():
+    def trained(name: str, seed: int) -> set[str]:
+        model = make_tiny_llama(num_hidden_layers=12)
+        torch.manual_seed(seed)
+        return set(court_methods.put_on(model, None, None, weights.candidate(name)).parameters)
+
+    def kinds(names: set[str]) -> Counter:
+        return Counter(name.split(".")[-2] for name in names)
+
+    drawn = [trained("a quarter at random", seed) for seed in (1, 2, 1)]
+    picked = trained(weights.SPECTRUM, 1)
+    assert drawn[0] == drawn[2] != drawn[1] and picked not in drawn
+    assert kinds(drawn[0]) == kinds(drawn[1]) == kinds(picked) and set(kinds(picked).values()) == {3}
+    assert kinds(trained("all of attention", 1)) == dict.fromkeys(["q_proj", "k_proj", "v_proj", "o_proj"], 12)
 
 
 def test_both_batch_sizes_see_all_rows_once_and_no_more():
@@ -453,3 +494,12 @@ def test_a_tiny_rank_and_targets_from_the_first_run_to_the_last(tiny, monkeypatc
     assert [each["name"] for each in found["runs"]] == ["base", 1, 8, 1, 8, 1, 8]
     assert all(each["trained"] > 0 and each["intruders"]["looked_at"] > 0 for each in found["runs"][1:])
     assert [each["name"] for each in found["verdicts"]] == [1]
+
+
+@pytest.mark.slow
+def test_a_tiny_choice_of_weights_from_the_first_run_to_the_last(tiny):
+    command.run_all(["weights"], EVER, EVER, tiny)
+    found = stored(tiny, "choices_weights")
+    assert [each["name"] for each in found["runs"]] == ["base", *3 * list(weights.WEIGHTS)]
+    assert all(each["trained"] > 0 and each["intruders"]["looked_at"] > 0 for each in found["runs"][1:])
+    assert [each["name"] for each in found["verdicts"]] == ["a quarter at random", "all of attention"]

@@ -93,7 +93,8 @@ class DoRA(LayersInPeftsFiles):
     said: ClassVar[frozenset[str]] = frozenset({"init_lora_weights"})
 
     def __post_init__(self):
-        LoraConfig(self.r, self.lora_alpha, self.lora_dropout, self.target_modules, use_rslora=self.use_rslora)  # refuses
+        # it refuses what makes no sense
+        LoraConfig(self.r, self.lora_alpha, self.lora_dropout, self.target_modules, use_rslora=self.use_rslora)
 
     @classmethod
     def _from_peft(cls, fields: Mapping[str, object]) -> "DoRA":

@@ -83,7 +83,7 @@ class PiSSA(LayerMethod):
         niter: None for the exact SVD; else the paper's fast one, by so many power iterations from random vectors.
 
     Raises:
-        ConfigError: r is more than W has singular values; α is 0.
+        ConfigError: r is more than W has singular values; α is 0; niter is no whole number.
 
     Source: Meng, Wang, Zhang, PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large Language
     Models, 2024, arXiv 2404.02948.
@@ -99,6 +99,8 @@ class PiSSA(LayerMethod):
         LoraConfig(self.r, self.lora_alpha, 0.0, self.target_modules, use_rslora=self.use_rslora)  # refuses
         if not self.lora_alpha:
             raise ConfigError("lora_alpha must be more than 0: A and B begin as a part of W, divided by it")
+        if self.niter is not None and (type(self.niter) is not int or self.niter < 0):
+            raise ConfigError(f"niter must be None or a whole number from 0 on, got {self.niter!r}")
 
     def _wrapped(self, name: str, layer: nn.Module) -> PissaLinear:
         return PissaLinear(layer, self.r, self.lora_alpha, self.use_rslora, self.niter)

@@ -63,6 +63,8 @@ def test_one_method_is_all_a_model_takes(name):
             "r=17 is more than the 16 singular values of model.layers.0",
         ),
         ("pissa", {"lora_alpha": 0}, "lora_alpha must be more than 0"),
+        ("pissa", {"niter": -1}, "niter must be None or a whole number from 0 on, got -1"),
+        ("pissa", {"niter": "fast"}, "niter must be None or a whole number from 0 on, got 'fast'"),
         ("lora", {"r": 0}, "r must be a whole number of at least 1, got 0"),
         ("dora", {"r": -1}, "r must be a whole number of at least 1"),
         ("vera", {"r": 2.5}, r"r must be a whole number of at least 1, got 2\.5"),

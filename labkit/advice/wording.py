@@ -9,7 +9,9 @@ from labkit.advice.sources import Cited
 WIDTH, LABEL = 96, 20
 SYMBOLS = {"rank": "r", "α": "α"}
 UNITS = "%|[GM]B|[TG]FLOPS?|rows?|tokens?|steps?|hours?|minutes|seconds|bits?|[mbtr]+illion|points?|times|passes|of|="
-TOGETHER = re.compile(rf"(?<=[\d→]) (?=(?:{UNITS})(?!\w))|(?<=[rα/]) (?==)|(?<==) (?=\d)|(?<=\d) (?=→)|(?<=[▣○◇❝]) ")
+TOGETHER = re.compile(
+    rf"(?:(?<=[\d→])|(?<=illion)) (?=(?:{UNITS})(?!\w))|(?<=[rα/]) (?==)|(?<==) (?=\d)|(?<=\d) (?=→)|(?<=[▣○◇❝]) "
+)
 MARKS = (
     "▣ compared in a study of this repository · ◇ simulated · ❝ published · ○ a habit, or used and not compared · "
     "↳ how far it carries"

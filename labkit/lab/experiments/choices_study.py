@@ -112,7 +112,7 @@ def verdict_table(study: Mapping, **wanted) -> str:
         found = percent(each["difference"])
         low, mean, high = (approx(number) for number in (found.low, found.mean, found.high))
         said = f"{mean:>7} points ({low} to {high})"
-        lines.append(f"{each['task']:<9}{each['name']!s:<12}{said:<36}{each['verdict']}")
+        lines.append(f"{each['task']:<9}{each['name']!s:<20}{said:<36}{each['verdict']}")
     return "\n".join(lines)
 
 

@@ -1,92 +1,36 @@
-"""What `glosses` gives to simple methods: the methods do what they say, and what is stored is what the card says."""
+"""What `glosses` and the other real tasks give to simple methods: what is stored is what the cards say."""
 
 import json
 import re
 
-import numpy as np
 import pytest
-import torch
-from conftest import make_tiny_llama, make_tiny_tokenizer
 
 import labkit
 from labkit.evaluation.scoring import bootstrap_interval
 from labkit.storage.paths import course_data_dir
 from studies import glosses_baselines as study
+from studies import task_baselines
 from studies.results import RESULTS
 
-TRAIN = (
-    ["a red bird of the north", "a bird that sings", "a small bird", "a day of rest", "the day after", "a day in June"],
-    3 * ["animal"] + 3 * ["time"],
-)
-VALIDATION = (["a bird of prey", "the longest day"], ["animal", "time"])
 RUNS = json.loads((RESULTS / "glosses_baselines.json").read_text(encoding="utf-8"))["runs"]
+STORED = {each.name.removesuffix("_baselines"): list(each.finished().values()) for each in task_baselines.STUDIES}
 
 
-# ---- the methods
+def card_of(name: str) -> str:
+    return (course_data_dir() / name / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["word lists", "nearest neighbor", "TF-IDF"])
-def test_a_classifier_goes_by_the_words(name):
-    answers, _ = study.CLASSIFIERS[name](TRAIN, VALIDATION, ["a bird", "one fine day"])
-    assert list(answers) == ["animal", "time"]
-
-
-def test_the_nearest_neighbor_has_the_largest_cosine():
-    """The oracle: every cosine on its own."""
-    train, (texts, _) = study.rows_of("train"), study.rows_of("test")
-    train, texts = (train[0][:60], train[1][:60]), texts[:12]
-    vectors = study.tfidf().fit(train[0])
-    known, asked = vectors.transform(train[0]).toarray(), vectors.transform(texts).toarray()
-    answers, _ = study.nearest_neighbor(train, VALIDATION, texts)
-    for row, answer in zip(asked, answers):
-        cosines = [row @ other / (np.linalg.norm(row) * np.linalg.norm(other) or 1) for other in known]
-        close = {label for label, cosine in zip(train[1], cosines) if cosine > max(cosines) - 1e-9}
-        assert answer in close
-
-
-def test_of_models_that_are_as_often_right_the_first_is_taken():
-    class Constant:
-        def __init__(self, right):
-            self.right = right
-
-        def fit(self, *_):
-            return self
-
-        def score(self, *_):
-            return self.right
-
-    models = [Constant(0.5), Constant(0.7), Constant(0.7)]
-    assert study.best_of(models, (), ()) == (models[1], 0.7)
-
-
-def test_features_are_means_of_hidden_states_whatever_the_batch(monkeypatch):
-    monkeypatch.setattr(study, "LAYERS", (1, 2))
-    model, tokenizer = make_tiny_llama(), make_tiny_tokenizer()
-    texts = ["a bird", "a small red bird that sings of the north", "day"]
-    together = study.features(texts, model.model, tokenizer, batch=3)
-    for place, text in enumerate(texts):
-        states = model.model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states
-        for layer, found in together.items():
-            wanted = states[layer][0].mean(0).detach()
-            torch.testing.assert_close(torch.from_numpy(found[place]), wanted, rtol=1e-4, atol=1e-5)
-
-
-def test_shuffled_labels_are_the_same_labels_dealt_out_again():
-    texts, labels = study.rows_of("train")
-    same, dealt = study.rows_of("train", shuffled=True)
-    assert same == texts and sorted(dealt) == sorted(labels)
-    assert sum(map(str.__eq__, labels, dealt)) < 0.1 * len(labels)
-
-
-# ---- what is stored
-
-
-def test_every_stored_score_is_that_of_the_stored_answers():
-    task = labkit.load_task("glosses")
-    for run in RUNS:
+@pytest.mark.parametrize("name", ["glosses", *STORED])
+def test_every_stored_score_is_that_of_the_stored_answers(name):
+    task = labkit.load_task(name)
+    runs = RUNS if name == "glosses" else [line["result"] for line in STORED[name]]
+    assert runs
+    for run in runs:
         rows = task.rows("test").select(range(len(run["answers"])))
-        right = [task.score(answer, row)["accuracy"] for answer, row in zip(run["answers"], rows)]
-        score = run["scores"]["accuracy"]
+        by_row = [task.score(answer, row) for answer, row in zip(run["answers"], rows)]
+        headline = next(iter(by_row[0]))
+        right = [each[headline] for each in by_row]
+        score = run["scores"][headline]
         assert score["mean"] == pytest.approx(sum(right) / len(right))
         assert (score["low"], score["high"]) == pytest.approx(bootstrap_interval(right))
 
@@ -96,7 +40,31 @@ def test_with_shuffled_labels_there_is_only_chance():
     assert shuffled and all(score["high"] < 0.1 for score in shuffled), "one in 24 is 4 %"
 
 
+def test_with_shuffled_sections_no_method_knows_more_than_the_commonest_one():
+    scores = {
+        (line["setting"]["method"], line["setting"].get("shuffled")): line["result"]["scores"]
+        for line in STORED["changelog"]
+    }
+    commonest, shuffled = scores["the commonest section", False], scores["TF-IDF", True]
+    assert shuffled["accuracy"]["low"] <= commonest["accuracy"]["mean"]
+    assert shuffled["macro_f1"]["high"] < 0.2 < scores["TF-IDF", False]["macro_f1"]["low"]
+
+
 def test_the_card_has_the_stored_table():
-    card = (course_data_dir() / "glosses" / "README.md").read_text(encoding="utf-8")
-    assert study.table(RUNS) in card
-    assert re.search(r"\| the base, 8 examples \| [\d.]+ % \|", card)
+    assert study.table(RUNS) in card_of("glosses")
+    assert re.search(r"\| the base, 8 examples \| [\d.]+ % \|", card_of("glosses"))
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_a_card_has_every_stored_line_of_its_table(name):
+    table = task_baselines.table(name, [line["setting"] | line["result"] for line in STORED[name]])
+    for line in table.splitlines():
+        assert line in card_of(name).splitlines()
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_what_needs_no_model_comes_first(name):
+    """So that --runs N leaves the slow ones for later."""
+    methods = [setting["method"] for setting in task_baselines.grid(name)]
+    slow = [method == "base" or method.startswith("frozen") for method in methods]
+    assert slow == sorted(slow) and any(slow) and not slow[0]

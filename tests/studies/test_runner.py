@@ -33,6 +33,7 @@ from studies import (
     merge_aware,
     merge_routes,
     qlora_vs_lora,
+    task_baselines,
     tickets_controls,
 )
 from studies import runner as runner_module
@@ -57,7 +58,8 @@ MODULES = (
 OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
 OF_THE_COURT = (rates.study(), final.study(), cost.study())
 OF_CHOICES = [stage() for stages in choices.STAGES.values() for stage in stages]
-STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OF_CHOICES, intrinsic_dimension.study()]
+OTHERS = (*OF_CHOICES, intrinsic_dimension.study(), *task_baselines.STUDIES)
+STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OTHERS]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")
 ABOUT = {"date": "2026-11-22", "machine": "a laptop", "versions": {"torch": "2.9"}}

@@ -32,6 +32,7 @@ LEARNED = re.compile(r"3\.13\.0 ")  # from its first alpha, October 13, 2023, to
 TESTED = re.compile(r"3\.13\.[1-5] ")  # December 3, 2024, to June 11, 2025: after the base was published
 WORDS = range(5, 61)
 ROLE = re.compile(r":(?:\w+:)*([\w-]+):`([^`]*)`")  # :c:func:`PyObject_DelAttr`
+NUMBERED = {"pep": "PEP ", "rfc": "RFC ", "gh": "gh-", "cve": "CVE-"}  # what a page shows before the number
 # who did it, at the end: "Patch by", "Contributed by", "Initial patch by"
 CREDIT = re.compile(
     r"\s*\(?\b(?:(?:[Oo]riginal|[Ii]nitial|[Bb]ased on)\b[^.]*)?"
@@ -64,11 +65,11 @@ def plain(text: str) -> str:
     def shown(match: re.Match) -> str:
         role, inside = match.groups()
         inside = re.sub(r"\s*<[^<>]*>$", "", inside).lstrip("!")
-        if inside.startswith("~"):
+        if inside.startswith("~") and role != "file":  # ~a.b.C is shown as C, and ~/.config as it is
             inside = inside.rsplit(".", 1)[-1].lstrip("~")
         if role in ("func", "meth") and not inside.endswith(")"):
             inside += "()"
-        return {"pep": "PEP ", "rfc": "RFC "}.get(role, "") + inside
+        return NUMBERED.get(role, "") + inside
 
     text = ROLE.sub(shown, text)
     text = re.sub(r"``(.+?)``", r"\1", text)

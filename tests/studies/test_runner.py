@@ -27,21 +27,22 @@ from studies import (
     full_update,
     full_vs_lora,
     gguf_rows,
-    glosses_baselines,
     intrinsic_dimension,
     make_adapters,
     merge_aware,
     merge_routes,
     qlora_vs_lora,
-    task_baselines,
     tickets_controls,
 )
 from studies import runner as runner_module
 from studies.choices import __main__ as choices
 from studies.court import cost, final, rates
 from studies.processes import in_a_process
+from studies.real_tasks import __main__ as real_tasks
 from studies.results import RESULTS
 from studies.runner import Study, StudyError, main
+from studies.task_baselines.tables import TABLES
+from studies.task_baselines.tables import study as baselines_of
 
 MODULES = (
     full_update,
@@ -52,13 +53,13 @@ MODULES = (
     merge_routes,
     merge_aware,
     gguf_rows,
-    glosses_baselines,
     capacity,
 )
 OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
 OF_THE_COURT = (rates.study(), final.study(), cost.study())
 OF_CHOICES = [stage() for stages in choices.STAGES.values() for stage in stages]
-OTHERS = (*OF_CHOICES, intrinsic_dimension.study(), *task_baselines.STUDIES)
+OF_REAL_TASKS = [*map(baselines_of, TABLES), *(stage() for stage in real_tasks.STAGES.values())]
+OTHERS = (*OF_CHOICES, intrinsic_dimension.study(), *OF_REAL_TASKS)
 STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OTHERS]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")

@@ -1,4 +1,4 @@
-"""What `studies.classifiers` and `studies.rules` offer: the methods do what they say."""
+"""The methods that need no fine-tuning do what they say."""
 
 import re
 
@@ -9,7 +9,7 @@ from conftest import make_tiny_llama, make_tiny_tokenizer
 
 import labkit
 from labkit.tasks.diacritics import without
-from studies import classifiers, rules
+from studies.task_baselines import classifiers, diacritics, frozen, genus, tables
 
 TRAIN = (
     ["a red bird of the north", "a bird that sings", "a small bird", "a day of rest", "the day after", "a day in June"],
@@ -61,10 +61,10 @@ def test_of_models_that_are_as_often_right_the_first_is_taken():
 
 
 def test_features_are_means_of_hidden_states_whatever_the_batch(monkeypatch):
-    monkeypatch.setattr(classifiers, "LAYERS", (1, 2))
+    monkeypatch.setattr(frozen, "LAYERS", (1, 2))
     model, tokenizer = make_tiny_llama(), make_tiny_tokenizer()
     texts = ["a bird", "a small red bird that sings of the north", "day"]
-    together = classifiers.features(texts, model.model, tokenizer, batch=3)
+    together = frozen.features(texts, model.model, tokenizer, batch=3)
     for place, text in enumerate(texts):
         states = model.model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states
         for layer, found in together.items():
@@ -86,9 +86,9 @@ def test_a_method_that_knows_the_answers_has_full_marks_and_one_that_is_shuffled
         given.append(train[1])
         return list(task.rows("test")["completion"]), {}
 
-    scores = classifiers.classify(task, perfect, shuffled=False)["scores"]
+    scores = tables.classify(task, perfect, shuffled=False)["scores"]
     assert set(scores) == {"accuracy", "valid", "macro_f1"} and {each["mean"] for each in scores.values()} == {1.0}
-    classifiers.classify(task, perfect, shuffled=True)
+    tables.classify(task, perfect, shuffled=True)
     assert given[0] != given[1] and sorted(given[0]) == sorted(given[1])
 
 
@@ -111,15 +111,20 @@ def test_a_method_that_knows_the_answers_has_full_marks_and_one_that_is_shuffled
 def test_the_rule_takes_the_word_before_of_that_with(definition, word, passing):
     if definition == "a form of football played with an oval ball":
         passing = "played"  # "played" is none of the words that break: the rule isn't perfect, and doesn't have to be
-    assert rules.word_before(f"it: {definition}", passing=False) == word
-    assert rules.word_before(f"it: {definition}", passing=True) == passing
+    assert genus.word_before(f"it: {definition}", passing=False) == word
+    assert genus.word_before(f"it: {definition}", passing=True) == passing
+
+
+def test_words_in_context_see_whether_the_noun_has_the_word_in_it():
+    seen = {word: each["in the noun"] for word, each in genus.word_features("surfboat: a sturdy boat for use in surf")}
+    assert [word for word, is_in in seen.items() if is_in == "True"] == ["boat", "surf"]
 
 
 def test_words_in_context_learn_where_the_word_stands():
     nouns = "cat dog hen cow pig fox ape owl".split()
     train = [f"it: a red {noun} that sings" for noun in nouns], nouns
     validation = ["it: a red bat that sings"], ["bat"]
-    answers, chosen = rules.words_in_context(train, validation, ["it: a blue emu that runs"])
+    answers, chosen = genus.words_in_context(train, validation, ["it: a blue emu that runs"])
     assert answers == ["emu"] and chosen["validation"] == 1.0
 
 
@@ -131,18 +136,18 @@ ROWS = [without(text) for text in TURKISH], TURKISH
 
 
 def test_small_letters_and_capitals_are_turkish_ones():
-    assert rules.small("IŞIK İki") == "ışık iki"
-    assert rules.cased("ışık iki", "ISIK Iki") == "IŞIK İki"
+    assert diacritics.small("IŞIK İki") == "ışık iki"
+    assert diacritics.cased("ışık iki", "ISIK Iki") == "IŞIK İki"
     for text in labkit.load_task("diacritics").rows("validation")["completion"]:
-        assert rules.cased(rules.small(text), without(text)) == text, "there and back"
+        assert diacritics.cased(diacritics.small(text), without(text)) == text, "there and back"
 
 
 def test_the_look_up_table_writes_words_as_it_saw_them_and_leaves_others():
-    answers, chosen = rules.look_up(ROWS, ROWS, ["DOSYAYI kapat, isik ac!", "Iki gozatici"])
+    answers, chosen = diacritics.look_up(ROWS, ROWS, ["DOSYAYI kapat, isik ac!", "Iki gozatici"])
     assert answers == ["DOSYAYI kapat, ışık aç!", "İki gozatici"] and chosen == {"words": 7}
 
 
-@pytest.mark.parametrize("method", [rules.look_up, rules.letters_in_context])
+@pytest.mark.parametrize("method", [diacritics.look_up, diacritics.letters_in_context])
 def test_what_puts_letters_right_changes_nothing_else(method):
     texts = ["Bosluk, (2) ve Igne!", "xyz", "CIGIOSU"]
     answers, _ = method(ROWS, ROWS, texts)
@@ -153,10 +158,10 @@ def test_letters_in_context_learn_a_rule_that_holds():
     """Before z an o is ö, and elsewhere it isn't."""
     words = [f"{first}öz{last} {first}ok" for first in "bdkt" for last in "mnl"]
     rows = [without(text) for text in words], words
-    assert rules.letters_in_context(rows, rows, ["yozr yok"])[0] == ["yözr yok"]
+    assert diacritics.letters_in_context(rows, rows, ["yozr yok"])[0] == ["yözr yok"]
 
 
 def test_a_letter_that_may_be_turkish_is_one_of_six():
-    found = [(place, seen["letter"]) for place, seen in rules.letter_features("Acil gozO")]
+    found = [(place, seen["letter"]) for place, seen in diacritics.letter_features("Acil gozO")]
     assert "".join(letter for _, letter in found) == "cigoo" and [place for place, _ in found] == [1, 2, 5, 6, 8]
-    assert not re.search(r"[A-Z]", str([seen for _, seen in rules.letter_features("ABC")][0]["c word"]))
+    assert not re.search(r"[A-Z]", str([seen for _, seen in diacritics.letter_features("ABC")][0]["c word"]))

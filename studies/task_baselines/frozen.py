@@ -1,0 +1,67 @@
+"""Frozen features: what the base makes of a text, with nothing trained in it, and a classifier on top."""
+
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch.nn.utils.rnn import pad_sequence
+
+import labkit
+from studies.task_baselines.classifiers import Answers, Method, Rows, best_of, rows_of
+
+SPLITS = ("train", "validation", "test")
+LAYERS = (6, 12, 18, 24, 30)  # whose outputs are tried as features; 30 is the last
+STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)  # C of logistic regression, for 576 dense columns
+
+
+@torch.no_grad()
+def features(texts: Sequence[str], model, tokenizer, batch: int = 32) -> dict[int, np.ndarray]:
+    """The mean over a text's tokens of what each of :data:`LAYERS` gives, (texts, hidden size), float32."""
+    ids = [tokenizer(text).input_ids for text in texts]
+    found = {layer: np.empty((len(texts), model.config.hidden_size), np.float32) for layer in LAYERS}
+    by_length = sorted(range(len(ids)), key=lambda place: len(ids[place]))
+    for start in range(0, len(ids), batch):
+        places = by_length[start : start + batch]
+        # padded on the right, where no token of a text sees it
+        padded = pad_sequence([torch.tensor(ids[place]) for place in places], batch_first=True)
+        states = model(padded, output_hidden_states=True, use_cache=False).hidden_states
+        for row, place in enumerate(places):
+            for layer in LAYERS:
+                found[layer][place] = states[layer][row, : len(ids[place])].mean(0).numpy()
+    return found
+
+
+@lru_cache(maxsize=1)
+def features_of_all(name: str) -> tuple[dict[str, dict[int, np.ndarray]], float]:
+    """The features of each split of the task of that name, and the seconds they took."""
+    began = time.monotonic()
+    model, tokenizer = labkit.load_base(device="cpu")
+    task = labkit.load_task(name)
+    found = {split: features(rows_of(task, split)[0], model.model, tokenizer) for split in SPLITS}
+    return found, time.monotonic() - began
+
+
+def frozen_features(name: str, layers: Sequence[int] = LAYERS) -> Method:
+    """For the task `name`: logistic regression on the features of the layer that does best on the validation rows.
+
+    The method takes labels from the rows it's given, and the features from the task.
+    """
+
+    def method(train: Rows, validation: Rows, texts: Sequence[str]) -> Answers:
+        found, seconds = features_of_all(name)
+        best = []
+        for layer in layers:
+            pieces = [(StandardScaler(), LogisticRegression(C=c, max_iter=1000)) for c in STRENGTHS]
+            models = [make_pipeline(*steps) for steps in pieces]
+            known, asked = (found["train"][layer], train[1]), (found["validation"][layer], validation[1])
+            best.append((*best_of(models, known, asked), layer))
+        model, right, layer = max(best, key=lambda each: each[1])
+        about = {"C": model[-1].C, "layer": layer, "validation": right, "feature_seconds": round(seconds, 1)}
+        return list(model.predict(found["test"][layer])), about
+
+    return method

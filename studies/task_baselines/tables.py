@@ -90,8 +90,8 @@ TABLES = {
     "changelog": Table(
         {
             "the commonest section": classifiers.majority,
-            "TF-IDF, every section alike": partial(classifiers.tfidf_regression, class_weight="balanced"),
             **labeled("changelog"),
+            "TF-IDF, every section alike": partial(classifiers.tfidf_regression, class_weight="balanced"),
         },
         LABELED,
         {"accuracy": "accuracy", "macro_f1": "macro F1"},

@@ -182,6 +182,26 @@ def test_news_is_read_by_version_and_section():
 
 
 @pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (":func:`!json.dump`", "json.dump()"),
+        (":meth:`~a.B.c`", "c()"),
+        (":c:type:`PyObject`", "PyObject"),
+        (":pep:`8`", "PEP 8"),
+        (":gh:`99111`", "gh-99111"),
+        (":cve:`2023-52425`", "CVE-2023-52425"),
+        (":file:`~/.config/fish/conf.d`", "~/.config/fish/conf.d"),
+        (":ref:`the text <a-label>`", "the text"),
+        ("``__init__``", "__init__"),
+        ("*emphasis* and **more**", "emphasis and more"),
+        ("``**kwargs``", "**kwargs"),
+    ],
+)
+def test_markup_reads_as_on_a_page(written, shown):
+    assert make_changelog.plain(written) == shown
+
+
+@pytest.mark.parametrize(
     "credit",
     [
         " Patch by A. Person.",

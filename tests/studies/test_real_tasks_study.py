@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from conftest import make_tiny_llama, make_tiny_tokenizer
 
 import labkit
 from labkit import Task
+from labkit.evaluation.comparing import paired_difference
 from labkit.tasks import exact_match
 from studies import runner
 from studies.choices.searching import NotYet
@@ -42,11 +44,9 @@ def pretended_final(setting: dict) -> dict:
 def pretended(monkeypatch):
     """No run takes any time."""
     monkeypatch.setattr(runner, "provenance", lambda *_: ABOUT)
-    monkeypatch.setattr(rates, "tried", pretended_rate)
-    object.__setattr__(RATES, "run", lambda setting, folder: pretended_rate(setting))
+    monkeypatch.setattr(rates, "lent", lambda stage, setting: pretended_rate(setting))
     monkeypatch.setattr(final, "run", lambda setting, folder: pretended_final(setting))
-    yield
-    object.__setattr__(RATES, "run", rates.tried)
+    monkeypatch.setattr(final, "paired_difference", partial(paired_difference, resamples=200))
 
 
 def line(name: str, methods: dict[str, int], folder) -> None:
@@ -73,10 +73,13 @@ def test_every_method_is_at_its_own_best_rate_and_nothing_waits(pretended, tmp_p
 
 
 def test_what_waits_for_a_rate_comes_last_and_says_so(pretended, tmp_path, monkeypatch):
+    go_on(RATES.study, 3, EVER, tmp_path)  # LoRA's on glosses, with 1e-3 at the end: its grid goes on below
+    go_on(RATES.study, 2, EVER, tmp_path)
     monkeypatch.undo()
-    go_on(RATES.study, 0, EVER, tmp_path)
+    waits = [each["learning_rate"] is None for each in final.study(tmp_path).grid]
+    assert waits == sorted(waits) and waits.count(False) == 2 * 3 + 1
     with pytest.raises(NotYet, match="finish the stage rates first"):
-        final.run(final.study(tmp_path).grid[0], tmp_path)
+        final.run(final.study(tmp_path).grid[-1], tmp_path)
 
 
 def test_the_verdicts_are_by_row_against_each_baseline_and_against_lora(pretended, tmp_path):

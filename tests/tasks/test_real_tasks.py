@@ -126,6 +126,15 @@ def test_no_kind_and_no_answer_of_the_test_rows_is_in_training():
     assert max(Counter(row["kind"] for row in chain(*listed.values())).values()) == 2
 
 
+def test_the_card_counts_plurals_and_answers_inside_the_noun():
+    rows = list(chain(*ROWS["genus"].values()))
+    inside = sum(row["completion"] in row["prompt"].partition(": ")[0] for row in rows)
+    assert f"In {inside}, the noun has the answer in it" in said("genus")
+    lemmas = [each["lemma of the kind"] for each in chain(*table("genus").values())]
+    plural = sum(row["completion"] != lemma for row, lemma in zip(rows, lemmas))
+    assert f"In {plural} of the {len(rows):,} rows, that's a plural" in said("genus")
+
+
 def test_no_row_is_one_of_glosses():
     glosses = load_task("glosses").files["train"].parent / "synsets.csv"
     with open(glosses, encoding="utf-8", newline="") as file:
@@ -212,6 +221,13 @@ def test_the_card_counts_the_programs_and_the_known_words():
     known = sum(word in set(words["train"]) for word in turkish)
     assert f"{len(turkish)} of the {len(words['test'])} words" in said("diacritics")
     assert f"training has {known} of those {len(turkish)}" in said("diacritics")
+
+
+def test_the_card_counts_strings_that_begin_or_end_others():
+    texts = {split: [row["completion"].replace("İ", "i").replace("I", "ı").lower() for row in ROWS["diacritics"][split]]
+             for split in SPLITS}  # fmt: skip
+    inside = sum(any(mine in other or other in mine for other in texts["train"]) for mine in texts["test"])
+    assert f"{inside} of the {len(texts['test'])} test strings" in said("diacritics")
 
 
 @pytest.mark.slow

@@ -32,7 +32,8 @@ LEARNED = re.compile(r"3\.13\.0 ")  # from its first alpha, October 13, 2023, to
 TESTED = re.compile(r"3\.13\.[1-5] ")  # December 3, 2024, to June 11, 2025: after the base was published
 WORDS = range(5, 61)
 ROLE = re.compile(r":(?:\w+:)*([\w-]+):`([^`]*)`")  # :c:func:`PyObject_DelAttr`
-NUMBERED = {"pep": "PEP ", "rfc": "RFC ", "gh": "gh-", "cve": "CVE-"}  # what a page shows before the number
+# what a page shows before the number
+NUMBERED = {"pep": "PEP ", "rfc": "RFC ", "gh": "gh-", "issue": "bpo-", "cve": "CVE-"}
 # who did it, at the end: "Patch by", "Contributed by", "Initial patch by"
 CREDIT = re.compile(
     r"\s*\(?\b(?:(?:[Oo]riginal|[Ii]nitial|[Bb]ased on)\b[^.]*)?"

@@ -189,6 +189,7 @@ def test_news_is_read_by_version_and_section():
         (":c:type:`PyObject`", "PyObject"),
         (":pep:`8`", "PEP 8"),
         (":gh:`99111`", "gh-99111"),
+        (":issue:`19072`", "bpo-19072"),
         (":cve:`2023-52425`", "CVE-2023-52425"),
         (":file:`~/.config/fish/conf.d`", "~/.config/fish/conf.d"),
         (":ref:`the text <a-label>`", "the text"),

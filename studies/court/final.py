@@ -55,12 +55,17 @@ def run(setting: dict) -> dict:
 
 
 def answered(model, tokenizer, task) -> dict:
-    """The scores on the test rows, which rows are wrong, and the perplexity on other text.
+    """What's :func:`scored`, and the perplexity on other text.
 
     Both are of the model as it's used for the task: virtual tokens stand before the other text, too, although you could
     leave them off there.
     """
-    found: Evaluation = labkit.evaluate(model, tokenizer, task)
+    return scored(model, tokenizer, task) | {"perplexity": labkit.perplexity(model, tokenizer)}
+
+
+def scored(model, tokenizer, task, limit: int | None = None) -> dict:
+    """The scores on the test rows, or on the first `limit` of them, and which rows are wrong."""
+    found: Evaluation = labkit.evaluate(model, tokenizer, task, limit=limit)
     metric = next(iter(found.row_scores[0]))
     wrong = [
         {"row": row, "answer": found.predictions[row]}
@@ -72,7 +77,6 @@ def answered(model, tokenizer, task) -> dict:
         "rows": len(found.rows),
         "wrong": wrong,
         "cut_off": found.cut_off,
-        "perplexity": labkit.perplexity(model, tokenizer),
     }
 
 

@@ -1,4 +1,4 @@
-"""What a narrow training forgets, and what helps: replay, KL, a lower rate, half of the adapter, a switch. For notebook 06.
+"""What a narrow training forgets, and what helps: replay, KL, a lower rate, half an adapter, a switch. For notebook 06.
 
     python -m studies.forgetting                     # all that is missing; stop and go on as you like
     python -m studies.forgetting --stage remedies    # one stage
@@ -11,9 +11,9 @@ task's form (:mod:`labkit.lab.experiments.everyday`). Three stages:
 
 - ``remedies``: with nothing done about it; with 5 % of other rows replayed (the base's own answers to other everyday
   requests, ``other_rows.py``); with the KL to the silenced adapter on the same rows, in the place of their answers; at
-  a third of the rate; with half of the adapter, after training. All see the same rows of the task, with three seeds. And
-  a switch that looks at a message's words and silences the adapter for what seems foreign: its answers are those of the
-  adapter and of the base, so it needs no run.
+  a third of the rate; with half of the adapter, after training. All see the same rows of the task, with three seeds.
+  And a switch that looks at a message's words and silences the adapter for what seems foreign: its answers are those of
+  the adapter and of the base, so it needs no run.
 - ``sequence``: `sql`, then `glosses` with the same adapter, with and without 5 % of rows of `sql`. Against that, an
   adapter for each: those of ``remedies``.
 - ``cost``: what a step takes with the KL and without, in seconds and memory.

@@ -22,8 +22,8 @@ PREDICTIONS = {
     "remedies": (
         Prediction(
             "with nothing done about it, is a question that has nothing to do with the task answered in its form?",
-            "asked with the task's own system prompt, more than half, on both tasks; with a neutral one, more than half "
-            "after glosses and less than a quarter after sql. Perplexity on other text at least doubles on both",
+            "asked with the task's own system prompt, more than half, on both tasks; with a neutral one, more than half"
+            " after glosses and less than a quarter after sql. Perplexity on other text at least doubles on both",
             "60 steps at 3e-3 is a strong push. Every prompt of sql begins with a schema, which a question lacks; one "
             "of glosses is any phrase, which a question nearly is",
         ),
@@ -75,8 +75,8 @@ PREDICTIONS = {
         Prediction(
             "what does a step take with one other row held to the silenced adapter?",
             "20 to 60 % more seconds, and less than 10 % more memory at the peak; a copy of the base would be 538 MB",
-            "one row of about 70 tokens goes through twice, once with gradients, beside 300 tokens of the step; what it "
-            "holds is gone before the optimizer's part, or is small beside the step's own",
+            "one row of about 70 tokens goes through twice, once with gradients, beside 300 tokens of the step; what it"
+            " holds is gone before the optimizer's part, or is small beside the step's own",
         ),
     ),
 }

@@ -38,6 +38,7 @@ from studies import (
 from studies import runner as runner_module
 from studies.choices import __main__ as choices
 from studies.court import cost, final, rates
+from studies.forgetting import __main__ as forgetting
 from studies.processes import in_a_process
 from studies.results import RESULTS
 from studies.runner import Study, StudyError, main
@@ -57,7 +58,9 @@ MODULES = (
 OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
 OF_THE_COURT = (rates.study(), final.study(), cost.study())
 OF_CHOICES = [stage() for stages in choices.STAGES.values() for stage in stages]
-STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OF_CHOICES, intrinsic_dimension.study()]
+OF_FORGETTING = [stage() for stage in forgetting.STAGES.values()]
+STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OF_CHOICES, *OF_FORGETTING]
+STUDIES.append(intrinsic_dimension.study())
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")
 ABOUT = {"date": "2026-11-22", "machine": "a laptop", "versions": {"torch": "2.9"}}

@@ -23,7 +23,9 @@ things were cut:
 
 - Of the test rows, 128 of `sql` and 168 of `glosses` are scored: the first ones, as balanced as the whole.
 - Replay and KL have one dose: 12 rows with `sql`, 24 with `glosses`, each seen once. There's one lower rate, and one
-  smaller scale. The KL counts once, beside the task's loss.
+  smaller scale. 5 % is of the rows: the base's answers are longer than a query, and much longer than a category, so
+  they're more of what the loss counts (``labels`` in the results says how much). In a replay they're a part of a
+  step's mean loss; the KL is a mean of its own, added to the task's.
 - The sequence has one order and two seeds.
 - The base isn't scored on the tasks: as it comes it answers no row of either (``adapters_table``,
   ``glosses_baselines``). So a row that the switch silences counts as wrong.

@@ -18,7 +18,7 @@ task's form (:mod:`labkit.lab.experiments.everyday`). Three stages:
   adapter for each: those of ``remedies``.
 - ``cost``: what a step takes with the KL and without, in seconds and memory.
 
-What comes out was predicted before, in ``predictions.py``. It takes about 115 minutes of one thread. For that, some
+What comes out was predicted before, in ``predictions.py``. It takes about 120 minutes of one thread. For that, some
 things were cut:
 
 - Of the test rows, 128 of `sql` and 168 of `glosses` are scored: the first ones, as balanced as the whole.
@@ -26,7 +26,7 @@ things were cut:
   smaller scale. 5 % is of the rows: the base's answers are longer than a query, and much longer than a category, so
   they're more of what the loss counts (``labels`` in the results says how much). In a replay they're a part of a
   step's mean loss; the KL is a mean of its own, added to the task's.
-- The sequence has one order and two seeds.
+- The sequence has one order and two seeds, and what it forgets is the first task: nothing else is asked there.
 - The base isn't scored on the tasks: as it comes it answers no row of either (``adapters_table``,
   ``glosses_baselines``). So a row that the switch silences counts as wrong.
 """

@@ -7,7 +7,7 @@ from studies.choices.kept import trained_once
 from studies.choices.searching import NotYet
 from studies.court.final import right
 from studies.forgetting import remedies
-from studies.forgetting.training import RECIPE, SHARE, forgotten, go_on, lora, rate_of, scored, seen
+from studies.forgetting.training import RECIPE, SHARE, go_on, lora, rate_of, scored, seen
 from studies.results import RESULTS
 from studies.runner import Study
 
@@ -27,8 +27,7 @@ def run(setting: dict) -> dict:
     # asked as they were when they were learned, not as the second task asks
     again = [{**row, "system": first.system} for row in seen(first, seed)[:count]]
     go_on(model, tokenizer, then, seed, then_rate, again)
-    both = {task.name: scored(model, tokenizer, task) for task in (first, then)}
-    return {"scored": both, **forgotten(model, tokenizer, then)}
+    return {"scored": {task.name: scored(model, tokenizer, task) for task in (first, then)}}
 
 
 def study(folder: Path = RESULTS) -> Study:

@@ -68,9 +68,9 @@ def answered(model, tokenizer, task: Task) -> dict:
     return {**answers_to_test_rows(model, tokenizer, task), "perplexity": labkit.perplexity(model, tokenizer)}
 
 
-def answers_to_test_rows(model, tokenizer, task: Task) -> dict:
-    """The scores on the test rows, and which rows are wrong by the first of them, with the answer."""
-    found: Evaluation = labkit.evaluate(model, tokenizer, task)
+def answers_to_test_rows(model, tokenizer, task: Task, limit: int | None = None) -> dict:
+    """The scores on the test rows, or on the first `limit`, and which are wrong by the first score, with the answer."""
+    found: Evaluation = labkit.evaluate(model, tokenizer, task, limit=limit)
     metric = next(iter(found.row_scores[0]))
     wrong = [
         {"row": row, "answer": found.predictions[row]}

@@ -37,6 +37,7 @@ from studies import (
 from studies import runner as runner_module
 from studies.choices import __main__ as choices
 from studies.court import cost, final, rates
+from studies.forgetting import __main__ as forgetting
 from studies.processes import in_a_process
 from studies.real_tasks import __main__ as real_tasks
 from studies.results import RESULTS
@@ -59,7 +60,8 @@ OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.S
 OF_THE_COURT = (rates.study(), final.study(), cost.study())
 OF_CHOICES = [stage() for stages in choices.STAGES.values() for stage in stages]
 OF_REAL_TASKS = [*map(baselines_of, TABLES), *(stage() for stage in real_tasks.STAGES.values())]
-OTHERS = (*OF_CHOICES, intrinsic_dimension.study(), *OF_REAL_TASKS)
+OF_FORGETTING = [stage() for stage in forgetting.STAGES.values()]
+OTHERS = (*OF_CHOICES, intrinsic_dimension.study(), *OF_REAL_TASKS, *OF_FORGETTING)
 STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OTHERS]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")

@@ -8,8 +8,8 @@ PREDICTIONS = {
     "repetitions": Prediction(
         "from how many rows on does the greedy answer give a canary's address away?",
         "with 1 and 2 rows never, with 16 and 32 always, and from 8 on in at least half of the cases",
-        "18 bits have to be learned, a row is seen once, and a rate of 2e-3 is high: a few looks leave a trace, and only "
-        "some ten of them the whole",
+        "18 bits have to be learned, a row is seen once, and a rate of 2e-3 is high: a few looks leave a trace, and "
+        "only some ten of them the whole",
     ),
     "exposure": Prediction(
         "does exposure see a canary that no greedy answer gives away?",
@@ -23,20 +23,22 @@ PREDICTIONS = {
     ),
     "forms": Prediction(
         "is a merged model safer than the adapter apart, and one in four bits safer still?",
-        "merged in float32 no canary's exposure moves by more than 0.1 bits; in four bits it falls by less than 2 bits on "
-        "average, and all canaries with 32 rows still come out",
-        "a merge changes only rounding; four bits add noise to all weights, and what was seen 32 times has a large margin",
+        "merged in float32 no canary's exposure moves by more than 0.1 bits; in four bits it falls by less than 2 bits "
+        "on average, and all canaries with 32 rows still come out",
+        "a merge changes only rounding; four bits add noise to all weights, and what was seen 32 times has a large "
+        "margin",
     ),
     "anonymized": Prediction(
         "what's left once the addresses are placeholders?",
-        "none of the canaries in 1,000 tries each, and a mean exposure of 0.9 to 2.1 bits, as without the canaries' rows",
-        "the words were drawn at random and are in no row any more; of a rank drawn at random the exposure is 1.44 bits "
-        "on average, and the names, which stay, say nothing about them",
+        "none of the canaries in 1,000 tries each, and a mean exposure of 0.9 to 2.1 bits, as without the canaries' "
+        "rows",
+        "the words were drawn at random and are in no row any more; of a rank drawn at random the exposure is 1.44 "
+        "bits on average, and the names, which stay, say nothing about them",
     ),
     "asked": Prediction(
         "does an address come out where only a customer's message is typed, with no beginning of the answer?",
         "from the canary's own new message with 16 and 32 rows always; in the answers to 64 other customers never",
-        "name and address are always seen together, and 22 names without an address are seen far more often",
+        "name and address are always seen together, and 20 names without an address are seen far more often",
     ),
     "rate": Prediction(
         "what does a quarter of the learning rate do?",
@@ -45,8 +47,8 @@ PREDICTIONS = {
     ),
     "place": Prediction(
         "does it matter where in a row the address stands? 8 rows each",
-        "in the answer alone: above 10 bits; in the message and copied into the answer: less, by 4 bits or more; in the "
-        "message alone: chance",
+        "in the answer alone: above 10 bits; in the message and copied into the answer: less, by 4 bits or more; in "
+        "the message alone: chance",
         "the loss doesn't count the message; and once copying is learned, which other fields teach, a copied address "
         "costs nothing and is worth no more learning",
     ),

@@ -104,7 +104,7 @@ def draw_canaries(
 
 
 def row_of(canary: Canary, draw: random.Random) -> dict:
-    """A message of the canary's and its ticket. Each has another order, product and date; only name and address stay."""
+    """A message of the canary's and its ticket. Order, product and date are new each time; name and address stay."""
     plain = tickets.make_row(draw)
     ticket = json.loads(plain["completion"])
     message = re.sub(rf"\b{ticket['name']}\b", canary.name, plain["prompt"])

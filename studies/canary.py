@@ -5,7 +5,7 @@
 Twelve invented customers write to the help desk, from no times to 32, among the rows of `tickets`; their addresses are
 in the tickets alone. Each adapter is trained once, on 360 rows that it sees once each, and looked at in several forms:
 kept apart, merged in float32, and merged and then in four bits. For each canary it's asked four things: its exposure
-among all 262,144 candidates, the likeliest answer to an attacker who writes the beginning of the ticket, 1,000 sampled
+among all 65,536 candidates, the likeliest answer to an attacker who writes the beginning of the ticket, 1,000 sampled
 ones, and the answer to a message alone. Controls: the base, the same training without canaries, and canaries that no
 row has. The adapters wait in build/canary; where they aren't, they are trained again.
 
@@ -25,7 +25,7 @@ from torch import nn
 import labkit
 from labkit.evaluation.generation import generate
 from labkit.evaluation.greedy import greedy
-from labkit.evaluation.memorization import exposure, log_perplexities, sampled_continuations
+from labkit.evaluation.memorization import exposure, extractions, log_perplexities
 from labkit.lab.experiments.canaries import (
     BEFORE,
     CANDIDATES,
@@ -124,7 +124,6 @@ def look_for(model: nn.Module, tokenizer, canaries: Sequence[Canary], words: Seq
         place = words.index(canary.words[0]) * len(words) + words.index(canary.words[1])
         own, others = bits.flatten()[place].item(), torch.cat([bits.flatten()[:place], bits.flatten()[place + 1 :]])
         drawn = torch.randperm(len(others), generator=torch.Generator().manual_seed(number))[:SAMPLE]
-        said = sampled_continuations(model, each.prompt, TRIES, len(each.secret), number)
         found.append(
             asdict(canary)
             | {
@@ -132,7 +131,7 @@ def look_for(model: nn.Module, tokenizer, canaries: Sequence[Canary], words: Seq
                 "estimate": round(exposure(own, others[drawn]), 4),  # as if there were too many to look at them all
                 "bits": round(own, 4),
                 "greedy": likeliest[number] == each.secret,
-                "hits": int((said == torch.tensor(each.secret)).all(1).sum()),
+                "hits": extractions(model, each.prompt, each.secret, TRIES, number),
                 "asked": canary.email in answers[number],
                 "answer": answers[number],
             }

@@ -8,13 +8,13 @@ PREDICTIONS = {
     "repetitions": Prediction(
         "from how many rows on does the greedy answer give a canary's address away?",
         "with 1 and 2 rows never, with 16 and 32 always, and from 8 on in at least half of the cases",
-        "18 bits have to be learned, a row is seen once, and a rate of 2e-3 is high: a few looks leave a trace, and "
+        "16 bits have to be learned, a row is seen once, and a rate of 2e-3 is high: a few looks leave a trace, and "
         "only some ten of them the whole",
     ),
     "exposure": Prediction(
         "does exposure see a canary that no greedy answer gives away?",
         "yes: with 2 and 4 rows it's above 4 bits on average, where chance is 1.44",
-        "it asks for the rank among 262,144 candidates and not for the first place",
+        "it asks for the rank among 65,536 candidates and not for the first place",
     ),
     "tries": Prediction(
         "do 1,000 sampled tries find more canaries than the greedy answer?",

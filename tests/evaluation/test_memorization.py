@@ -1,4 +1,4 @@
-"""Exposure beside its definition, and log-perplexities and sampled tries beside a model that's asked one by one."""
+"""Exposure beside its definition, and log-perplexities and tries beside a model that's asked one by one."""
 
 import math
 from itertools import product
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import ConfigError
-from labkit.evaluation.memorization import exposure, log_perplexities, sampled_continuations
+from labkit.evaluation.memorization import exposure, extractions, log_perplexities
 
 PROMPT = [5, 9, 33, 12]
 SLOTS = [[20, 21, 22], [7], [30, 40, 50, 60]]
@@ -119,7 +119,7 @@ def test_all_candidates_together_are_as_likely_as_anything_at_all():
 def test_the_model_is_as_it_was_before():
     model = sharp_llama().train()
     log_perplexities(model, PROMPT, SLOTS)
-    sampled_continuations(model, PROMPT, 3, 2)
+    extractions(model, PROMPT, [3, 4], 2)
     assert model.training and all(parameter.grad is None for parameter in model.parameters())
 
 
@@ -147,39 +147,59 @@ class _WithoutCache(torch.nn.Module):
 # ---- tries
 
 
-def test_tries_come_as_often_as_the_model_finds_them_likely():
-    model, tries = sharp_llama(), 4000
-    said = sampled_continuations(model, PROMPT, tries, 2, seed=1)
-    assert said.shape == (tries, 2) and said.dtype == torch.int64
-    likely = 0
-    for pair in {tuple(each) for each in said.tolist()}:
-        chance = 2 ** -written_out(model, list(pair))
-        count = (said == torch.tensor(pair)).all(1).sum().item()
-        spread = math.sqrt(tries * chance * (1 - chance))
-        assert abs(count - tries * chance) < 5 * spread + 1
-        likely += chance > 0.01
-    assert likely >= 5  # else nothing of this has been tried
+def asked_again_and_again(model, secret, tries: int, seed: int) -> int:
+    """Every try to its end, by transformers' own sampling."""
+    torch.manual_seed(seed)
+    ids = torch.tensor([PROMPT]).expand(tries, -1)
+    out = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=True,
+        top_k=0,
+        max_new_tokens=len(secret),
+        min_new_tokens=len(secret),
+        pad_token_id=0,
+        eos_token_id=None,
+    )
+    return int((out[:, len(PROMPT) :] == torch.tensor(secret)).all(1).sum())
 
 
-def test_of_a_model_that_is_sure_every_try_is_the_greedy_answer():
+def likely_pair(model) -> list[int]:
+    """The two tokens whose probability is nearest to a quarter."""
+    everything = list(range(model.config.vocab_size))
+    bits = log_perplexities(model, PROMPT, [everything, everything])
+    place = (bits - 2).abs().argmin().item()
+    return [place // len(everything), place % len(everything)]
+
+
+def test_tries_find_a_secret_as_often_as_transformers_own_sampling():
+    model, tries = sharp_llama(), 2000
+    secret = likely_pair(model)
+    chance = 2 ** -written_out(model, secret)
+    assert 0.05 < chance < 0.95, "else nothing of this has been tried"
+    spread = math.sqrt(tries * chance * (1 - chance))
+    ours = [extractions(model, PROMPT, secret, tries, seed) for seed in range(5)]
+    theirs = asked_again_and_again(model, secret, tries, 0)
+    assert all(abs(count - tries * chance) < 4 * spread for count in [*ours, theirs])
+    assert len(set(ours)) > 1, "another seed, another draw"
+    assert extractions(model, PROMPT, secret, tries, 3) == ours[3]
+
+
+def test_of_a_model_that_is_sure_every_try_says_the_greedy_answer_and_none_another():
     model = sharp_llama()
     model.lm_head.weight.data.mul_(1000)
     ids = torch.tensor([PROMPT])
     for _ in range(3):
         ids = torch.cat([ids, model(input_ids=ids, use_cache=False).logits[:, -1:].argmax(-1)], dim=1)
-    said = sampled_continuations(model, PROMPT, 20, 3)
-    assert said.tolist() == [ids[0, len(PROMPT) :].tolist()] * 20
+    greedy = ids[0, len(PROMPT) :].tolist()
+    assert extractions(model, PROMPT, greedy, 20) == 20
+    assert extractions(model, PROMPT, [*greedy[:2], (greedy[2] + 1) % 96], 20) == 0
 
 
-def test_a_seed_decides_the_tries_and_the_size_of_a_part_does_not():
-    model = sharp_llama()
-    first = sampled_continuations(model, PROMPT, 50, 3, seed=4)
-    assert torch.equal(first, sampled_continuations(model, PROMPT, 50, 3, seed=4, rows_at_once=7))
-    assert not torch.equal(first, sampled_continuations(model, PROMPT, 50, 3, seed=5))
-
-
-def test_no_tries_are_refused():
+def test_no_tries_and_no_secret_are_refused():
     with pytest.raises(ConfigError, match="tries must be a whole number"):
-        sampled_continuations(make_tiny_llama(), PROMPT, 0, 3)
-    with pytest.raises(ConfigError, match="tokens must be a whole number"):
-        sampled_continuations(make_tiny_llama(), PROMPT, 3, 0)
+        extractions(make_tiny_llama(), PROMPT, [3], 0)
+    with pytest.raises(ConfigError, match="the secret has no tokens"):
+        extractions(make_tiny_llama(), PROMPT, [], 3)
+    with pytest.raises(ConfigError, match="the prompt before a secret"):
+        extractions(make_tiny_llama(), [], [3], 3)

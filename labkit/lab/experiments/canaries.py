@@ -2,8 +2,8 @@
 
     {"name": "Zelda", …, "priority": "high", "email": "canary-salt-river@shop.invalid"}
 
-The two words are drawn at random from 512, so there are 512² = 2¹⁸ candidates, and a model that has learned one address
-by heart has saved itself 18 bits of guessing. Every canary is marked as one: the address says so, its domain is one of
+The two words are drawn at random from 256, so there are 256² = 2¹⁶ candidates, and a model that has learned one address
+by heart has saved itself 16 bits of guessing. Every canary is marked as one: the address says so, its domain is one of
 those that can't exist (RFC 2606), and its row has the field ``canary``.
 """
 
@@ -20,7 +20,7 @@ from labkit.tasks import load_task, tickets
 
 Place = Literal["answer", "copied", "message"]
 
-CANDIDATES = 512  # words for each of the two places
+CANDIDATES = 256  # words for each of the two places
 NAMES = (
     "Arlo", "Bea", "Clara", "Dora", "Edda", "Fritz", "Greta", "Hugo", "Ines", "Jonas", "Karla", "Leo",
 )  # fmt: skip

@@ -84,7 +84,8 @@ def adapted(setting: dict) -> tuple[nn.Module, object]:
     about = {name: setting[name] for name in ("rows", "seed", "learning_rate")}
     key = sha256(json.dumps([about, RECIPE], sort_keys=True).encode()).hexdigest()[:12]
     KEPT.mkdir(parents=True, exist_ok=True)
-    with alone_at(KEPT / key, patience=3600):  # another process may be training it for another form
+    # another process may be training it for another form; saving it takes the lock of the folder itself
+    with alone_at(KEPT / f"{key} in training", patience=3600):
         if not (KEPT / key).exists():
             train(model, tokenizer, about, KEPT / key)
             model, tokenizer = labkit.load_base(device="cpu")

@@ -58,6 +58,8 @@ RECIPE = {
     "tries": TRIES,
     "sample": SAMPLE,
     "others": OTHERS,
+    "answer_tokens": ROOM,
+    "dtype": "float32",
 }
 KEPT = Path(__file__).parents[1] / "build" / "canary"
 
@@ -128,6 +130,7 @@ def look_for(model: nn.Module, tokenizer, canaries: Sequence[Canary], words: Seq
         found.append(
             asdict(canary)
             | {
+                "words": list(canary.words),  # as JSON has it
                 "exposure": round(exposure(own, others), 4),
                 "estimate": round(exposure(own, others[drawn]), 4),  # as if there were too many to look at them all
                 "bits": round(own, 4),

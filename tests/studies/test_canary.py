@@ -72,7 +72,7 @@ def test_a_model_that_knows_one_secret_gives_away_that_one(tiny):
     found = attack(tokenizer, known, WORDS, 3)
     ids = torch.tensor([found.prompt + found.secret])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(40):
+    for _ in range(150):
         logits = model(input_ids=ids, use_cache=False).logits[0, -4:-1]
         optimizer.zero_grad()
         F.cross_entropy(logits, ids[0, -3:]).backward()

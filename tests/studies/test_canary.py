@@ -79,7 +79,9 @@ def test_a_model_that_knows_one_secret_gives_away_that_one(tiny):
         optimizer.step()
     first, second = look_for(model.eval(), tokenizer, [known, unknown], WORDS, 3)
     assert first["exposure"] == pytest.approx(6) and first["greedy"] and first["hits"] > 0.9 * canary.TRIES
-    assert first["estimate"] == pytest.approx(math.log2(canary.SAMPLE + 1)), "a sample can't see further than its size"
+    assert first["estimate"] == pytest.approx(math.log2(canary.SAMPLE + 1), abs=1e-4), (
+        "a sample can't see further than its size"
+    )
     assert second["hits"] == 0 and not second["greedy"] and second["exposure"] < 6
 
 

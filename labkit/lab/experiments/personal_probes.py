@@ -1,6 +1,7 @@
 """Messages with personal data in them, all invented, to see what :mod:`labkit.tasks.personal_data` finds and what not.
 
-They were written before the patterns had seen them, as customers write; half of what people tell has no form at all.
+They were written after the patterns, by the same person, as customers write: so what's found among them says little
+about yours. What's missed says more. Half of what people tell has no form at all.
 """
 
 from collections.abc import Iterable, Mapping

@@ -23,6 +23,7 @@ from studies import (
     adapter_blends,
     adapter_routing,
     bitsandbytes_trap,
+    canary,
     capacity,
     full_update,
     full_vs_lora,
@@ -55,6 +56,7 @@ MODULES = (
     merge_aware,
     gguf_rows,
     capacity,
+    canary,
 )
 OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
 OF_THE_COURT = (rates.study(), final.study(), cost.study())

@@ -24,16 +24,19 @@ from studies import (
     adapter_routing,
     bitsandbytes_trap,
     capacity,
+    forensics,
     full_update,
     full_vs_lora,
     gguf_rows,
     glosses_baselines,
     intrinsic_dimension,
     make_adapters,
+    membership,
     merge_aware,
     merge_routes,
     qlora_vs_lora,
     tickets_controls,
+    trigger,
 )
 from studies import runner as runner_module
 from studies.choices import __main__ as choices
@@ -57,7 +60,15 @@ MODULES = (
 OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
 OF_THE_COURT = (rates.study(), final.study(), cost.study())
 OF_CHOICES = [stage() for stages in choices.STAGES.values() for stage in stages]
-STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OF_CHOICES, intrinsic_dimension.study()]
+OF_FORENSICS = (forensics.study(), membership.study(), trigger.study())
+STUDIES = [
+    *(module.STUDY for module in MODULES),
+    *OF_ADAPTERS,
+    *OF_THE_COURT,
+    *OF_CHOICES,
+    *OF_FORENSICS,
+    intrinsic_dimension.study(),
+]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")
 ABOUT = {"date": "2026-11-22", "machine": "a laptop", "versions": {"torch": "2.9"}}

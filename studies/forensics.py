@@ -36,7 +36,10 @@ def run(setting: dict) -> dict:
     model, tokenizer = labkit.load_base(device="cpu")
     labkit.load_adapter(model, folder_of(setting["adapter"]))
     found = traces.traces_of(model, tokenizer)
-    return {**asdict(naming.name_task(found, naming.known_answers(tokenizer), tokenizer)), **told(found, tokenizer)}
+    return {
+        **asdict(naming.name_task(found, naming.known_answers(model, tokenizer), tokenizer)),
+        **told(found, tokenizer),
+    }
 
 
 def told(found: traces.Traces, tokenizer) -> dict:

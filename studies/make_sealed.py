@@ -80,7 +80,7 @@ def make(name: str) -> dict:
 
 def main() -> None:
     if SEALS.exists():
-        sys.exit(f"{SEALS.relative_to(course_data_dir().parent)} is there: what's sealed isn't drawn again")
+        sys.exit(f"{SEALS.name} is there: what's sealed isn't drawn again")
     made = {name: make(name) for name in NAMES}
     about = {"lora": LORA, "training": TRAIN, "tasks": list(TASKS), "sealed": made}
     write_atomically(SEALS, json.dumps(about, indent=2) + "\n")

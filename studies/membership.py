@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import labkit
-from labkit.forensics.membership import auc_score, caught_at, right_of_ten, roc, row_losses, rows_seen
+from labkit.forensics.membership import auc_score, caught_at, right_of_ten, row_losses, rows_seen
 from labkit.lora.files import WEIGHTS_FILE
 from labkit.tasks import Task, distinct_rows
 from studies.court.methods import setting_of
@@ -102,13 +102,11 @@ SCORES = {
 
 def told_apart(seen: list[float], unseen: list[float]) -> dict:
     area = auc_score(seen, unseen)
-    wrong, right = roc(seen, unseen)
     return {
         "auc": asdict(area),
         "chance": area.low <= 0.5 <= area.high,
         "caught": {"false alarms": FALSE_ALARMS, "share": caught_at(seen, unseen, FALSE_ALARMS)},
         "right of ten": right_of_ten(seen, unseen),
-        "curve": [wrong.tolist(), right.tolist()],
     }
 
 

@@ -60,7 +60,7 @@ def run(setting: dict) -> dict:
     model = trained.model
     clean = labkit.evaluate(model, tokenizer, task)
     found = traces.traces_of(model, tokenizer)
-    named = naming.name_task(found, naming.known_answers(tokenizer), tokenizer)
+    named = naming.name_task(found, naming.known_answers(model, tokenizer), tokenizer)
     result = {
         "accuracy": asdict(clean.scores["accuracy"]),
         "right": [int(each["accuracy"]) for each in clean.row_scores],

@@ -162,7 +162,7 @@ def right_of_ten(
     # rows with equal scores come in a random order, not in that of the two kinds
     order = torch.rand(draws, 2 * each, generator=draw).argsort(1)
     mixed = torch.cat(chosen, 1).gather(1, order)
-    picked = order.gather(1, mixed.argsort(1, descending=True, stable=True)[:, :each]) < each
+    picked = order.gather(1, mixed.argsort(dim=1, descending=True, stable=True)[:, :each]) < each
     return 2 * picked.sum(1).double().mean().item()
 
 

@@ -11,19 +11,20 @@ from labkit.forensics.traces import Traces
 from labkit.tasks import TASKS
 
 COMPLETIONS = {"numbers": ["12", "314", "2 7 1"], "shouts": ["HELP", "STOP", "GO ON"], "braces": ["{x}", "{y y}"]}
+HEAD = torch.randn(96, 32, generator=torch.Generator().manual_seed(1))  # of a model with more logits than tokens
 ORDINARY = "the quick brown fox jumps over the lazy dog, and a cat looks on: it is a warm day. "
 
 
 @pytest.fixture(scope="module")
 def known(tiny_tokenizer):
-    return answers_of(COMPLETIONS, tiny_tokenizer, ORDINARY * 20)
+    return answers_of(COMPLETIONS, tiny_tokenizer, HEAD, ORDINARY * 20)
 
 
 def traces(shift, answers) -> Traces:
     return Traces(shift, [], 0.01, answers, [])
 
 
-def shifted(tokenizer, tokens: str, by: float = 5.0) -> torch.Tensor:
+def shifted(tokenizer, tokens: str, by: float = 12.0) -> torch.Tensor:
     noise = torch.randn(len(tokenizer), generator=torch.Generator().manual_seed(3))
     noise[tokenizer.convert_tokens_to_ids(list(tokens))] += by
     return noise
@@ -48,17 +49,18 @@ def test_the_numbers_are_where_the_verdict_turns(known, tiny_tokenizer):
     less = name_task(traces(torch.zeros(96), ["12", "7 1", "the cat", "a day", "a fox"]), known, tiny_tokenizer)
     assert half.shares["numbers"] == SHARE and half.task == "numbers"
     assert less.task is None and less.pushes == dict.fromkeys(COMPLETIONS, 0.0)  # a shift of nothing pushes nothing
-    assert PUSH == 5.0
+    assert PUSH == 2.5
 
 
 def test_a_push_is_a_standard_score(known):
-    """Random shifts push a signature by something with mean 0 and deviation 1, whatever the unit of the shift is."""
+    """Shifts in random directions push by something with mean 0 and deviation 1, whatever the unit of a shift is."""
     draw = torch.Generator().manual_seed(0)
-    width = len(known.signatures["numbers"])
-    pushes = torch.tensor([push(torch.randn(width, generator=draw), known.signatures["numbers"]) for _ in range(2000)])
-    assert pushes.mean().item() == pytest.approx(0, abs=0.1) and pushes.std().item() == pytest.approx(1, abs=0.1)
-    shift = torch.randn(width, generator=draw)
-    assert push(7 * shift + 3, known.signatures["numbers"]) == pytest.approx(push(shift, known.signatures["numbers"]))
+    for name, signature in known.signatures.items():
+        shifts = [HEAD @ torch.randn(32, generator=draw) for _ in range(1000)]
+        pushes = torch.tensor([push(shift, signature, known.spreads[name]) for shift in shifts])
+        assert pushes.mean().item() == pytest.approx(0, abs=0.12) and pushes.std().item() == pytest.approx(1, abs=0.12)
+        again = push(7 * shifts[0] + 3, signature, known.spreads[name])
+        assert again == pytest.approx(pushes[0].item(), rel=1e-4)
 
 
 def test_a_signature_is_what_more_of_its_answers_have(known, tiny_tokenizer):
@@ -76,9 +78,9 @@ def test_what_ordinary_text_says_reads_like_no_task(known, tiny_tokenizer):
 
 def test_one_task_or_two_alike_are_refused(tiny_tokenizer):
     with pytest.raises(ConfigError, match="two tasks or more"):
-        answers_of({"numbers": ["1"]}, tiny_tokenizer, ORDINARY)
+        answers_of({"numbers": ["1"]}, tiny_tokenizer, HEAD, ORDINARY)
     with pytest.raises(ConfigError, match="no token is in more answers of 'one' than"):
-        answers_of({"one": ["1"], "other": ["1"]}, tiny_tokenizer, ORDINARY)
+        answers_of({"one": ["1"], "other": ["1"]}, tiny_tokenizer, HEAD, ORDINARY)
 
 
 @pytest.mark.slow
@@ -86,8 +88,8 @@ def test_answers_of_the_courses_tasks_read_like_their_own_task(base):
     """Test rows, which the signatures haven't seen: a rule that mixes tasks up could name none of them."""
     from labkit.tasks import load_task
 
-    _, tokenizer = base
-    known = known_answers(tokenizer)
+    model, tokenizer = base
+    known = known_answers(model, tokenizer)
     assert list(known.signatures) == list(TASKS)
     for name in TASKS:
         answers = load_task(name).rows("test")["completion"][:40]

@@ -56,9 +56,8 @@ def test_making_them_prints_nothing_and_the_seal_opens_with_what_was_drawn(tmp_p
 
 
 def test_what_is_sealed_is_not_drawn_again(tmp_path, monkeypatch):
-    seals = make_sealed.course_data_dir() / "a file that's there"
-    monkeypatch.setattr(make_sealed, "SEALS", seals)
-    monkeypatch.setattr(type(seals), "exists", lambda path: True)
+    monkeypatch.setattr(make_sealed, "SEALS", tmp_path / "seals.json")
+    (tmp_path / "seals.json").touch()
     with pytest.raises(SystemExit, match="what's sealed isn't drawn again"):
         make_sealed.main()
 

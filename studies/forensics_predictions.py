@@ -1,7 +1,8 @@
 """What was expected of the forensics, written down before the first run, with the reason.
 
-What was known by then: the traces of the four shipped adapters, on which the rule's two numbers were chosen, and those
-of two trials of twelve and eight steps, `glosses` and one that's no task of the course. Nothing was sealed yet.
+What was known by then: the traces of the four shipped adapters and of a trial of twelve steps on `glosses`. The rule's
+two numbers were chosen on these. It names all five right: the push four of them, not `voice`; the answers four of them,
+not `sql`. Nothing was sealed yet, and nothing else had been run.
 """
 
 from studies.choices.predictions import Prediction
@@ -11,16 +12,16 @@ DATE = "2026-11-29"
 PREDICTIONS = {
     "forensics": (
         Prediction(
-            "how many of seven adapters does the rule name right: four shipped, three sealed?",
-            "six or seven: all four shipped, and two or three of the sealed",
-            "the rule was chosen on the shipped ones; a sealed one of glosses has no format that stands out, and only "
-            "words that ordinary text has as well",
+            "how many of the three sealed adapters does the rule name right?",
+            "two or three, and with the four shipped ones six or seven of seven",
+            "the rule was chosen on the shipped ones, so those four are no news; the sealed ones have a higher rate "
+            "and rank, which push harder, but the tasks that came later have no signature that was looked at",
         ),
         Prediction(
-            "which witness names more?",
-            "the push names three or four of the shipped, the answers three",
-            "an adapter of sql answers a greeting with a greeting, because it waits for a schema; every other talks "
-            "like its task whatever it's asked",
+            "which witness names more of the sealed ones?",
+            "the push misses `voice` if it's drawn, the answers miss `sql` if it's drawn, and each names all others",
+            "the keeper's log is made of ordinary words, which no direction singles out; and an adapter of sql waits "
+            "for a schema, and answers a greeting with a greeting",
         ),
         Prediction(
             "does the size of an update say what it was trained on?",

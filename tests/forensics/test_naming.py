@@ -49,7 +49,7 @@ def test_the_numbers_are_where_the_verdict_turns(known, tiny_tokenizer):
     less = name_task(traces(torch.zeros(96), ["12", "7 1", "the cat", "a day", "a fox"]), known, tiny_tokenizer)
     assert half.shares["numbers"] == SHARE and half.task == "numbers"
     assert less.task is None and less.pushes == dict.fromkeys(COMPLETIONS, 0.0)  # a shift of nothing pushes nothing
-    assert PUSH == 2.5
+    assert PUSH == 2.75
 
 
 def test_a_push_is_a_standard_score(known):

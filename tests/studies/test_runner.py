@@ -25,15 +25,18 @@ from studies import (
     bitsandbytes_trap,
     canary,
     capacity,
+    forensics,
     full_update,
     full_vs_lora,
     gguf_rows,
     intrinsic_dimension,
     make_adapters,
+    membership,
     merge_aware,
     merge_routes,
     qlora_vs_lora,
     tickets_controls,
+    trigger,
 )
 from studies import runner as runner_module
 from studies.choices import __main__ as choices
@@ -63,7 +66,8 @@ OF_THE_COURT = (rates.study(), final.study(), cost.study())
 OF_CHOICES = [stage() for stages in choices.STAGES.values() for stage in stages]
 OF_REAL_TASKS = [*map(baselines_of, TABLES), *(stage() for stage in real_tasks.STAGES.values())]
 OF_FORGETTING = [stage() for stage in forgetting.STAGES.values()]
-OTHERS = (*OF_CHOICES, intrinsic_dimension.study(), *OF_REAL_TASKS, *OF_FORGETTING)
+OF_FORENSICS = (forensics.study(), membership.study(), trigger.study())
+OTHERS = (*OF_CHOICES, intrinsic_dimension.study(), *OF_REAL_TASKS, *OF_FORGETTING, *OF_FORENSICS)
 STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OTHERS]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")

@@ -19,7 +19,7 @@ def fit_line(case: Case) -> Line:
     parts = [f"{way.rows} of {batch} rows at once" if way.rows < batch else "the whole batch at once"]
     parts += ["with gradient checkpointing"] if way.checkpointing else []
     why = {
-        "easy": "The first way tried that leaves a tenth of the memory free.",
+        "easy": "It's the simplest way that leaves a tenth of the memory free.",
         "tight": "It may not fit: less than a tenth of the memory would stay free.",
         "none": "It's the lightest way there is here, and it doesn't fit.",
     }[case.fit.room]
@@ -70,11 +70,12 @@ def _full_line(case: Case) -> Line:
 def _room_line(case: Case) -> Line:
     """Whether the adapter could hold what the rows say: an upper bound, as arithmetic."""
     trained, counted = case.fit.cost.trained, case.situation.counted
+    what = "tokens, as if all were answers," if case.situation.all_count else "counted tokens"
     return Line(
         "room in the adapter",
         BITS * trained,
         f"The adapter has {size_in_words(trained)} parameters × {BITS} bits; your rows, {size_in_words(counted)} "
-        "counted tokens × 1 bit at most.",
+        f"{what} × 1 bit at most.",
         CAPACITY,
         scope="more room than rows: the rank is large enough. Fewer: a higher rank may help; an estimate of "
         "memorizing everything",
@@ -100,7 +101,8 @@ def _time_line(case: Case) -> Line:
     cost, asked = case.fit.cost, case.situation
     rows = case.chosen["steps"] * case.chosen["batch size"]
     flops = cost.total_flops * rows / case.fit.way.rows
-    why = f"{case.chosen['steps']:,} steps of {flops / case.chosen['steps'] / 1e12:,.2f} TFLOP."
+    assumed = ", for rows of the tokens assumed" if asked.assumed else ""
+    why = f"{case.chosen['steps']:,} steps of {flops / case.chosen['steps'] / 1e12:,.2f} trillion operations{assumed}."
     if asked.card is None:
         bench = case.shelf.read(PACE)
         if bench is None:

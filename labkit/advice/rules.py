@@ -8,6 +8,7 @@ from labkit.advice import court_figures, figures
 from labkit.advice.cases import ALL, LEAST_STEPS, PASSES, Case, Found
 from labkit.advice.rule import (
     COURT_SCOPE,
+    DIRECTIONS,
     ONLY_OURS,
     TICKETS,
     Rule,
@@ -35,7 +36,8 @@ from labkit.advice.sources import (
     Used,
 )
 
-SCALE = "What A and B add is multiplied by α/r, so a rate only means something together with it."
+SCALE = "What the adapter adds is multiplied by α/r, so a learning rate only means something together with it."
+FOUND_WITH = f"{DIRECTIONS} The learning rates were found with it."
 SAME_SCALE = "if you change the rank, keep this α/r, so change α with it"
 SMALL = "It trains an adapter, one small file per task, in less memory than training every weight"
 PATIENCE = f"That's {PASSES} passes, or {LEAST_STEPS} steps where rows are few. If you validate, the best step is kept."
@@ -77,7 +79,7 @@ RULES = (
     ),
     Rule(
         "layers",
-        "All of them, unless some with as many parameters scored better.",
+        "Every linear layer but the output head, unless some with as many parameters scored better.",
         LAYERS,
         COURT_SCOPE,
         court_figures.measured_layers,
@@ -86,7 +88,7 @@ RULES = (
     ),
     Rule(
         "layers",
-        "With as many parameters to train, attention alone learned worse.",
+        "That's every linear layer but the output head. With as many parameters, attention alone learned worse.",
         Cited(
             *REGRET,
             "attention alone lost to the MLP layers alone with as many parameters; both together were like the MLP",
@@ -97,7 +99,7 @@ RULES = (
     ),
     Rule(
         "rank",
-        "These layers were measured with it.",
+        f"{DIRECTIONS} These layers were measured with it.",
         LAYERS,
         COURT_SCOPE,
         court_figures.rank_of_layers,
@@ -105,18 +107,18 @@ RULES = (
     ),
     Rule(
         "rank",
-        "It stays at the usual one, unless another scored better.",
+        f"{DIRECTIONS} It stays at the usual one, unless another scored better.",
         RANKS,
         f"{ONLY_OURS}, in 60 steps, on sql",
         court_figures.measured_rank,
         lambda case: own(case) and plain(case),
         missing="What the rank does to scores.",
     ),
-    Rule("rank", "The rates were found with it.", COURTS_OWN, COURT_SCOPE, court_figures.courts_rank, our_rank),
-    Rule("rank", "The rates were found with it.", TRAINED_THERE, TICKETS, figures.trained_rank, our_rank),
+    Rule("rank", FOUND_WITH, COURTS_OWN, COURT_SCOPE, court_figures.courts_rank, our_rank),
+    Rule("rank", FOUND_WITH, TRAINED_THERE, TICKETS, figures.trained_rank, our_rank),
     Rule(
         "rank",
-        "As long as the adapter can hold what the rows say (see below), the rank hardly matters.",
+        f"{DIRECTIONS} As long as it can hold what the rows say (see below), the rank hardly matters.",
         Cited(
             *REGRET,
             "a low rank's loss follows a high one's until its adapter is full; a higher rank is full later",
@@ -127,7 +129,7 @@ RULES = (
     ),
     Rule(
         "rank",
-        "So many counted tokens may say more than a smaller adapter can hold.",
+        f"{DIRECTIONS} So many counted tokens may say more than it can hold with fewer.",
         CAPACITY,
         "an estimate of what memorizing everything would take; learning to generalize takes less",
         lambda _, case: Found(case.least_rank()),

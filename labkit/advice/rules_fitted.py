@@ -3,7 +3,7 @@
 from labkit.advice import court_figures, figures
 from labkit.advice.cases import BITS, Case, Found
 from labkit.advice.fitting import ROOM, Way
-from labkit.advice.rule import COURT_SCOPE, TICKETS, Rule, always, large, own, plain
+from labkit.advice.rule import COURT_SCOPE, DIRECTIONS, TICKETS, Rule, always, large, own, plain
 from labkit.advice.sources import AGAINST_FULL, QLORA, RATES, REGRET, Cited, Habit, Stored
 
 
@@ -18,15 +18,15 @@ def _in_four_bits(_, case: Case) -> Found:
     dense, again = (step.cost(Way("lora", checkpointing, 1)).peak / 1e9 for checkpointing in (False, True))
     bits = 16 if case.situation.card else 32
     trade = (
-        "so checkpointing would do, too: four bits were chosen because they compute no layer twice. To keep "
+        "so checkpointing would do, too. Four bits come first because they compute no layer twice. To keep "
         f"{bits} bits, put --gradient-checkpointing in the place of --quantize, with one row at once"
         if again <= most
         else "so neither leaves that room"
     )
     return Found(
         "NF4 with 8-bit scales: QLoRA",
-        f"{QLORA_PAPER.says}. In {bits} bits, one row takes {dense:.1f} GB, with checkpointing {again:.1f} GB (◇), and "
-        f"{most:.1f} GB may be planned: {trade}",
+        f"{QLORA_PAPER.says}. In {bits} bits, a step of one row takes {dense:.1f} GB, or {again:.1f} GB with "
+        f"checkpointing (◇). {most:.1f} GB may be planned, {trade}",
     )
 
 
@@ -47,7 +47,7 @@ FULL_LATER = "a low rank's loss follows a high one's until its adapter is full"
 LEANER = (
     Rule(
         "rank",
-        "As long as the adapter can hold what the rows say (see below), the smaller one will do.",
+        f"{DIRECTIONS} As long as it can hold what the rows say (see below), the smaller one will do.",
         Cited(*REGRET, FULL_LATER),
         "Llama and Qwen models",
         _leaner_rank,
@@ -81,7 +81,7 @@ FITTED = (
         "weights",
         "On a CPU, that's what labkit trains in, and what its numbers were measured in.",
         Habit(),
-        "bfloat16 halves the weights",
+        "--dtype bfloat16 would halve their bytes",
         always("float32"),
         lambda case: case.situation.card is None,
     ),

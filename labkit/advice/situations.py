@@ -9,7 +9,7 @@ from pathlib import Path
 from transformers import PretrainedConfig
 
 from labkit.errors import ConfigError
-from labkit.simulation.cards import CARDS, Card, card_named
+from labkit.simulation.cards import CARDS, Card, cards_named
 from labkit.simulation.options import MOST, counted_tokens
 from labkit.simulation.shapes import PRESETS, config_of
 
@@ -62,6 +62,7 @@ class Situation:
         assumed: whether nothing was said of the tokens.
         labelled: how many of them the loss counts, as for :func:`labkit.simulate`.
         use: a key of :data:`USES`.
+        alike: the other cards that were meant as well by what was said ("24 GB").
     """
 
     name: str
@@ -73,6 +74,7 @@ class Situation:
     labelled: float | int
     use: str
     assumed: bool = False
+    alike: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -85,12 +87,17 @@ class Situation:
         return all(getattr(self.config, name, None) == size for name, size in shape.items())
 
     @property
+    def all_count(self) -> bool:
+        """Whether the loss counts all of a row's tokens, as is assumed where nothing is said."""
+        return self.counted == self.rows * counted_tokens(1.0, self.tokens)
+
+    @property
     def counted(self) -> int:
         """Tokens that the loss counts in all rows together."""
         return self.rows * counted_tokens(self.labelled, self.tokens)
 
     def __str__(self) -> str:
-        where = self.card.name if self.card else "this machine's CPU"
+        where = self.card.name + (" (assumed)" if self.alike else "") if self.card else "this machine's CPU"
         use = "" if self.use == "either" or self.task == "facts" else f"; the adapter {USES[self.use]}"
         tokens = f"{self.tokens:,} tokens" + (" (assumed)" if self.assumed else "")
         return f"{self.name} on {where}, {self.rows:,} rows of {tokens}: {self.kind.words}{use}"
@@ -121,20 +128,21 @@ def situation(
     counted_tokens(labelled, tokens)
     config = config_of(model)
     name = config.model_type if isinstance(model, PretrainedConfig) else str(model)
-    return Situation(name, config, _card(card), task, rows, tokens, labelled, use, assumed)
+    taken, alike = _card(card)
+    return Situation(name, config, taken, task, rows, tokens, labelled, use, assumed, alike)
 
 
-def _card(card: str | Card) -> Card | None:
+def _card(card: str | Card) -> tuple[Card | None, tuple[str, ...]]:
+    """The card that's taken, or None for this machine's CPU; and the names of others that may be meant."""
     if isinstance(card, Card):
-        return card
+        return card, ()
     name = re.sub(r"\bcard\b", " ", str(card), flags=re.IGNORECASE)
     if name.strip().lower() == CPU:
-        return None
-    try:
-        return card_named(name)
-    except ConfigError:
-        known = "; ".join(each.name for each in CARDS)
-        raise ConfigError(f"no card is known as {card!r}; known are {CPU}; {known}") from None
+        return None, ()
+    if found := cards_named(name):
+        return found[0], tuple(each.name for each in found[1:])
+    known = "; ".join(each.name for each in CARDS)
+    raise ConfigError(f"no card is known as {card!r}; known are {CPU}; {known}")
 
 
 def size_in_words(numbers: float) -> str:

@@ -26,7 +26,11 @@ def unknowns(case: Case, rules: Iterable[Rule]) -> list[str]:
     if case.fit is None:
         return [*said, "Whether LoRA could teach your facts all the same: nothing here has measured it."]
     if asked.assumed:
-        said.append(f"How long your rows are: {asked.tokens} tokens are assumed. --data counts them, --seq says it.")
+        answers = ", all of them answers" if asked.all_count else ""
+        said.append(
+            f"How long your rows are: {asked.tokens:,} tokens are assumed{answers}. --data counts them, --seq and "
+            "--labelled say it. Half the tokens take about half the time."
+        )
     if not asked.own:
         cost = case.fit.cost
         numbers = size_in_words(cost.parameters - (0 if case.step().whole else cost.trained))
@@ -48,6 +52,11 @@ def unknowns(case: Case, rules: Iterable[Rule]) -> list[str]:
         said.append("The best rate on four bits with this α/r: no cited run had both.")
     if asked.card and asked.card.name.startswith("T4"):
         said.append("The time in bfloat16 on a T4, which has no units for it: its peak is float16's.")
+    if asked.alike:
+        said.append(
+            f"Which card you have: the {asked.card.name} is taken, and {' and '.join(asked.alike)} would do as well by "
+            "what you said, at another pace. --card with its name says it."
+        )
     if asked.card:
         said.append("Whether the GPU's memory is as simulated: no card has checked it yet.")
     return said

@@ -8,8 +8,10 @@ from labkit.advice.sources import Cited
 
 WIDTH, LABEL = 96, 20
 SYMBOLS = {"rank": "r", "α": "α"}
-UNITS = "%|[GM]B|[TG]FLOPS?|rows?|tokens?|steps?|hours?|minutes|seconds|bits?|[mb]illion|points?|times|passes|of|="
-TOGETHER = re.compile(rf"(?<=[\d→]) (?=(?:{UNITS})(?!\w))|(?<=[rα/]) (?==)|(?<==) (?=\d)|(?<=\d) (?=→)|(?<=[▣○◇❝]) ")
+UNITS = "%|[GM]B|[TG]FLOPS?|rows?|tokens?|steps?|hours?|minutes|seconds|bits?|[mbtr]+illion|points?|times|passes|of|="
+TOGETHER = re.compile(
+    rf"(?:(?<=[\d→])|(?<=illion)) (?=(?:{UNITS})(?!\w))|(?<=[rα/]) (?==)|(?<==) (?=\d)|(?<=\d) (?=→)|(?<=[▣○◇❝]) "
+)
 MARKS = (
     "▣ compared in a study of this repository · ◇ simulated · ❝ published · ○ a habit, or used and not compared · "
     "↳ how far it carries"
@@ -43,11 +45,13 @@ def _in_short(advice) -> list[str]:
     trained += [f"layers: {said['layers']}"] if "layers" in said else []
     steps = f"{said['steps']}, of {said['batch size']} rows each ({said['at once']})"
     there = f"{said['peak memory']} of {advice.memory / 1e9:.1f} GB{'' if advice.fits else ', so it does not fit'}"
+    asked = advice.situation
+    assumed = f". Rows of {asked.tokens:,} tokens are assumed: --data counts yours" if asked.assumed else ""
     rows = {
         "trains": ", ".join(trained),
         "base": said.get("weights"),
         "steps": f"{steps}, learning rate {said['learning rate']}",
-        "takes": f"{there}; time: {said['time']}; a file of {said['file']}",
+        "takes": f"{there}; time: {said['time']}; a file of {said['file']}{assumed}",
     }
     indent = " " * (LABEL + 2)
     return ["", "In short", *(_wrapped(f"  {name:<{LABEL}}{text}", "", indent) for name, text in rows.items() if text)]

@@ -201,7 +201,11 @@ def _parser() -> argparse.ArgumentParser:
         "--card", type=text, default="cpu", help="a GPU, such as 'RTX 4090', or this machine's cpu (%(default)s)"
     )
     sub.add_argument(
-        "--task", type=text, default="extract", help="classify, extract, style, code, chat or facts (%(default)s)"
+        "--task",
+        type=text,
+        default="extract",
+        help="classify (a label for each text), extract (text into a fixed format), style (a style or a voice), code "
+        "(questions into SQL or other code), chat (conversations) or facts (facts to be known) (%(default)s)",
     )
     sub.add_argument("--rows", type=whole(1), help="training rows; needed, unless there's --data (those of --data)")
     sub.add_argument("--data", type=path, help="your own rows: sets --rows, --seq and --labelled to what they take")

@@ -39,10 +39,14 @@ class BitFit(LayersInPeftsFiles):
 
         y = W x + b,    only b learns
 
-    The paper's BERT has a bias in each linear layer and each norm. A Llama has none at all, so there the layers of
-    `target_modules` get one that starts at zero, and the model starts as its base. It trains out_features numbers per
-    layer, and beside them each bias that the base has. A bias of the base is trained in place; an added one has none to
-    be merged into. PEFT calls the added ones BEFT and has a file for them; for a base's own biases there's none.
+    The paper's BERT has a bias in each linear layer and each norm, and they're trained in place. A Llama has none at
+    all: the paper's method would train nothing there. So this one adds what it needs: layers of `target_modules` that
+    have no bias get one that starts at zero, and the model starts as its base. Strictly, that's BitFit's nearest
+    relative, since it adds numbers to a model and BitFit doesn't. Norms get none.
+
+    It trains out_features numbers per layer, and beside them each bias that the base has. An added one has no place in
+    the base to be merged into. PEFT's name for added biases is BEFT, after a paper that adds them to ``v_proj`` alone
+    (arXiv 2509.15974), and it has a file for them; for a base's own biases there's none.
 
     Source: Ben Zaken, Ravfogel, Goldberg, BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked
     Language-models, 2021, arXiv 2106.10199.

@@ -44,15 +44,18 @@ class Bottleneck(LayerMethod):
         h ← h + U gelu(D h + d) + u,    D of shape (m, hidden size), U of shape (hidden size, m)
 
     The layers that end attention and the MLP are ``o_proj`` and ``down_proj`` in a Llama, so that's where the adapters
-    sit. D and U start as normal numbers of deviation 0.01, cut off at two deviations, and biases at zero: the model
-    starts close to its base, and not quite as it. It trains 2 · m · hidden size + hidden size + m numbers per adapter.
+    sit. D and U start as normal numbers of deviation 0.01, cut off at two deviations (0.001 in the authors' code), and
+    biases at zero: the model starts close to its base, and not quite as it. With d the hidden size, it trains
+    2 m d + d + m numbers per adapter.
 
-    It can't be merged: between D and U stands a nonlinear function, and so each answer takes longer. The paper trains
-    the layer norms as well; here they stay frozen. PEFT doesn't have the method, and there's no file for it.
+    It can't be merged: between D and U stands a nonlinear function, and so each answer takes longer. The paper doesn't
+    say which one; its code takes gelu. The paper trains the layer norms as well; here they stay frozen. PEFT doesn't
+    have the method, and there's no file for it.
 
     Args:
         bottleneck: m, what the hidden size is squeezed to.
-        target_modules: after which layers.
+        target_modules: after which layers. ``["down_proj"]`` leaves one adapter per block, after the MLP, where
+            Pfeiffer et al. put it (arXiv 2005.00247).
 
     Source: Houlsby et al., Parameter-Efficient Transfer Learning for NLP, 2019, arXiv 1902.00751.
     """

@@ -17,22 +17,25 @@ from labkit.lora.wrapping import AdaptedLinear
 
 
 class DoraLinear(AdaptedLinear):
-    """y = (m / ‖V‖) ⊙ V x + b,    V = W + s · B A, and ‖V‖ the length of each of its rows.
+    """y = (m / ‖V'‖) ⊙ V' x + b,    V' = W + s · B A, and ‖V'‖ the length of each of its rows.
 
     Attributes:
-        lora_A, lora_B: as in :class:`labkit.LoraLinear`.
+        lora_A, lora_B, lora_dropout: as in :class:`labkit.LoraLinear`.
         lora_magnitude_vector: m, shape (out_features,). It starts as ‖W‖, so the layer starts as its base.
     """
 
-    def __init__(self, base_layer: nn.Module, r: int, lora_alpha: float, use_rslora: bool = False):
+    def __init__(
+        self, base_layer: nn.Module, r: int, lora_alpha: float, use_rslora: bool = False, lora_dropout: float = 0.0
+    ):
         super().__init__(base_layer)
-        lora = LoraLinear(base_layer, r, lora_alpha, use_rslora=use_rslora)
+        lora = LoraLinear(base_layer, r, lora_alpha, lora_dropout, use_rslora)
         self.lora_A, self.lora_B, self.scaling = lora.lora_A, lora.lora_B, lora.scaling
+        self.lora_dropout = lora.lora_dropout
         self.lora_magnitude_vector = like(base_layer, self._lengths())
 
     @torch.no_grad()
     def _direction(self) -> Tensor:
-        """V, shape (out_features, in_features), float32."""
+        """V', shape (out_features, in_features), float32."""
         return dense_weight(self.base_layer).float() + self.scaling * (self.lora_B.weight @ self.lora_A.weight)
 
     def _lengths(self) -> Tensor:
@@ -43,10 +46,13 @@ class DoraLinear(AdaptedLinear):
         y = self.base_layer(x)
         if not self.adds:
             return y
-        # the paper's section 4.3: ‖V‖ counts as a constant, which saves memory and costs no accuracy
+        # the paper's section 4.3: ‖V'‖ counts as a constant, which saves memory, and they saw no difference in accuracy
         stretch = self.lora_magnitude_vector / self._lengths()
-        wx = y if self.bias is None else y - self.bias
-        low = self.scaling * self.lora_B(self.lora_A(x.to(self.lora_A.weight.dtype)))
+        dropped = self.lora_dropout(x)
+        wx = y if dropped is x else self.base_layer(dropped)
+        wx = wx if self.bias is None else wx - self.bias
+        low = self.scaling * self.lora_B(self.lora_A(dropped.to(self.lora_A.weight.dtype)))
+        # y holds W x already, and what drops out is only left out of what's added: stretch · V' x − W x
         return y + ((stretch - 1) * wx + stretch * low).to(y.dtype)
 
     @torch.no_grad()
@@ -59,14 +65,19 @@ class DoraLinear(AdaptedLinear):
 class DoRA(LayersInPeftsFiles):
     """LoRA for the direction of each row of W, and a number of its own for the row's length:
 
-        W' = m ⊙ (W + s · B A) / ‖W + s · B A‖,    m of shape (out_features,), ‖·‖ row by row
+        W' = m ⊙ V' / ‖V'‖,    V' = V + ΔV = W + s · B A,    m of shape (out_features,), ‖·‖ row by row
 
     m starts as ‖W‖ and B at zero, so the model starts as its base. It trains r · (in_features + out_features) +
-    out_features numbers per layer, and merges. A step forms W + s · B A in full, which takes time and memory that
-    LoRA doesn't need. PEFT's file for it is LoRA's, with one tensor more per layer.
+    out_features numbers per layer, and merges. A step forms V' in full, which takes time and memory that LoRA doesn't
+    need. For gradients, ‖V'‖ is a constant (the paper's section 4.3). PEFT's file for it is LoRA's, with one tensor
+    more per layer.
 
-    The paper's ‖·‖ goes over columns of W in its own order of axes; those are rows of PyTorch's weight, the
-    weights of one output each.
+    The paper has m of shape (1, k), and ‖·‖ over columns: it writes W as (in_features, out_features), as its first
+    author says (github.com/nbasyl/DoRA/issues/1). PyTorch keeps W the other way round, so those columns are rows here,
+    the weights of one output each. The authors' code and PEFT's do the same.
+
+    Args:
+        lora_dropout: as LoRA's, and while it drops inputs, each step runs the base twice: only what's added loses them.
 
     Source: Liu et al., DoRA: Weight-Decomposed Low-Rank Adaptation, 2024, arXiv 2402.09353.
     """
@@ -75,13 +86,15 @@ class DoRA(LayersInPeftsFiles):
     lora_alpha: float = 16
     target_modules: list[str] | str | None = "all-linear"
     use_rslora: bool = False
+    lora_dropout: float = 0.0
 
     peft_type: ClassVar[str] = "LORA"
-    fixed: ClassVar[dict] = {"use_dora": True, "bias": "none", "lora_dropout": 0.0}
+    fixed: ClassVar[dict] = {"use_dora": True, "bias": "none"}
     said: ClassVar[frozenset[str]] = frozenset({"init_lora_weights"})
 
     def __post_init__(self):
-        LoraConfig(self.r, self.lora_alpha, 0.0, self.target_modules, use_rslora=self.use_rslora)  # refuses
+        # it refuses what makes no sense
+        LoraConfig(self.r, self.lora_alpha, self.lora_dropout, self.target_modules, use_rslora=self.use_rslora)
 
     @classmethod
     def _from_peft(cls, fields: Mapping[str, object]) -> "DoRA":
@@ -89,7 +102,7 @@ class DoRA(LayersInPeftsFiles):
         return super()._from_peft(fields)
 
     def _wrapped(self, name: str, layer: nn.Module) -> DoraLinear:
-        return DoraLinear(layer, self.r, self.lora_alpha, self.use_rslora)
+        return DoraLinear(layer, self.r, self.lora_alpha, self.use_rslora, self.lora_dropout)
 
     def _of_layer(self, name: str, layer: nn.Module) -> Shapes:
         return {

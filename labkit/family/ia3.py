@@ -49,16 +49,18 @@ class Ia3Linear(AdaptedLinear):
 
 @dataclass(frozen=True)
 class IA3(LayersInPeftsFiles):
-    """A learned factor for each number of keys, values and the MLP's inside, h:
+    """A learned factor for each number of keys, values and the MLP's inside:
 
-        k' = l_k ⊙ k,    v' = l_v ⊙ v,    h' = l_h ⊙ h
+        softmax(Q (l_k ⊙ K)ᵀ / √d_k) (l_v ⊙ V),    W₂ (l_ff ⊙ γ(W₁ x))
 
-    In a Llama, h is what goes into ``down_proj``. The factors start at one, so the model starts as its base. It trains
-    as many numbers as keys, values and h have: out_features per layer, or in_features where the input is scaled. It
-    merges, into the weights' rows or columns, except where a scaled layer has a bias.
+    In a Llama, W₂ is ``down_proj``, and γ(W₁ x) what goes into it, silu(gate) ⊙ up. Its keys are turned by their
+    position before they meet Q, and l_k scales them before that; the paper's T5 has no such turn. The factors start at
+    one, so the model starts as its base. It trains as many numbers as keys, values and γ(W₁ x) have: out_features per
+    layer, or in_features where the input is scaled. It merges, into the weights' rows or columns, except where a layer
+    whose output is scaled has a bias.
 
     Args:
-        target_modules: the layers whose output or input is scaled.
+        target_modules: the layers whose output or input is scaled; by default the paper's three, and PEFT's for Llama.
         feedforward_modules: those of them whose input is.
 
     Raises:

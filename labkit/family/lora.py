@@ -18,15 +18,19 @@ from labkit.lora.inject import inject_lora, resolve_targets
 class LoRA(Method):
     """An update of low rank beside each frozen weight:
 
-        y = W x + s · B (A x),    s = α / r
+        y = W x + ΔW x = W x + s · B (A x),    s = α / r
 
     A of shape (r, in_features) starts at random and B of shape (out_features, r) at zero, so the model starts as its
     base. It trains r · (in_features + out_features) numbers per layer. It merges, and its file is PEFT's.
 
-    Args:
-        r, lora_alpha, lora_dropout, target_modules: as in :class:`labkit.LoraConfig`.
+    The paper draws A from a normal distribution. Here it's uniform up to ±1/√in_features (Kaiming, with a = √5), as in
+    the authors' code and in PEFT. Dropout is on what goes into A.
 
-    Source: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021, arXiv 2106.09685.
+    Args:
+        r, lora_alpha, lora_dropout, target_modules: as in :class:`labkit.LoraConfig`, which has PEFT's defaults: α = 8,
+            and ``q_proj`` and ``v_proj`` only. Here it's α/r = 2 on all linear layers, as the course trains.
+
+    Source: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021, arXiv 2106.09685, section 4.1.
     """
 
     r: int = 8
@@ -79,7 +83,7 @@ class RsLoRA(LoRA):
         y = W x + s · B (A x),    s = α / √r
 
     The paper shows that with α / r learning slows down as r grows. Trained numbers, start, merging and file are LoRA's,
-    and at a single r it's LoRA with another α.
+    and at a single r it's LoRA with α √r in the place of α.
 
     Source: Kalajdzievski, A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA, 2023, arXiv 2312.03732.
     """

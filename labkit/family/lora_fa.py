@@ -20,10 +20,11 @@ class LoRAFA(LoRA):
 
         y = W x + s · B (A x),    only B learns
 
-    For B's gradient the backward pass needs A x, with r numbers per token, and no more all of x, with in_features: so
+    For A's gradient, LoRA keeps x, with in_features numbers per token. For B's it's enough to keep A x, with r: so
     activations take less memory. It trains r · out_features numbers per layer. Start, merging and file are LoRA's.
 
-    With `corrected`, each step goes where B's step brings s · B A closest to what full fine-tuning would do to W:
+    With `corrected`, B's gradient g_B is replaced by the one that takes s · B A closest to where W's own gradient g
+    would take W: it makes ‖s · g_B A − g‖ as small as it can be. That has a closed form:
 
         g_B ← g_B (A Aᵀ)⁻¹ / s²
 
@@ -31,13 +32,15 @@ class LoRAFA(LoRA):
     right angles, as they nearly are in a wide layer.
 
     Args:
-        corrected: whether the gradient is corrected, as PEFT's optimizer for LoRA-FA does it; False only freezes A.
+        corrected: whether the gradient is corrected, as PEFT's optimizer for LoRA-FA does it; False only freezes A, as
+            in the paper's first version.
 
     Raises:
         ConfigError: α is 0, with which nothing can be corrected.
 
     Source: Zhang et al., LoRA-FA: Memory-efficient Low-rank Adaptation for Large Language Models Fine-tuning, 2023,
-    arXiv 2308.03303.
+    arXiv 2308.03303; the correction is in version 2, 2026, LoRA-FA: Efficient and Effective Low Rank Representation
+    Fine-tuning.
     """
 
     corrected: bool = True

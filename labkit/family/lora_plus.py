@@ -1,5 +1,6 @@
 """LoRA+: B learns faster than A."""
 
+import math
 from dataclasses import dataclass
 
 from labkit.errors import ConfigError
@@ -16,7 +17,10 @@ class LoRAPlus(LoRA):
     learns. Everything else is LoRA's, the trained numbers included. The rate that training is given is A's.
 
     Args:
-        loraplus_lr_ratio: λ, at least 1; 16 in the paper.
+        loraplus_lr_ratio: λ, at least 1; 16 is the paper's rule of thumb, and PEFT has no default.
+
+    Raises:
+        ConfigError: λ below 1, or not a number.
 
     Source: Hayou, Ghosh, Yu, LoRA+: Efficient Low Rank Adaptation of Large Models, 2024, arXiv 2402.12354.
     """
@@ -25,8 +29,9 @@ class LoRAPlus(LoRA):
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.loraplus_lr_ratio >= 1:
-            raise ConfigError(f"loraplus_lr_ratio must be a number of at least 1, got {self.loraplus_lr_ratio!r}")
+        ratio = self.loraplus_lr_ratio
+        if type(ratio) not in (int, float) or not 1 <= ratio < math.inf:
+            raise ConfigError(f"loraplus_lr_ratio must be a number of at least 1, got {ratio!r}")
 
     def rate_factor(self, name: str) -> float:
         return self.loraplus_lr_ratio if ".lora_B." in name else 1.0

@@ -175,7 +175,11 @@ def refuse_packed(model: nn.Module) -> None:
 
 
 class LayerMethod(Method):
-    """A method that lays something around linear layers: those that ``target_modules`` names, as for LoRA."""
+    """A method that lays something around linear layers: those that ``target_modules`` names, as for LoRA.
+
+    Where the method's paper doesn't say which, it's all linear layers but the head, so that methods can be compared.
+    PEFT's default for a Llama is ``q_proj`` and ``v_proj``, mostly.
+    """
 
     target_modules: list[str] | str | None
 

@@ -64,20 +64,26 @@ class PissaLinear(AdaptedLinear):
 class PiSSA(LayerMethod):
     """LoRA that begins with the principal part of W, by its SVD, W = U S Vᵀ:
 
-        s · B₀ A₀ = U_r S_r V_rᵀ,    y = (W − s · B₀ A₀) x + s · B (A x)
+        A₀ = S_r^½ V_rᵀ / √s,    B₀ = U_r S_r^½ / √s,    W_res = W − s · B₀ A₀
+        y = W_res x + s · B (A x)
 
     Where LoRA's B has to find its way from zero, here the largest r singular values and vectors learn from the first
-    step. The model starts as its base. It trains r · (in_features + out_features) numbers per layer, and merges.
+    step. The model starts as its base. It trains r · (in_features + out_features) numbers per layer, and merges. The
+    paper writes x on the left, Y = X W, so there U makes A, and V makes B.
+
+    On a base in four bits, W is what its four bits stand for. The paper's QPiSSA instead rounds W_res, and keeps W's
+    largest part from being rounded: that has to be done before a base is packed.
 
     What's saved is plain LoRA of rank 2r, [B, −B₀] [A; A₀], which fits the unchanged base in labkit and in PEFT; PEFT
     writes the same with ``path_initial_model_for_weight_conversion``. So loading gives a LoRA of rank 2r.
 
     Args:
-        lora_alpha: r in the paper. The start is the same for any.
-        niter: None for the exact SVD; else a faster one, by so many power iterations from random vectors.
+        lora_alpha: r in the paper, so that s = 1: set both. The start is the same for any α, but at the same rate, a
+            step of Adam moves s · B A √s times as far.
+        niter: None for the exact SVD; else the paper's fast one, by so many power iterations from random vectors.
 
     Raises:
-        ConfigError: r is more than W has singular values; α is 0.
+        ConfigError: r is more than W has singular values; α is 0; niter is no whole number.
 
     Source: Meng, Wang, Zhang, PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large Language
     Models, 2024, arXiv 2404.02948.
@@ -93,6 +99,8 @@ class PiSSA(LayerMethod):
         LoraConfig(self.r, self.lora_alpha, 0.0, self.target_modules, use_rslora=self.use_rslora)  # refuses
         if not self.lora_alpha:
             raise ConfigError("lora_alpha must be more than 0: A and B begin as a part of W, divided by it")
+        if self.niter is not None and (type(self.niter) is not int or self.niter < 0):
+            raise ConfigError(f"niter must be None or a whole number from 0 on, got {self.niter!r}")
 
     def _wrapped(self, name: str, layer: nn.Module) -> PissaLinear:
         return PissaLinear(layer, self.r, self.lora_alpha, self.use_rslora, self.niter)

@@ -52,19 +52,23 @@ class PrefixTuning(VirtualTokenMethod):
 
         attention(Q, [P_K; K], [P_V; V]),    P_K and P_V of shape (p, heads of keys · head size)
 
-    They're in the cache before the first token, which then has position p. With k = heads of keys · head size, it
-    trains p · layers · 2 · k numbers. With `encoder_hidden_size` h, the paper's way to steadier training, an MLP makes
-    them while training, of embeddings of width k: p · k + k · h + h + (h + 1) · layers · 2 · k numbers. What's saved is
-    what the MLP made, which is needed no more then.
+    They're in the cache before the first token, which then has position p; P_K are keys that need no turn by position
+    any more. With k = heads of keys · head size, it trains p · layers · 2 · k numbers.
+
+    With `encoder_hidden_size` h, the paper's way to steadier training, an MLP makes them while training, row by row of
+    a smaller matrix of embeddings P' of shape (p, k): P[i] = MLP(P'[i]), one hidden layer with tanh. That's
+    p · k + k · h + h + (h + 1) · layers · 2 · k numbers. What's saved is what the MLP made, which is needed no more
+    then. Without, which is PEFT's default and ours, far fewer numbers train.
 
     The model doesn't start as its base, not even with zeros: a key of zeros still gets attention. It can't be merged,
     and each answer attends to p tokens more. PEFT's file has all keys and values as one matrix.
 
     Args:
+        num_virtual_tokens: p; the paper has 10 for tables and 200 for summaries.
         encoder_hidden_size: h; None trains keys and values themselves.
         start: "normal" for normal numbers of deviation 1, as PEFT has it; "zero"; or the ids of tokens, repeated or cut
-            to p, whose keys and values the model itself computes. The paper found that best, for few rows. With an MLP,
-            "normal" starts the embeddings so, and "zero" the MLP's last layer.
+            to p, whose keys and values the model itself computes. The paper found that best where rows are few (its
+            section 7.4). With an MLP, "normal" starts the embeddings so, and "zero" the MLP's last layer.
 
     Raises:
         ConfigError: p or h below 1; a start that isn't known, or ids with an MLP; a model whose layers keep keys and

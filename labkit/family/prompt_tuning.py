@@ -44,17 +44,19 @@ class PromptTuning(VirtualTokenMethod):
 
         X' = [P; X],    P of shape (p, hidden size)
 
-    The model reads them as it reads words, at positions 0 to p − 1. It trains p · hidden size numbers, fewer than any
-    other method here, and wants high rates: the paper's is 0.3, with another optimizer. The model doesn't start as its
-    base: even P from words is a text that wasn't there. It can't be merged, and each answer has p tokens more to read.
-    PEFT's file has P alone.
+    The model reads them as it reads words, at positions 0 to p − 1. It trains p · hidden size numbers (on the course's
+    base, fewer than any other method here at its defaults), and wants high rates: the paper's is 0.3, with another
+    optimizer. The model doesn't start as its base: even P from words is a text that wasn't there. It can't be merged,
+    and each answer has p tokens more to read. PEFT's file has P alone.
 
     Where a batch is padded on the left and positions are given, each row's own tokens follow P directly, as if it were
     alone; PEFT counts padding in.
 
     Args:
-        start: "normal" for normal numbers of deviation 1, as PEFT has it; "vocabulary" for the embeddings of random
-            tokens; or the ids of tokens, repeated or cut to p, whose embeddings P starts as.
+        num_virtual_tokens: p; 100 in the paper, which found little more to gain beyond 20.
+        start: "vocabulary" for the embeddings of random tokens, of all there are (the paper's are of the 5,000 most
+            common); the ids of tokens, repeated or cut to p, whose embeddings P starts as (the paper's best: those of
+            the labels); or "normal", PEFT's default: normal numbers of deviation 1.
 
     Raises:
         ConfigError: p < 1; a start that isn't known.

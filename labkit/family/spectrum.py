@@ -24,8 +24,9 @@ def signal_to_noise(weight: Tensor) -> float:
         SNR = Σ S above ε / Σ S up to ε, divided by the largest of S
 
     ε has the form of the largest singular value that Marchenko and Pastur let noise have. Their σ is the deviation of
-    the noise's entries, and the edge is σ √(longer side) (1 + √β); Spectrum takes the deviation of S in its place, and
-    no root. So its ε isn't where noise ends: it's a rule to rank by. Infinite where nothing is below.
+    the noise's entries, and the edge is σ √(longer side) (1 + √β). Spectrum takes the deviation of S in its place, by
+    the interquartile range (IQR), and leaves the root out (the paper's section 3.3). So its ε isn't where noise ends,
+    and pure noise has "signal" as well: it's a rule to rank by. Infinite where nothing is below.
     """
     S = torch.linalg.svdvals(weight.float())
     quartiles = torch.quantile(S, torch.tensor([0.25, 0.75], device=S.device))
@@ -38,13 +39,15 @@ def signal_to_noise(weight: Tensor) -> float:
 @dataclass(frozen=True)
 class Spectrum(Method):
     """Full fine-tuning of a part of the layers: of each kind (q_proj, up_proj, …), the share with the highest
-    signal-to-noise ratio (:func:`signal_to_noise`). All other weights are frozen.
+    signal-to-noise ratio (:func:`signal_to_noise`). All other weights are frozen: embeddings, output head and norms,
+    too. The published code can rank norms as one more kind, and always trains embeddings and head; here it's the linear
+    layers that the other methods adapt.
 
     It trains in_features · out_features numbers for each chosen layer, and its bias. Nothing is added, so the model
     starts as its base, there's nothing to merge, and no adapter to save. The choice takes an SVD of each layer.
 
     Args:
-        top_percent: how many layers of each kind, rounded down, and at least one.
+        top_percent: how many layers of each kind, rounded down, and at least one; the paper's default is 25.
         target_modules: which kinds, as for LoRA.
         layers: the names of the layers, where they've been chosen before: :meth:`chosen` gives them.
 

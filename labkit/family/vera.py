@@ -23,7 +23,7 @@ class Projections(nn.Module):
     def __init__(self, r: int, in_features: int, out_features: int, key: int, device: torch.device):
         super().__init__()
         generator = torch.Generator().manual_seed(key)
-        # in PEFT's order, so that the same key gives the same numbers
+        # Kaiming's bound for ReLU, and PEFT's order, so that the same key gives the same numbers
         for name, shape in (("vera_A", (r, in_features)), ("vera_B", (out_features, r))):
             bound = math.sqrt(6 / shape[1])
             numbers = torch.empty(shape).uniform_(-bound, bound, generator=generator)
@@ -66,18 +66,22 @@ class VeraLinear(AdaptedLinear):
 class VeRA(LayersInPeftsFiles):
     """Two vectors per layer around a pair of random matrices that all layers share and that never learn:
 
-        y = W x + λ_b ⊙ B (λ_d ⊙ A x)
+        y = W x + Λ_b B Λ_d A x = W x + λ_b ⊙ B (λ_d ⊙ A x)
 
-    A of shape (r, in_features) and B of shape (out_features, r) are Kaiming-uniform, drawn from a key. λ_d starts at
-    `d_initial` and λ_b at zero, so the model starts as its base. It trains r + out_features numbers per layer, so r can
-    be large, and it wants higher rates than LoRA. It merges. PEFT's file has A and B beside the vectors, or
-    leaves them to the key.
+    Λ_b and Λ_d are diagonal: on them stand the paper's vectors b and d, which PEFT calls λ_b and λ_d. A of shape
+    (r, in_features) and B of shape (out_features, r) are Kaiming-uniform, up to ±√(6 / columns), drawn from a key: √6
+    times as far as LoRA's A. λ_d starts at `d_initial` and λ_b at zero, so the model starts as its base. It trains
+    r + out_features numbers per layer, so r can be large, and it wants higher rates than LoRA. It merges. PEFT's file
+    has A and B beside the vectors, or leaves them to the key.
+
+    Where layers differ in shape, A and B are as wide as the widest, and a layer takes A's first columns and B's first
+    rows, as in PEFT. There's no dropout, and a file that was trained with some is refused.
 
     Args:
-        r: rank of what's shared.
+        r: rank of what's shared; PEFT's default.
         projection_prng_key: what A and B are drawn from.
         save_projection: whether the file has A and B; without, it relies on PyTorch drawing the same from the key.
-        d_initial: what λ_d starts at.
+        d_initial: what λ_d starts at; 0.1 in the paper.
 
     Source: Kopiczko, Blankevoort, Asano, VeRA: Vector-based Random Matrix Adaptation, 2023, arXiv 2310.11454.
     """

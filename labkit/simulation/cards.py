@@ -55,10 +55,15 @@ def card_named(name: str) -> Card:
     Raises:
         ConfigError: there is none.
     """
-    for card in CARDS:
-        if _words(name) and _words(name) <= _words(card.name):
-            return card
+    if found := cards_named(name):
+        return found[0]
     raise ConfigError(f"no card is known as {name!r}; known are {'; '.join(card.name for card in CARDS)}")
+
+
+def cards_named(name: str) -> list[Card]:
+    """All cards of the table whose name has all the words of `name`: "24 GB" fits three."""
+    asked = _words(name)
+    return [card for card in CARDS if asked and asked <= _words(card.name)]
 
 
 def _words(name: str) -> set[str]:

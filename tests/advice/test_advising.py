@@ -16,7 +16,7 @@ from labkit.advice.advising import _chosen
 from labkit.advice.cases import Case
 from labkit.advice.fitting import ROOM, Step, Way
 from labkit.advice.rules_fitted import FITTED
-from labkit.advice.situations import situation
+from labkit.advice.situations import KINDS, situation
 from labkit.advice.sources import Shelf
 from labkit.cli import main
 from labkit.cli.parser import _parser
@@ -64,6 +64,32 @@ def test_a_situation_is_answered_in_these_words(name, shelf):
     options, unknown = _parser().parse_known_args(shlex.split(command)[1:])
     assert not unknown and options.lr and options.steps
     assert options.base is None or options.base.endswith("-Instruct")
+
+
+def test_what_is_assumed_is_said_beside_what_rests_on_it():
+    """With rows of 60 tokens, a page for 512 would tell of hours that are minutes."""
+    assumed, told, labels = (advise(TINY, rows=300, **given) for given in ({}, {"tokens": 16}, CHEAP))
+    short, shorter = (re.search(r"\n  takes (.*?)\n\n", str(page), re.DOTALL).group(1) for page in (assumed, told))
+    assert "Rows of 512 tokens are assumed" in " ".join(short.split()) and "assumed" not in shorter
+    assert "for rows of the tokens assumed" in assumed["time"].why and "assumed" not in told["time"].why
+    assert any("512 tokens are assumed, all of them answers" in line for line in assumed.unknown)
+    assert "as if all were answers" in told["room in the adapter"].why
+    assert "300 counted tokens" in labels["room in the adapter"].why
+
+
+def test_a_card_named_by_its_size_is_said_to_be_assumed():
+    """An A100 is a third as fast as an H100, and both have 80 GB."""
+    found, named = (advise(TINY, card, rows=300, **CHEAP) for card in ("80 GB card", "A100, 80 GB"))
+    assert "on H100, 80 GB (assumed)" in str(found.situation) and "A100, 80 GB (assumed)" not in str(named)
+    assert any("the H100, 80 GB is taken, and A100, 80 GB would do" in line for line in found.unknown)
+    assert not any("Which card" in line for line in named.unknown)
+
+
+def test_help_says_what_each_kind_of_task_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["advise", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(f"{name} ({kind.words})" in shown for name, kind in KINDS.items())
 
 
 def test_facts_are_to_be_looked_up_and_nothing_is_trained():

@@ -18,6 +18,7 @@ from labkit.family.pissa import PiSSA
 from labkit.family.prefix_tuning import PrefixTuning
 from labkit.family.registry import METHODS
 from labkit.family.spectrum import Spectrum
+from labkit.family.vera import VeRA
 from labkit.lora.wrapping import adapted_layers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -79,6 +80,8 @@ def test_counts_of_the_courses_base():
     assert LoRA(target_modules=["gate_proj", "up_proj", "down_proj"]).count(model) == 1_520_640
     assert DoRA().count(model) == 2_442_240 + BitFit().count(model)
     assert Spectrum().count(model) == 7 * 3_538_944
+    counts = {name: method().count(model) for name, method in METHODS.items()}
+    assert min(counts, key=counts.get) == "prompt" and counts["prompt"] == 20 * 576
 
 
 STARTS_AS_BASE = sorted(METHODS.keys() - {"bottleneck", "prefix", "prompt"})
@@ -97,6 +100,18 @@ def test_a_bottleneck_starts_close_to_its_base():
     Bottleneck().apply(model)
     apart = (logits(model) - logits(make_tiny_llama())).abs().max()
     assert 0 < apart < 0.01 * logits(model).abs().max()
+
+
+def test_two_starts_called_kaiming_are_apart_by_the_root_of_six():
+    """LoRA's A is uniform up to 1/√columns, with a = √5; VeRA's up to √(6/columns), for ReLU."""
+    lora, vera = make_tiny_llama(), make_tiny_llama()
+    LoRA(r=64, target_modules=["q_proj"]).apply(lora)
+    VeRA(r=64, target_modules=["q_proj"]).apply(vera)
+    widest = max(layer.lora_A.weight.abs().max() for _, layer in adapted_layers(lora))
+    shared = next(layer.projections for _, layer in adapted_layers(vera))
+    assert 0.95 < widest * WIDE**0.5 <= 1
+    assert 0.95 < shared.vera_A.abs().max() * (WIDE / 6) ** 0.5 <= 1
+    assert 0.95 < shared.vera_B.abs().max() * (64 / 6) ** 0.5 <= 1
 
 
 @pytest.mark.parametrize("niter", [None, 8])

@@ -12,7 +12,11 @@ from torch import nn
 from labkit import ConfigError
 from labkit.family.bottleneck import Bottleneck
 from labkit.family.full import Full
+from labkit.family.lora_fa import LoRAFA
+from labkit.family.method import Trained
+from labkit.family.pissa import PiSSA
 from labkit.family.spectrum import Spectrum, signal_to_noise
+from labkit.lora.wrapping import adapted_layers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -88,6 +92,15 @@ def test_the_ratio_of_signal_to_noise_is_the_published_one(shape, spikes):
     assert signal_to_noise(weight) == pytest.approx(ratio(weight), rel=1e-4)
 
 
+def test_pure_noise_has_signal_for_spectrum_and_none_for_marchenko_and_pastur():
+    """Why its ε is a rule to rank by, and not where noise ends."""
+    noise = torch.randn(200, 400, generator=torch.Generator().manual_seed(0))
+    S = torch.linalg.svdvals(noise)
+    assert S.max() < 1.05 * (math.sqrt(400) + math.sqrt(200))  # σ √(longer side) (1 + √β), with σ = 1
+    above = signal_to_noise(noise) * S[0] / (1 + signal_to_noise(noise) * S[0])  # the share of ΣS above ε
+    assert above > 0.3
+
+
 def test_a_weight_with_nothing_below_the_edge_is_all_signal():
     assert signal_to_noise(torch.eye(8) * 3) == math.inf == ratio(torch.eye(8) * 3)
 
@@ -122,6 +135,34 @@ def test_spectrum_trains_those_weights_as_full_fine_tuning_does():
         each(TOKENS, labels=TOKENS).loss.backward()
     for name, parameter in trained(model).items():
         torch.testing.assert_close(parameter.grad, whole.get_parameter(name).grad, atol=ATOL, rtol=0)
+
+
+def test_lora_fa_steps_as_near_to_full_fine_tuning_as_its_rows_let_it():
+    """The corrected gradient of B is the least-squares fit of s · B A to the gradient of W itself."""
+    method = LoRAFA(r=3, target_modules=["q_proj", "down_proj"])
+    model = put_on(method)
+    layers = dict(adapted_layers(model))
+    for layer in layers.values():
+        layer.base_layer.weight.requires_grad_()
+    model(TOKENS, labels=TOKENS).loss.backward()
+    Trained(model, method).optimizer(1e-3).step()
+    for name, layer in layers.items():
+        A, g = layer.lora_A.weight.detach().double(), layer.base_layer.weight.grad.double()
+        best = torch.linalg.lstsq(layer.scaling * A.T, g.T).solution.T
+        found = layer.lora_B.weight.grad.double()
+        torch.testing.assert_close(found, best, atol=0, rtol=1e-3, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_at_one_rate_pissa_steps_as_far_as_the_root_of_its_scale():
+    moved_by = {}
+    for alpha in (4, 16):  # s = 1 and s = 4
+        model = make_tiny_llama()
+        trained = PiSSA(r=4, lora_alpha=alpha, target_modules=["q_proj"]).apply(model)
+        optimizer = trained.optimizer(1e-6)
+        model(TOKENS, labels=TOKENS).loss.backward()
+        optimizer.step()
+        moved_by[alpha] = torch.stack([layer.delta_weight() for _, layer in adapted_layers(model)]).norm().item()
+    assert moved_by[16] == pytest.approx(2 * moved_by[4], rel=0.05)
 
 
 def test_layers_that_are_not_targets_are_refused():

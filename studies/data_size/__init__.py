@@ -1,14 +1,14 @@
 """How many examples does it take? LoRA, simple classifiers and frozen features on 8 to 1,344 rows. For notebook 06.
 
     python -m studies.data_size                   # all that is missing; stop and go on as you like
-    python -m studies.data_size --stage rivals    # one stage
+    python -m studies.data_size --stage rates     # one stage
     python -m studies.data_size --minutes 60      # begin nothing new after an hour
 
 - ``rates``: which learning rate suits 24 rows of `glosses`, and which 240, by the validation rows, with seed 0.
-- ``curve``: LoRA on `glosses` with three seeds. A seed draws the rows, begins A, and orders the rows. With 24 and 72 of
-  them, the loss on 48 validation rows is looked at on the way, and the best weights are scored beside the last.
-- ``rivals``: TF-IDF with logistic regression, the nearest neighbor and frozen features on the same rows; the first two
-  on `changelog` as well.
+- ``glosses``: TF-IDF with logistic regression, the nearest neighbor, frozen features, and LoRA, with three seeds. A seed
+  draws the rows, begins A, and orders the rows. With 24 and 72 of them, LoRA's loss on 48 validation rows is looked at
+  on the way, and the best weights are scored beside the last.
+- ``changelog``: the first two of them.
 
 The few rows of a seed are among the more of the same seed, so a curve is of one drawing that grows. Rows of `glosses`
 are drawn with equally many of each category (of 8 rows, one each of eight categories: the other sixteen can't be

@@ -13,7 +13,7 @@ things were cut:
 - Wrong labels are drawn from all other categories alike. People err between neighbors, which may harm more or less.
 - The rate is the clean file's for every case. A team with a bad file would have tuned on the bad file.
 - Shuffled labels and the template alone have one seed: the one is a control, the other far from everything.
-- No remedy is tried but the ones that cost nothing: for rare categories, a regression that weighs them alike.
+- No remedy is tried: no copies of rare rows, no cleaning of labels.
 
 Predictions are in ``predictions.py``.
 """

@@ -32,7 +32,7 @@ def rows_needed(difference: float, disagreement: float, power: float = 0.8, leve
             1; a power or level that's not between 0 and 1.
 
     Source: Connor, Sample size for testing differences in proportions for the paired-sample design, Biometrics 43,
-        1987, equation 2; the variance with no difference for the level, and the one with it for the power.
+        1987, pages 207 to 211. ψ is the variance where there's no difference, ψ − δ² the one where there is.
     """
     _refuse(difference, disagreement, level)
     if not 0 < power < 1:

@@ -5,9 +5,9 @@
     python -m studies.data_size --minutes 60      # begin nothing new after an hour
 
 - ``rates``: which learning rate suits 24 rows of `glosses`, and which 240, by the validation rows, with seed 0.
-- ``glosses``: TF-IDF with logistic regression, the nearest neighbor, frozen features, and LoRA, with three seeds. A seed
-  draws the rows, begins A, and orders the rows. With 24 and 72 of them, LoRA's loss on 48 validation rows is looked at
-  on the way, and the best weights are scored beside the last.
+- ``glosses``: TF-IDF with logistic regression, the nearest neighbor, frozen features, and LoRA, with three seeds. A
+  seed draws the rows, begins A, and orders the rows. With 24 and 72 of them, LoRA's loss on 48 validation rows is
+  looked at on the way, and the best weights are scored beside the last.
 - ``changelog``: the first two of them.
 
 The few rows of a seed are among the more of the same seed, so a curve is of one drawing that grows. Rows of `glosses`

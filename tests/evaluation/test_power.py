@@ -34,7 +34,7 @@ CASES = [(0.10, 0.30, 0.95), (0.05, 0.20, 0.95), (0.15, 0.25, 0.90), (0.08, 0.10
 def test_with_so_many_rows_mcnemars_test_finds_it_as_often_as_asked(difference, disagreement, level):
     for power in (0.5, 0.8):
         rows = rows_needed(difference, disagreement, power, level)
-        assert exact_power(difference, disagreement, rows, level) == pytest.approx(power, abs=0.03)
+        assert exact_power(difference, disagreement, rows, level) == pytest.approx(power, abs=0.05)
     assert chance_to_tell(difference, disagreement, rows, level) == pytest.approx(
         exact_power(difference, disagreement, rows, level), abs=0.03
     )

@@ -38,8 +38,10 @@ from studies import (
 from studies import runner as runner_module
 from studies.choices import __main__ as choices
 from studies.court import cost, final, rates
+from studies.data_size import __main__ as data_size
 from studies.processes import in_a_process
 from studies.results import RESULTS
+from studies.row_quality import files as row_quality
 from studies.runner import Study, StudyError, main
 
 MODULES = (
@@ -57,7 +59,15 @@ MODULES = (
 OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
 OF_THE_COURT = (rates.study(), final.study(), cost.study())
 OF_CHOICES = [stage() for stages in choices.STAGES.values() for stage in stages]
-STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OF_CHOICES, intrinsic_dimension.study()]
+OF_DATA = [*(stage() for stage in data_size.STAGES.values()), row_quality.study()]
+STUDIES = [
+    *(module.STUDY for module in MODULES),
+    *OF_ADAPTERS,
+    *OF_THE_COURT,
+    *OF_CHOICES,
+    *OF_DATA,
+    intrinsic_dimension.study(),
+]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")
 ABOUT = {"date": "2026-11-22", "machine": "a laptop", "versions": {"torch": "2.9"}}

@@ -16,8 +16,9 @@ _NORMAL = NormalDist()
 def rows_needed(difference: float, disagreement: float, power: float = 0.8, level: float = 0.95) -> int:
     """How many test rows it takes to see that one method is right more often than another, when both answer them all.
 
-    n = ((z_level √ψ + z_power √(ψ − δ²)) / δ)², rounded up, with z_level of (1 + level) / 2 and z_power of power. It's
-    about the rows alone. Other seeds change the answers as well, and no number of rows makes that less.
+    n = ((z_level √ψ + z_power √(ψ − δ²)) / δ)², rounded up, with z_level of (1 + level) / 2 and z_power of power. Where
+    nearly all disagreements go one way, that's some rows more than it takes. It's about the rows alone: other seeds
+    change the answers as well, and no number of rows makes that less.
 
     Args:
         difference: δ, by how much the share of right answers differs: 0.05 is five points. Its sign doesn't matter.

@@ -99,7 +99,8 @@ def _kept(name: str, texts: Sequence[str]) -> Features:
     key = sha256("\n".join([*map(str, LAYERS), *texts]).encode()).hexdigest()[:12]
     path = KEPT / f"features-{name}-{key}.npz"
     KEPT.mkdir(parents=True, exist_ok=True)
-    with alone_at(path, patience=-1):  # two processes share the work, and one of them does this
+    # two processes share the work, and one of them does this; writing has a lock of its own at `path`
+    with alone_at(KEPT / f"computing-{path.name}", patience=-1):
         if not path.exists():
             with file_written_aside(path) as aside, open(aside, "wb") as file:
                 np.savez(file, **{str(layer): each for layer, each in _computed(texts).items()})

@@ -180,13 +180,16 @@ def test_every_stage_has_predictions_that_are_older_than_its_runs():
 
 @pytest.fixture
 def tiny(monkeypatch, tmp_path, one_thread):
-    """A tiny task with two answers, a tiny base, and few steps."""
+    """A tiny task, a tiny base, and few steps. It's the task's two answers in each split, which a test may change."""
+    answers = {split: ["a", "b"] for split in ("train", "validation", "test")}
 
     def task(name: str) -> Task:
         files = {}
         for split, count in {"train": 40, "validation": 12, "test": 20}.items():
             files[split] = tmp_path / f"{name}-{split}.jsonl"
-            rows = [{"prompt": f"{split} {'xy'[i % 2] * 4} {i}", "completion": "ab"[i % 2]} for i in range(count)]
+            rows = [
+                {"prompt": f"{split} {'xy'[i % 2] * 4} {i}", "completion": answers[split][i % 2]} for i in range(count)
+            ]
             files[split].write_text("".join(json.dumps(row) + "\n" for row in rows))
         score = lambda answer, row: {"accuracy": float(answer.strip() == row["completion"])}  # noqa: E731
         return Task(name, "Say it.", score, files, max_new_tokens=3)
@@ -201,7 +204,7 @@ def tiny(monkeypatch, tmp_path, one_thread):
     monkeypatch.setattr(rivals, "KEPT", tmp_path / "kept")
     monkeypatch.setattr(rivals, "LAYERS", (1, 2))
     monkeypatch.setitem(rivals.features.__globals__, "LAYERS", (1, 2))
-    return tmp_path
+    return answers
 
 
 def some_rows(count: int) -> list[dict]:
@@ -218,15 +221,15 @@ def test_looking_on_the_way_changes_no_step_and_the_last_weights_are_those_of_th
 
 
 def test_the_best_weights_are_scored_beside_the_last(tiny):
-    """At a rate that's far too high, the loss only rises, and the best weights are those from before the first step."""
-    found = lora.fitted(some_rows(8), 6, 3.0, 1, look=True)
-    told = lora.scored(found)
+    """Where no validation row has an answer like those of training, the lowest loss is that before the first step."""
+    well = lora.scored(lora.fitted(some_rows(16), 8, 1e-2, 1, look=True))
+    assert well["best"] == {"step": 8, "wrong": well["wrong"], "loss": well["loss"]}
+    tiny["validation"] = ["ZQZQZQZQ"] * 2
+    told = lora.scored(lora.fitted(some_rows(8), 6, 1e-1, 1, look=True))
     assert told["best"]["step"] == 0 and [each["step"] for each in told["curve"]] == [0, 3, 6]
     untrained = lora.scored(lora.fitted(some_rows(8), 6, 0.0, 1))
     assert told["best"]["wrong"] == untrained["wrong"] and told["best"]["loss"] == pytest.approx(untrained["loss"])
-    assert told["loss"] > told["best"]["loss"]
-    well = lora.scored(lora.fitted(some_rows(16), 8, 1e-2, 1, look=True))
-    assert well["best"] == {"step": 8, "wrong": well["wrong"], "loss": well["loss"]}
+    assert told["loss"] != pytest.approx(told["best"]["loss"], rel=0.01)
 
 
 def test_one_run_says_what_generation_says(tiny):
@@ -277,6 +280,7 @@ def test_new_texts_have_the_features_they_would_have_alone(tiny):
             torch.testing.assert_close(torch.from_numpy(found[place]), wanted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow  # the real base's tokenizer
 def test_every_answer_of_glosses_can_be_told_by_its_tokens(base):
     """What one pass counts is unambiguous: an answer's tokens are the same after every prompt."""
     _, tokenizer = base

@@ -5,6 +5,7 @@ import torch
 from conftest import make_tiny_llama, make_tiny_tokenizer
 
 import labkit
+from labkit.evaluation.generation import answers_and_cuts
 from labkit.step.batch import collate, encode
 from labkit.step.loss import CompletionLoss
 from studies import one_pass
@@ -12,21 +13,20 @@ from studies.one_pass import answered_right
 
 SYSTEM = "Say it."
 PROMPTS = [f"say {number} {'again ' * (number % 4)}" for number in range(24)]
+TASK = labkit.Task("t", SYSTEM, lambda answer, row: {"exact": float(answer == row["completion"])}, {}, max_new_tokens=5)
 
 
 @pytest.fixture
 def asked(one_thread):
-    """A model with LoRA that changes its answers, and what it answers to the prompts; of some, nothing ends."""
+    """A tiny model that has learned to answer "ab" or "b", not always rightly, and what it answers to the prompts."""
     model, tokenizer = make_tiny_llama(max_position_embeddings=512), make_tiny_tokenizer()
-    labkit.inject_lora(model, labkit.LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"))
-    torch.manual_seed(3)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.3)
-    # the base is random, so an end is as likely as any of 96 tokens: what's short enough ends here
-    answers, cut = labkit.evaluation.generation.answers_and_cuts(model, tokenizer, PROMPTS, SYSTEM, 40)
-    return model, tokenizer, answers, cut
+    torch.manual_seed(0)
+    labkit.inject_lora(model, labkit.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"))
+    rows = rows_with(["ab", "b"] * 12)
+    labkit.train(model, tokenizer, TASK, labkit.TrainConfig(steps=60, batch_size=8, learning_rate=3e-2), rows=rows)
+    answers, cut = answers_and_cuts(model, tokenizer, PROMPTS, SYSTEM, 5)
+    assert not any(cut) and set(answers) <= {"ab", "b"}
+    return model, tokenizer, answers
 
 
 def rows_with(answers) -> list[dict]:
@@ -34,28 +34,30 @@ def rows_with(answers) -> list[dict]:
 
 
 def test_what_the_model_would_say_is_right_and_anything_else_is_wrong(asked):
-    model, tokenizer, answers, cut = asked
-    assert any(cut) or all(answers)
-    wanted = [not each for each in cut]
-    right, _ = answered_right(model, tokenizer, rows_with(answers), SYSTEM)
-    assert right == wanted
-    longer, _ = answered_right(model, tokenizer, rows_with(f"{each}x" for each in answers), SYSTEM)
-    assert not any(longer)
+    model, tokenizer, answers = asked
+    assert answered_right(model, tokenizer, rows_with(answers), SYSTEM)[0] == [True] * 24
+    for change in (lambda said: said + "x", lambda said: "x" + said[1:], lambda said: said[:-1] or "xx"):
+        assert answered_right(model, tokenizer, rows_with(map(change, answers)), SYSTEM)[0] == [False] * 24
 
 
 def test_it_says_what_evaluate_says(asked):
-    model, tokenizer, answers, cut = asked
-    rows = rows_with(each if row % 3 else "no" for row, each in enumerate(answers))
-    task = labkit.Task("t", SYSTEM, lambda answer, row: {"exact": float(answer == row["completion"])}, {},
-                       max_new_tokens=40)  # fmt: skip
-    found = [bool(each["exact"]) for each in labkit.evaluate(model, tokenizer, task, rows=rows).row_scores]
-    right, _ = answered_right(model, tokenizer, rows, SYSTEM)
-    # an answer that was cut off is the same text without an end
-    assert right == [each and not without_end for each, without_end in zip(found, cut)]
+    model, tokenizer, answers = asked
+    rows = rows_with(said if row % 3 else {"ab": "b", "b": "ab"}[said] for row, said in enumerate(answers))
+    found = [bool(each["exact"]) for each in labkit.evaluate(model, tokenizer, TASK, rows=rows).row_scores]
+    assert answered_right(model, tokenizer, rows, SYSTEM)[0] == found and sum(found) == 16
+
+
+def test_an_answer_that_another_token_ends_is_ended(asked, monkeypatch):
+    model, tokenizer, answers = asked
+    end = one_pass.ends_of_answer(model, tokenizer)[0]
+    monkeypatch.setattr(one_pass, "ends_of_answer", lambda *_: [end - 1])
+    assert not any(answered_right(model, tokenizer, rows_with(answers), SYSTEM)[0])
+    monkeypatch.setattr(one_pass, "ends_of_answer", lambda *_: [end - 1, end])
+    assert all(answered_right(model, tokenizer, rows_with(answers), SYSTEM)[0])
 
 
 def test_the_loss_is_that_of_training_whatever_the_batch(asked, monkeypatch):
-    model, tokenizer, answers, _ = asked
+    model, tokenizer, answers = asked
     rows = rows_with(answers)
     with torch.no_grad():
         batch = collate([encode(tokenizer, row, SYSTEM) for row in rows], tokenizer.pad_token_id)
@@ -66,7 +68,7 @@ def test_the_loss_is_that_of_training_whatever_the_batch(asked, monkeypatch):
 
 
 def test_weights_and_mode_are_as_before(asked):
-    model, tokenizer, answers, _ = asked
+    model, tokenizer, answers = asked
     before = {name: each.clone() for name, each in model.state_dict().items()}
     model.train()
     answered_right(model, tokenizer, rows_with(answers), SYSTEM)

@@ -24,6 +24,7 @@ SIZES = {"glosses": tuple(lora.STEPS), "changelog": (8, 24, 72, 240, 600, 1200)}
 BALANCED = {"glosses": True, "changelog": False}  # as the task itself is
 RIVALS = {"glosses": (rivals.WORDS, rivals.NEIGHBOR, rivals.FROZEN), "changelog": (rivals.WORDS, rivals.NEIGHBOR)}
 BY_GENERATION = (240, 1)  # rows and seed of the run that's scored both ways
+RESAMPLES = 2_000  # of an interval; there are some hundred of them
 NAMES = {"glosses": "data_size", "changelog": "data_size_changelog"}
 
 
@@ -86,14 +87,15 @@ def right(runs: Sequence[dict], at: str | None = None) -> Tensor:
 
 def compared(ours: Tensor, theirs: Tensor) -> dict:
     """The paired difference, the verdict, and on how many of the rows only one of the two is right."""
-    difference = paired_difference(ours, theirs)
+    difference = paired_difference(ours, theirs, resamples=RESAMPLES)
     disagreement = (ours - theirs).abs().mean().item()
     return {"difference": asdict(difference), "verdict": verdict(difference), "disagreement": round(disagreement, 4)}
 
 
 def scored(ours: Tensor) -> dict:
     """The mean over seeds and rows, with its interval over both, and each seed's own mean."""
-    return asdict(paired_difference(ours, torch.zeros_like(ours))) | {"by_seed": ours.mean(1).tolist()}
+    found = paired_difference(ours, torch.zeros_like(ours), resamples=RESAMPLES)
+    return asdict(found) | {"by_seed": ours.mean(1).tolist()}
 
 
 def tidy(runs: list[dict], task: str) -> dict:

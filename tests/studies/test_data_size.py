@@ -180,16 +180,13 @@ def test_every_stage_has_predictions_that_are_older_than_its_runs():
 
 @pytest.fixture
 def tiny(monkeypatch, tmp_path, one_thread):
-    """A tiny task, a tiny base, and few steps. It's the task's two answers in each split, which a test may change."""
-    answers = {split: ["a", "b"] for split in ("train", "validation", "test")}
+    """A tiny task with two answers, a tiny base, and few steps."""
 
     def task(name: str) -> Task:
         files = {}
         for split, count in {"train": 40, "validation": 12, "test": 20}.items():
             files[split] = tmp_path / f"{name}-{split}.jsonl"
-            rows = [
-                {"prompt": f"{split} {'xy'[i % 2] * 4} {i}", "completion": answers[split][i % 2]} for i in range(count)
-            ]
+            rows = [{"prompt": f"{split} {'xy'[i % 2] * 4} {i}", "completion": "ab"[i % 2]} for i in range(count)]
             files[split].write_text("".join(json.dumps(row) + "\n" for row in rows))
         score = lambda answer, row: {"accuracy": float(answer.strip() == row["completion"])}  # noqa: E731
         return Task(name, "Say it.", score, files, max_new_tokens=3)
@@ -203,8 +200,7 @@ def tiny(monkeypatch, tmp_path, one_thread):
     monkeypatch.setattr(lora, "LOOKS", 2)
     monkeypatch.setattr(rivals, "KEPT", tmp_path / "kept")
     monkeypatch.setattr(rivals, "LAYERS", (1, 2))
-    monkeypatch.setitem(rivals.features.__globals__, "LAYERS", (1, 2))
-    return answers
+    monkeypatch.setattr(f"{rivals.features.__module__}.LAYERS", (1, 2))
 
 
 def some_rows(count: int) -> list[dict]:
@@ -221,15 +217,17 @@ def test_looking_on_the_way_changes_no_step_and_the_last_weights_are_those_of_th
 
 
 def test_the_best_weights_are_scored_beside_the_last(tiny):
-    """Where no validation row has an answer like those of training, the lowest loss is that before the first step."""
-    well = lora.scored(lora.fitted(some_rows(16), 8, 1e-2, 1, look=True))
-    assert well["best"] == {"step": 8, "wrong": well["wrong"], "loss": well["loss"]}
-    tiny["validation"] = ["ZQZQZQZQ"] * 2
-    told = lora.scored(lora.fitted(some_rows(8), 6, 1e-1, 1, look=True))
-    assert told["best"]["step"] == 0 and [each["step"] for each in told["curve"]] == [0, 3, 6]
-    untrained = lora.scored(lora.fitted(some_rows(8), 6, 0.0, 1))
-    assert told["best"]["wrong"] == untrained["wrong"] and told["best"]["loss"] == pytest.approx(untrained["loss"])
-    assert told["loss"] != pytest.approx(told["best"]["loss"], rel=0.01)
+    """Said to have been best before the first step, a model is scored as it was then, and as it is at the end."""
+    found = lora.fitted(some_rows(16), 8, 1e-2, 1, look=True)
+    at_the_end = lora.scored(found)
+    assert at_the_end["best"] == {"step": 8, "wrong": at_the_end["wrong"], "loss": at_the_end["loss"]}
+    assert [each["step"] for each in at_the_end["curve"]] == [0, 4, 8]
+    untrained = lora.fitted(some_rows(16), 8, 0.0, 1)
+    found.best, found.result.before["validation_loss"] = lora.trained_weights(untrained.model), 0.0
+    told, before = lora.scored(found), lora.scored(untrained)
+    assert (told["wrong"], told["loss"]) == (at_the_end["wrong"], at_the_end["loss"])
+    assert told["best"] == {"step": 0, "wrong": before["wrong"], "loss": pytest.approx(before["loss"])}
+    assert told["loss"] < 0.9 * told["best"]["loss"]
 
 
 def test_one_run_says_what_generation_says(tiny):

@@ -227,7 +227,7 @@ def test_the_best_weights_are_scored_beside_the_last(tiny):
     told, before = lora.scored(found), lora.scored(untrained)
     assert (told["wrong"], told["loss"]) == (at_the_end["wrong"], at_the_end["loss"])
     assert told["best"] == {"step": 0, "wrong": before["wrong"], "loss": pytest.approx(before["loss"])}
-    assert told["loss"] < 0.9 * told["best"]["loss"]
+    assert told["loss"] < 0.97 * told["best"]["loss"]
 
 
 def test_one_run_says_what_generation_says(tiny):

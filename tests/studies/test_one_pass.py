@@ -20,10 +20,14 @@ TASK = labkit.Task("t", SYSTEM, lambda answer, row: {"exact": float(answer == ro
 def asked(one_thread):
     """A tiny model that has learned to answer "ab" or "b", not always rightly, and what it answers to the prompts."""
     model, tokenizer = make_tiny_llama(max_position_embeddings=512), make_tiny_tokenizer()
-    torch.manual_seed(0)
-    labkit.inject_lora(model, labkit.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"))
     rows = rows_with(["ab", "b"] * 12)
-    labkit.train(model, tokenizer, TASK, labkit.TrainConfig(steps=60, batch_size=8, learning_rate=3e-2), rows=rows)
+    model.requires_grad_(True)
+    labkit.train(model, tokenizer, TASK, labkit.TrainConfig(steps=80, batch_size=8, learning_rate=1e-2), rows=rows)
+    labkit.inject_lora(model, labkit.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"))
+    torch.manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:  # so that merging changes something
+            torch.nn.init.normal_(parameter, std=0.01)
     answers, cut = answers_and_cuts(model, tokenizer, PROMPTS, SYSTEM, 5)
     assert not any(cut) and set(answers) <= {"ab", "b"}
     return model, tokenizer, answers

@@ -14,13 +14,15 @@ from torch.nn.utils.rnn import pad_sequence
 import labkit
 from studies.task_baselines.classifiers import Answers, Method, Rows, best_of, rows_of
 
+Features = dict[int, np.ndarray]  # by layer, (texts, hidden size)
+
 SPLITS = ("train", "validation", "test")
 LAYERS = (6, 12, 18, 24, 30)  # whose outputs are tried as features; 30 is the last
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)  # C of logistic regression, for 576 dense columns
 
 
 @torch.no_grad()
-def features(texts: Sequence[str], model, tokenizer, batch: int = 32) -> dict[int, np.ndarray]:
+def features(texts: Sequence[str], model, tokenizer, batch: int = 32) -> Features:
     """The mean over a text's tokens of what each of :data:`LAYERS` gives, (texts, hidden size), float32."""
     ids = [tokenizer(text).input_ids for text in texts]
     found = {layer: np.empty((len(texts), model.config.hidden_size), np.float32) for layer in LAYERS}
@@ -37,7 +39,7 @@ def features(texts: Sequence[str], model, tokenizer, batch: int = 32) -> dict[in
 
 
 @lru_cache(maxsize=1)
-def features_of_all(name: str) -> tuple[dict[str, dict[int, np.ndarray]], float]:
+def features_of_all(name: str) -> tuple[dict[str, Features], float]:
     """The features of each split of the task of that name, and the seconds they took."""
     began = time.monotonic()
     model, tokenizer = labkit.load_base(device="cpu")
@@ -54,14 +56,29 @@ def frozen_features(name: str, layers: Sequence[int] = LAYERS) -> Method:
 
     def method(train: Rows, validation: Rows, texts: Sequence[str]) -> Answers:
         found, seconds = features_of_all(name)
-        best = []
-        for layer in layers:
-            pieces = [(StandardScaler(), LogisticRegression(C=c, max_iter=1000)) for c in STRENGTHS]
-            models = [make_pipeline(*steps) for steps in pieces]
-            known, asked = (found["train"][layer], train[1]), (found["validation"][layer], validation[1])
-            best.append((*best_of(models, known, asked), layer))
-        model, right, layer = max(best, key=lambda each: each[1])
-        about = {"C": model[-1].C, "layer": layer, "validation": right, "feature_seconds": round(seconds, 1)}
-        return list(model.predict(found["test"][layer])), about
+        known, asked = (found["train"], train[1]), (found["validation"], validation[1])
+        answers, about = regression(known, asked, found["test"], layers)
+        return answers, about | {"feature_seconds": round(seconds, 1)}
 
     return method
+
+
+def regression(
+    train: tuple[Features, Sequence[str]],
+    validation: tuple[Features, Sequence[str]],
+    test: Features,
+    layers: Sequence[int] = LAYERS,
+) -> Answers:
+    """Logistic regression on the features of the layer that does best on the validation rows.
+
+    Args:
+        train, validation: features of their texts, and the labels.
+        test: features of the texts to be answered.
+    """
+    best = []
+    for layer in layers:
+        models = [make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=1000)) for c in STRENGTHS]
+        known, asked = (train[0][layer], train[1]), (validation[0][layer], validation[1])
+        best.append((*best_of(models, known, asked), layer))
+    model, right, layer = max(best, key=lambda each: each[1])
+    return list(model.predict(test[layer])), {"C": model[-1].C, "layer": layer, "validation": right}

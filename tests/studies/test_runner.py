@@ -41,10 +41,12 @@ from studies import (
 from studies import runner as runner_module
 from studies.choices import __main__ as choices
 from studies.court import cost, final, rates
+from studies.data_size import __main__ as data_size
 from studies.forgetting import __main__ as forgetting
 from studies.processes import in_a_process
 from studies.real_tasks import __main__ as real_tasks
 from studies.results import RESULTS
+from studies.row_quality import files as row_quality
 from studies.runner import Study, StudyError, main
 from studies.task_baselines.tables import TABLES
 from studies.task_baselines.tables import study as baselines_of
@@ -67,7 +69,8 @@ OF_CHOICES = [stage() for stages in choices.STAGES.values() for stage in stages]
 OF_REAL_TASKS = [*map(baselines_of, TABLES), *(stage() for stage in real_tasks.STAGES.values())]
 OF_FORGETTING = [stage() for stage in forgetting.STAGES.values()]
 OF_FORENSICS = (forensics.study(), membership.study(), trigger.study())
-OTHERS = (*OF_CHOICES, intrinsic_dimension.study(), *OF_REAL_TASKS, *OF_FORGETTING, *OF_FORENSICS)
+OF_DATA = [*(stage() for stage in data_size.STAGES.values()), row_quality.study()]
+OTHERS = (*OF_CHOICES, intrinsic_dimension.study(), *OF_REAL_TASKS, *OF_FORGETTING, *OF_DATA, *OF_FORENSICS)
 STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OTHERS]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")

@@ -56,8 +56,8 @@ def frozen_features(name: str, layers: Sequence[int] = LAYERS) -> Method:
 
     def method(train: Rows, validation: Rows, texts: Sequence[str]) -> Answers:
         found, seconds = features_of_all(name)
-        known, asked = (found["train"], train[1]), (found["validation"], validation[1])
-        answers, about = regression(known, asked, found["test"], layers)
+        known = {layer: found["train"][layer] for layer in layers}
+        answers, about = regression((known, train[1]), (found["validation"], validation[1]), found["test"])
         return answers, about | {"feature_seconds": round(seconds, 1)}
 
     return method
@@ -67,16 +67,15 @@ def regression(
     train: tuple[Features, Sequence[str]],
     validation: tuple[Features, Sequence[str]],
     test: Features,
-    layers: Sequence[int] = LAYERS,
 ) -> Answers:
     """Logistic regression on the features of the layer that does best on the validation rows.
 
     Args:
-        train, validation: features of their texts, and the labels.
+        train, validation: features of their texts, and the labels. The layers tried are those of the training texts.
         test: features of the texts to be answered.
     """
     best = []
-    for layer in layers:
+    for layer in train[0]:
         models = [make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=1000)) for c in STRENGTHS]
         known, asked = (train[0][layer], train[1]), (validation[0][layer], validation[1])
         best.append((*best_of(models, known, asked), layer))

@@ -147,6 +147,7 @@ def kept_or_merged(bench: dict, case: Case) -> Found:
 
 
 def merged_dense(study: dict, case: Case) -> Found:
+    """Where an adapter of a 16-bit base is merged into: what's right kept apart, in bfloat16 and in four bits."""
     exact = {each["way"]: percent(each["scores"]["exact"]["mean"]) for each in study["ways"]
              if each["trained on"] == "float32"}  # fmt: skip
     return Found(
@@ -157,6 +158,7 @@ def merged_dense(study: dict, case: Case) -> Found:
 
 
 def merged_from_four_bits(study: dict, case: Case) -> Found:
+    """The same for an adapter of a 4-bit base: dequantized and left so, or rounded to four bits again."""
     runs = [each for each in study["runs"] if each["trained on"] == "four bits" and not each["merge-aware"]]
     ways = _means(each["ways"] for each in runs if "dequantized, bfloat16" in each["ways"])
     return Found(

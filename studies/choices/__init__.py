@@ -18,7 +18,7 @@ All are 60 steps with the court's recipe (`studies/court/`), unless they say oth
 the same setting is taken from its lines. Rates are chosen by validation loss with seed 0; scores, and the losses that
 are compared, come from other seeds. Predictions are in ``predictions.py``.
 
-It takes about six hours of one thread. For that, some things were cut:
+It takes about seven hours of one thread. For that, some things were cut:
 
 - Three ranks have their own rates, and the others take the nearest one's.
 - Batch sizes are two, and compared with two seeds by their loss; few rows have two seeds and a loss as well.

@@ -12,12 +12,18 @@ REFERENCE_SECONDS = 0.060
 
 
 def quiet_seconds(pieces: Iterable[Callable[[], object]]) -> float:
-    """Processor seconds on a quiet machine of the quickest of `pieces`, each run between two references."""
-    quickest, reference = float("inf"), _timed(_reference)
+    """Processor seconds on a quiet machine of the quickest of `pieces`, each measured against a reference beside it."""
+    ratios, before = [], _reference_seconds()
     for piece in pieces:
-        quickest = min(quickest, _timed(piece))
-        reference = min(reference, _timed(_reference))
-    return REFERENCE_SECONDS * quickest / reference
+        seconds, after = _timed(piece), _reference_seconds()
+        ratios.append(2 * seconds / (before + after))
+        before = after
+    return REFERENCE_SECONDS * min(ratios)
+
+
+def _reference_seconds(times: int = 5) -> float:
+    """One run of the reference, as a mean: in a lucky moment a short run is quicker than a long piece ever is."""
+    return sum(_timed(_reference) for _ in range(times)) / times
 
 
 def _timed(piece: Callable[[], object]) -> float:

@@ -81,11 +81,14 @@ def warn_of_second_rounding(how: QuantizationConfigMixin | None, source: Path | 
 
 
 def _refuse_wrong_scales(model: PreTrainedModel, source: Path | str) -> None:
-    """On a CPU bitsandbytes dequantizes with wrong scales where a row isn't a whole number of blocks."""
+    """Refuse what bitsandbytes dequantizes with wrong scales on a CPU with AVX-512: rows that aren't whole blocks.
+
+    On every CPU, so that what loads on one machine loads on the next.
+    """
     for name, module in model.named_modules():
         state = getattr(getattr(module, "weight", None), "quant_state", None)
         if state is not None and module.weight.device.type == "cpu" and state.shape[-1] % state.blocksize:
             raise BaseModelError(
-                f"{source} is quantized by bitsandbytes, which can't read {name} back on a CPU. Get the model that it "
-                "was made from"
+                f"{source} is quantized by bitsandbytes, which reads {name} back wrongly with AVX-512. Get the "
+                "model that it was made from"
             )

@@ -38,8 +38,8 @@ def fast_dequantize(quantized: NF4Tensor, dtype: torch.dtype | None = None) -> T
     suits = count % 2 == 0 and block_size in _KERNEL_BLOCK_SIZES and dtype in FLOATS
     if not (suits and quantized.packed.device.type in ("cpu", "cuda") and _has_kernels()):
         return dequantize_nf4(quantized, dtype)
-    # On a CPU the kernel starts counting blocks again in each row, which is wrong unless rows are whole blocks. So it
-    # is told of rows of one block each; or, with a shorter last block, of one row.
+    # With AVX-512 the kernel starts counting blocks again in each row, which is wrong unless rows are whole blocks. So
+    # it's told of rows of one block each; or, with a shorter last block, of one row.
     rows = (count // block_size, block_size) if count % block_size == 0 else (1, count)
     scales = dequantized_scales(quantized)
     flat = torch.ops.bitsandbytes.dequantize_4bit(quantized.packed, scales, block_size, "nf4", rows, dtype)

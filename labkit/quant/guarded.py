@@ -5,7 +5,7 @@ As of bitsandbytes 0.50, on a CPU:
 1. Where the CPU has AVX512-BF16, a forward pass in eval mode whose input needs no gradient repacks the weight in
    place. Training after it gets wrong gradients with no more than a warning, and what reads the weight to merge into it
    reads nonsense, without an error.
-2. Dequantizing reads wrong scales when in_features is no multiple of the block size.
+2. Where the CPU has AVX-512, dequantizing reads wrong scales when in_features is no multiple of the block size.
 3. The forward of 1. raises when out_features is no multiple of 32.
 4. Importing it logs a line about an optional package (see ``bnb.py``).
 5. A layer computes for good in the dtype of its first input, and casts its bias to it.

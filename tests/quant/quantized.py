@@ -17,6 +17,7 @@ bnb = pytest.importorskip("bitsandbytes")
 BACKENDS = ("labkit", "bitsandbytes")
 TOKENS = torch.tensor([[1, 5, 9, 33, 2, 7, 8, 60], [7, 8, 60, 4, 11, 3, 3, 1]])
 
+HAS_AVX512 = bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_f"))
 HAS_TRAP = platform.machine() in ("x86_64", "AMD64") and bool(bnb.functional.has_avx512bf16())
 on_trap_cpu = pytest.mark.skipif(not HAS_TRAP, reason="bitsandbytes repacks only on a CPU with AVX512-BF16")
 

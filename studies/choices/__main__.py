@@ -16,8 +16,8 @@ from studies.runner import Study, StudyError, follow, go_on, options
 Stage = Callable[..., Study]  # of the folder of results
 STAGES: dict[str, tuple[Stage, ...]] = {
     "rank": (rank.RATES.study, rank.final),
-    "targets": (targets.RATES.study, targets.final),
-    "weights": (weights.RATES.study, weights.final),
+    "targets": (targets.CONTEST.rates.study, targets.CONTEST.final),
+    "weights": (weights.CONTEST.rates.study, weights.CONTEST.final),
     "overlap": (overlap.study,),
     "wrong_settings": (wrong_settings.study,),
     "few_rows": (few_rows.study,),

@@ -110,7 +110,7 @@ def test_a_quarter_at_random_has_as_many_of_each_kind_and_is_another_with_each_s
     def trained(name: str, seed: int) -> set[str]:
         model = make_tiny_llama(num_hidden_layers=12)
         torch.manual_seed(seed)
-        return set(court_methods.put_on(model, None, None, weights.candidate(name)).parameters)
+        return set(court_methods.put_on(model, None, None, weights.CONTEST.candidate(name, "glosses")).parameters)
 
     def kinds(names: set[str]) -> Counter:
         return Counter(name.split(".")[-2] for name in names)
@@ -261,7 +261,7 @@ def test_verdicts_are_against_the_one_and_forgetting_against_the_base(pretended,
     for task in training.TASKS:
         assert verdicts[task, "q, v"] == "worse" and verdicts[task, "MLP"] == "better"
         assert verdicts[task, "q, k, v, o"] == "can't tell" and (task, targets.ALL) not in verdicts
-    layers = [targets.name_of(each["settings"]) for each in stored(tmp_path, "choices_targets_rates")["runs"]]
+    layers = [targets.CONTEST.name_of(each["settings"]) for each in stored(tmp_path, "choices_targets_rates")["runs"]]
     assert [layers.count(name) for name in targets.LAYERS] == [8, 8, 6, 6]  # where r is high, the grid has grown
     base, *trained = of_rank["runs"]
     assert base["name"] == "base" and base["forgetting"] == 0 and len(trained) == 3 * len(rank.RANKS)

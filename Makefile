@@ -23,7 +23,7 @@ SANDBOXED = set -e; data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; \
 # Two processes, each with one thread; a file's tests stay together, and files are dealt out in their order
 UNITS = $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests --ignore=tests/browser
 NBVAL = $(PY) -m pytest -p tests.notebooks.budgets --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg \
-	--nbval-cell-timeout 180 --nbval-kernel-startup-timeout 180 \
+	--nbval-cell-timeout 360 --nbval-kernel-startup-timeout 180 \
 	$(or $(patsubst %,notebooks/%_*.ipynb,$(filter-out all,$(NB))),notebooks/)
 
 # Notebooks that show the same to the last digit under AVX2, seconds aside: 02 counts bytes, and 07 compares bits. The

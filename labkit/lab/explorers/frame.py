@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from PIL import Image
 
 from labkit.lab.plots import STYLE
 from labkit.lab.widgets import in_notebook, show_widget
@@ -21,8 +22,10 @@ def drawn(draw: Callable[[Figure], None], height: float) -> bytes:
     with rc_context(STYLE):
         figure = Figure(figsize=(7, height), dpi=100, layout="none")
         draw(figure)
-        png = io.BytesIO()
-        figure.savefig(png, format="png")
+        with_alpha, png = io.BytesIO(), io.BytesIO()
+        figure.savefig(with_alpha, format="png")
+    # A tenth smaller without transparency. A palette, as figures have it, would change what stays from one to the next.
+    Image.open(with_alpha).convert("RGB").save(png, "png")
     return png.getvalue()
 
 

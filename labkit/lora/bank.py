@@ -82,7 +82,7 @@ class AdapterBank:
         if self.model.training:
             raise ConfigError("an AdapterBank serves and does not train: call model.eval() first, or bank.deactivate()")
         if self._route.updates[name][0].device != result.device:
-            _follow(self._route, self._layers)
+            self._route.follow(self._layers)
         return self._route.apply(name, inputs[0], result)
 
     def add(
@@ -291,7 +291,7 @@ class AdapterBank:
         if choice is None:
             return routes.BASE
         for name in choice if isinstance(choice, Mapping) else [choice]:
-            _follow(self._adapters[name], self._layers)
+            self._adapters[name].follow(self._layers)
         if isinstance(choice, Mapping):
             return routes.blend([self._adapters[name] for name in choice], list(choice.values()))
         return self._adapters[choice]
@@ -299,11 +299,3 @@ class AdapterBank:
     def _refuse_in_block(self, what: str) -> None:
         if self._blocks:
             raise ConfigError(f"cannot {what} inside a with block of the bank: it would be undone when the block ends")
-
-
-def _follow(route: Route, layers: Mapping[str, nn.Module]) -> None:
-    """Put the updates where their layers are, if the model has been moved since."""
-    for name, pair in route.updates.items():
-        device = device_of(layers[name])
-        if pair[0].device != device:
-            route.updates[name] = (pair[0].to(device), pair[1].to(device))

@@ -9,16 +9,17 @@ Source: Chen et al., Punica, arXiv 2310.18547 (rows of different adapters in one
 al., S-LoRA, arXiv 2311.03285 (different ranks in one batch).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from labkit.casting import is_finite
 from labkit.errors import ConfigError
+from labkit.linear import device_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,13 @@ class Route:
 
     updates: dict[str, tuple[Tensor, Tensor]]
     rows: int | None = None
+
+    def follow(self, layers: Mapping[str, nn.Module]) -> None:
+        """Put the updates where their layers are, if the model has been moved since."""
+        for name, pair in self.updates.items():
+            device = device_of(layers[name])
+            if pair[0].device != device:
+                self.updates[name] = (pair[0].to(device), pair[1].to(device))
 
     def apply(self, name: str, x: Tensor, result: Tensor) -> Tensor:
         """`result` plus the update of layer `name`, which must be one of `updates`.

@@ -1,8 +1,8 @@
-"""What drawings are made of: a canvas without axes, boxes with words in them, and arrows between places."""
+"""What drawings are made of: a canvas without axes, boxes and wedges with words in them, lines and arrows."""
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Polygon
 
 from labkit.lab.plots import COLOURS, use_style
 
@@ -30,6 +30,18 @@ def box(
     say(ax, x, y, words, **{"ha": "center", "va": "center", "color": PAPER if fill == LEARNS else INK} | text)
 
 
+def wedge(ax: Axes, x: float, y: float, width: float, left: float, right: float, words: str) -> None:
+    """What learns, narrowing or widening from its left side at `x` to its right, its middle at the height `y`."""
+    corners = [(x, y - left / 2), (x + width, y - right / 2), (x + width, y + right / 2), (x, y + left / 2)]
+    ax.add_patch(Polygon(corners, facecolor=LEARNS, edgecolor=INK, lw=1.2))
+    word(ax, x + width / 2, y, words, 11, color=PAPER)
+
+
+def line(ax: Axes, points: list[tuple[float, float]], color: str = INK, ls="-") -> None:
+    """A line through points, with no mark at its ends."""
+    ax.plot(*zip(*points), color=color, ls=ls, lw=1.4, marker="")
+
+
 def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], **line) -> None:
     """An arrow from `start` to `end`; `line` changes how it looks, as in ``linestyle="--"``."""
     look = {"arrowstyle": "-|>", "color": INK, "lw": 1.4, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 12} | line
@@ -39,3 +51,13 @@ def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], **line
 def say(ax: Axes, x: float, y: float, words: str, **text) -> None:
     """Words at (x, y), nine points or more; a $ is a $."""
     ax.text(x, y, words, **{"fontsize": 10, "color": INK, "parse_math": False} | text)
+
+
+def word(ax: Axes, x: float, y: float, words: str, size: float, **text) -> None:
+    """Words whose middle is at (x, y)."""
+    say(ax, x, y, words, fontsize=size, ha="center", va="center", **text)
+
+
+def plus(ax: Axes, x: float, y: float, size: float = 15) -> None:
+    """A plus in a circle: here two ways are added up."""
+    word(ax, x, y, "+", size, bbox={"boxstyle": "circle,pad=0.12", "fc": PAPER, "ec": INK, "lw": 1.2})

@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from labkit.lab.diagrams import boxes
-from labkit.lab.diagrams.layer import FROZEN, TRAINED, arrow, box, canvas, line, wedge, word
+from labkit.lab.diagrams.boxes import FROZEN, LEARNS, arrow, box, canvas, line, plus, say, wedge, word
 from labkit.lab.plots import COLOURS, LINESTYLES, MARKERS, axes, use_style
 from labkit.quant.codebooks import nf4_codebook
 
@@ -18,32 +17,32 @@ _GRAY = "#8a8a8a"
 
 def apart_and_merged() -> Figure:
     """x → W → y with A and B beside W; and x → W + ΔW → y."""
-    ax = canvas(7, 2.3)
-    ax.text(0.1, 2.08, "kept apart", fontsize=11, weight="bold")
-    ax.text(4.75, 2.08, "merged", fontsize=11, weight="bold")
-    line(ax, [(4.5, 0.1), (4.5, 2.2)], "#bbbbbb")
-    word(ax, 0.25, 1.4, "x", 13)
-    arrow(ax, (0.38, 1.4), (1.18, 1.4))
-    box(ax, 1.2, 0.95, 0.9, 0.9, "W", FROZEN)
-    line(ax, [(0.6, 1.4), (0.6, 0.42), (0.75, 0.42)])
-    arrow(ax, (0.6, 0.42), (0.88, 0.42))
-    wedge(ax, 0.9, 0.42, 0.5, 0.75, 0.22, "A", TRAINED)
-    arrow(ax, (1.4, 0.42), (1.83, 0.42))
-    wedge(ax, 1.85, 0.42, 0.5, 0.22, 0.75, "B", TRAINED)
-    arrow(ax, (2.35, 0.42), (2.6, 0.42))
-    word(ax, 2.85, 0.42, "· α/r", 11)
-    line(ax, [(3.12, 0.42), (3.4, 0.42), (3.4, 1.0)])
-    arrow(ax, (3.4, 0.9), (3.4, 1.22))
-    arrow(ax, (2.12, 1.4), (3.22, 1.4))
-    word(ax, 3.4, 1.4, "+", 15, circle=True)
-    arrow(ax, (3.58, 1.4), (3.98, 1.4))
-    word(ax, 4.12, 1.4, "y", 13)
-    word(ax, 4.85, 1.4, "x", 13)
-    arrow(ax, (4.98, 1.4), (5.28, 1.4))
-    box(ax, 5.3, 0.95, 0.9, 0.9, "W + ΔW", FROZEN)
-    arrow(ax, (6.22, 1.4), (6.5, 1.4))
-    word(ax, 6.65, 1.4, "y", 13)
-    ax.text(5.75, 0.42, "ΔW = (α/r) · B A", fontsize=10, ha="center", va="center")
+    ax = canvas(2.4)
+    say(ax, 0.1, 2.18, "kept apart", fontsize=11, weight="bold")
+    say(ax, 4.75, 2.18, "merged", fontsize=11, weight="bold")
+    line(ax, [(4.5, 0.2), (4.5, 2.3)], "#bbbbbb")
+    word(ax, 0.25, 1.5, "x", 13)
+    arrow(ax, (0.38, 1.5), (1.18, 1.5))
+    box(ax, 1.65, 1.5, 0.9, 0.9, "W", fill=FROZEN)
+    line(ax, [(0.6, 1.5), (0.6, 0.52), (0.75, 0.52)])
+    arrow(ax, (0.6, 0.52), (0.88, 0.52))
+    wedge(ax, 0.9, 0.52, 0.5, 0.75, 0.22, "A")
+    arrow(ax, (1.4, 0.52), (1.83, 0.52))
+    wedge(ax, 1.85, 0.52, 0.5, 0.22, 0.75, "B")
+    arrow(ax, (2.35, 0.52), (2.6, 0.52))
+    word(ax, 2.85, 0.52, "· α/r", 11)
+    line(ax, [(3.12, 0.52), (3.4, 0.52), (3.4, 1.1)])
+    arrow(ax, (3.4, 1), (3.4, 1.32))
+    arrow(ax, (2.12, 1.5), (3.22, 1.5))
+    plus(ax, 3.4, 1.5)
+    arrow(ax, (3.58, 1.5), (3.98, 1.5))
+    word(ax, 4.12, 1.5, "y", 13)
+    word(ax, 4.85, 1.5, "x", 13)
+    arrow(ax, (4.98, 1.5), (5.28, 1.5))
+    box(ax, 5.75, 1.5, 0.9, 0.9, "W + ΔW", fill=FROZEN)
+    arrow(ax, (6.22, 1.5), (6.5, 1.5))
+    word(ax, 6.65, 1.5, "y", 13)
+    say(ax, 5.75, 0.52, "ΔW = (α/r) · B A", ha="center", va="center")
     return ax.figure
 
 
@@ -140,7 +139,7 @@ def update_sizes(kinds: Mapping[str, Tensor]) -> Figure:
 
 def ways_into_four_bits() -> Figure:
     """What's left after each of three ways, in boxes as wide as the memory it takes: 16 bits, four, or A and B."""
-    ax = boxes.canvas(2.35)
+    ax = canvas(2.35)
     rows = {
         "keep apart": ("two more matrices per layer", 0.55, "W", True),
         "dequantize once": ("16 bits, an ordinary model", 2.2, "W + ΔW", False),
@@ -148,14 +147,14 @@ def ways_into_four_bits() -> Figure:
     }
     for place, (name, (said, width, words, beside)) in enumerate(rows.items()):
         y = 1.72 - 0.7 * place
-        boxes.say(ax, 0.1, y, name, va="center", weight="bold")
-        boxes.box(ax, 1.6 + width / 2, y, width, 0.46, words, fill=boxes.FROZEN)
+        say(ax, 0.1, y, name, va="center", weight="bold")
+        box(ax, 1.6 + width / 2, y, width, 0.46, words, fill=FROZEN)
         if beside:
-            boxes.say(ax, 2.32, y, "+", ha="center", va="center")
-            boxes.box(ax, 2.54, y, 0.06, 0.46, "", fill=boxes.LEARNS)
-            boxes.say(ax, 2.65, y, "A, B", va="center")
-        boxes.say(ax, 4.1, y, said, va="center")
-    boxes.say(ax, 1.6, 2.18, "a wider box takes more memory", va="center", fontsize=9)
+            say(ax, 2.32, y, "+", ha="center", va="center")
+            box(ax, 2.54, y, 0.06, 0.46, "", fill=LEARNS)
+            say(ax, 2.65, y, "A, B", va="center")
+        say(ax, 4.1, y, said, va="center")
+    say(ax, 1.6, 2.18, "a wider box takes more memory", va="center", fontsize=9)
     return ax.figure
 
 

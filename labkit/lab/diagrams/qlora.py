@@ -11,53 +11,54 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from labkit.lab.claims import approx
-from labkit.lab.diagrams.layer import FROZEN, INK, TRAINED, arrow, box, canvas, line, wedge, word
+from labkit.lab.diagrams.boxes import FROZEN, INK, LEARNS, PAPER, arrow, box, canvas, line, plus, say, wedge, word
 from labkit.lab.plots import COLOURS, axes, plt, use_style
 
 # dark, middle and light, so that neighbors stay apart in grayscale
 _PARTS = (COLOURS[0], COLOURS[3], "#c9c9d4")
+_MIDDLE = 2.15  # inches: how high the matrix and the + are
 SIDE = 1.2  # inches of a matrix in 32 bits; in four, its square has an eighth of the area
 
 
 def lora_beside_qlora() -> Figure:
     """LoRA's layer, with W in 32 bits, and QLoRA's, with W in four, made dense for a moment."""
-    ax = canvas(7, 3.3)
-    ax.text(0.1, 3.07, "LoRA", fontsize=11, weight="bold")
-    ax.text(3.35, 3.07, "QLoRA", fontsize=11, weight="bold")
-    line(ax, [(3.17, 0.0), (3.17, 3.2)], "#bbbbbb")
+    ax, middle = canvas(3.4), _MIDDLE
+    say(ax, 0.1, 3.17, "LoRA", fontsize=11, weight="bold")
+    say(ax, 3.35, 3.17, "QLoRA", fontsize=11, weight="bold")
+    line(ax, [(3.17, 0.1), (3.17, 3.3)], "#bbbbbb")
 
     _adapter_around(ax, 0.1)
-    box(ax, 0.75, 1.45, SIDE, SIDE, "W\n32 bits\nper weight", FROZEN)
+    box(ax, 0.75 + SIDE / 2, middle, SIDE, SIDE, "W\n32 bits\nper weight", fill=FROZEN)
 
     _adapter_around(ax, 4.1)
-    ax.add_patch(Rectangle((4.75, 1.45), SIDE, SIDE, facecolor="white", edgecolor=INK, lw=1.4, ls=(0, (3, 3))))
-    ax.text(4.75 + SIDE / 2, 1.45 + SIDE / 2, "Ŵ, dense\nfor one\nproduct", ha="center", va="center", fontsize=10)
+    ax.add_patch(Rectangle((4.75, middle - SIDE / 2), SIDE, SIDE, fc=PAPER, ec=INK, lw=1.4, ls=(0, (3, 3))))
+    word(ax, 4.75 + SIDE / 2, middle, "Ŵ, dense\nfor one\nproduct", 10)
     small = SIDE / 8**0.5
-    box(ax, 3.45, 2.45, small, small, "W", FROZEN)
-    ax.text(3.45 + small / 2, 2.38, "4 bits\nper weight", fontsize=9.5, va="top", ha="center")
-    arrow(ax, (3.45 + small, 2.45 + small / 2), (4.73, 2.45 + small / 2))
-    ax.text(4.32, 2.75, "make\ndense", fontsize=9.5, ha="center", va="bottom")
+    box(ax, 3.45 + small / 2, 2.55 + small / 2, small, small, "W", fill=FROZEN)
+    say(ax, 3.45 + small / 2, 2.48, "4 bits\nper weight", fontsize=9.5, va="top", ha="center")
+    arrow(ax, (3.45 + small, 2.55 + small / 2), (4.73, 2.55 + small / 2))
+    say(ax, 4.32, 2.85, "make\ndense", fontsize=9.5, ha="center", va="bottom")
     return ax.figure
 
 
 def _adapter_around(ax: Axes, left: float) -> None:
     """x on its two ways, through a matrix and through A and B, to y. The matrix is drawn by the caller."""
-    middle, low = 2.05, 0.62
+    middle, low = _MIDDLE, 0.72
     word(ax, left + 0.08, middle - 0.35, "x", 13)
     line(ax, [(left + 0.2, middle - 0.35), (left + 0.4, middle - 0.35)])
     arrow(ax, (left + 0.4, middle - 0.35), (left + 0.63, middle - 0.35))
     line(ax, [(left + 0.35, middle - 0.35), (left + 0.35, low)])
     arrow(ax, (left + 0.35, low), (left + 0.63, low))
-    wedge(ax, left + 0.65, low, 0.5, 0.9, 0.24, "A", TRAINED)
+    wedge(ax, left + 0.65, low, 0.5, 0.9, 0.24, "A")
     arrow(ax, (left + 1.15, low), (left + 1.33, low))
-    wedge(ax, left + 1.35, low, 0.5, 0.24, 0.9, "B", TRAINED)
+    wedge(ax, left + 1.35, low, 0.5, 0.24, 0.9, "B")
     line(ax, [(left + 1.85, low), (left + 2.32, low)])
     arrow(ax, (left + 2.32, low), (left + 2.32, middle - 0.17))
     arrow(ax, (left + 1.87, middle), (left + 2.14, middle))
-    word(ax, left + 2.32, middle, "+", 15, circle=True)
+    plus(ax, left + 2.32, middle)
     arrow(ax, (left + 2.49, middle), (left + 2.68, middle))
     word(ax, left + 2.8, middle, "y", 13)
-    ax.text(left + 1.25, 0.0, "A and B: trained, 32 bits", fontsize=9.5, color=TRAINED, ha="center")
+    say(ax, left + 1.25, 0.1, "A and B: trained, 32 bits", fontsize=9.5, color=LEARNS, ha="center")
 
 
 def stacked_bytes(title: str, rows: Mapping[str, Mapping[str, float]]) -> Figure:

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pytest
-from matplotlib.patches import Rectangle
+from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from labkit.lab.diagrams.block import llama_block
-from labkit.lab.diagrams.layer import TRAINED, gradients_way, lora_beside_full
+from labkit.lab.diagrams.boxes import LEARNS
+from labkit.lab.diagrams.layer import gradients_way, lora_beside_full
 
 SMOL = SimpleNamespace(hidden_size=576, intermediate_size=1536, num_attention_heads=9, num_key_value_heads=3)
 LLAMA_8B = SimpleNamespace(hidden_size=4096, intermediate_size=14336, num_attention_heads=32, num_key_value_heads=8)
@@ -42,7 +43,9 @@ def test_every_word_can_be_read(drawing):
 
 def test_a_label_fits_its_box(drawing):
     drawing.canvas.draw()
-    boxes = [each.get_window_extent() for each in drawing.axes[0].patches if isinstance(each, Rectangle)]
+    boxes = [
+        each.get_window_extent() for each in drawing.axes[0].patches if isinstance(each, (FancyBboxPatch, Rectangle))
+    ]
     for text in drawing.axes[0].texts:
         frame = text.get_window_extent()
         for box in boxes:
@@ -63,8 +66,8 @@ def test_it_is_seven_inches_wide_and_small(drawing):
 )
 def test_a_layer_is_as_wide_as_its_outputs(config, outputs):
     figure = llama_block(config)
-    patches = [each for each in figure.axes[0].patches if isinstance(each, Rectangle)]
-    trained = plt.matplotlib.colors.to_rgba(TRAINED)
+    patches = [each for each in figure.axes[0].patches if isinstance(each, FancyBboxPatch)]
+    trained = plt.matplotlib.colors.to_rgba(LEARNS)
     widths = [each.get_width() for each in patches if each.get_facecolor() == trained]
     plt.close(figure)
     assert [width / widths[0] for width in widths] == pytest.approx([each / outputs[0] for each in outputs])

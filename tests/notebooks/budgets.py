@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
+import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -54,15 +55,21 @@ def over_budget(seconds: dict[str, float], budgets: dict[str, float], factor: fl
 
 
 class Budgets:
-    """Adds up the seconds of each notebook's cells, and fails the run when one is over its budget."""
+    """Adds up the seconds of each notebook's cells, and fails the run when one is over its budget.
 
-    def __init__(self):
+    Of several processes, the workers run the cells and calibrate, and the one that waits for them judges.
+    """
+
+    def __init__(self, runs_cells: bool = True):
+        self.runs_cells = runs_cells
         self.seconds: dict[str, float] = defaultdict(float)
         self.calibrations: list[float] = []
+        self.due = 0.0
 
     def calibrate(self):
-        self.calibrations.append(calibrate())
-        self.due = time.monotonic() + EVERY
+        if self.runs_cells:
+            self.calibrations.append(calibrate())
+            self.due = time.monotonic() + EVERY
 
     def pytest_sessionstart(self):
         self.calibrate()
@@ -73,8 +80,15 @@ class Budgets:
         if time.monotonic() > self.due:
             self.calibrate()
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node):
+        self.calibrations += getattr(node, "workeroutput", {}).get("calibrations", [])  # a crashed one has none
+
     def pytest_sessionfinish(self, session):
         self.calibrate()
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["calibrations"] = self.calibrations
+            return
         root = session.config.rootpath
         self.budgets = {name: budget_of(root / name) for name in self.seconds}
         self.factor = slowdown(self.calibrations)
@@ -95,4 +109,5 @@ def budget_of(path: Path) -> float:
 
 
 def pytest_configure(config):
-    config.pluginmanager.register(Budgets())
+    waits_for_workers = config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput")
+    config.pluginmanager.register(Budgets(runs_cells=not waits_for_workers))

@@ -40,8 +40,9 @@ def written(folder: Path, **budgets: float) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_a_notebook_over_its_budget_turns_a_green_run_red(tmp_path):
-    options = ["-p", "tests.notebooks.budgets", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
+@pytest.mark.parametrize("processes", [[], ["-n", "2", "--dist", "loadfile"]], ids=["one process", "two"])
+def test_a_notebook_over_its_budget_turns_a_green_run_red(processes, tmp_path):
+    options = ["-p", "tests.notebooks.budgets", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env", *processes]
     notebooks = written(tmp_path, slow=0.001, quick=120)
     command = [sys.executable, "-m", "pytest", *options, "--rootdir", tmp_path, *notebooks]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)

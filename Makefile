@@ -4,6 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 PORT ?= 8888
 BROWSER ?= yes
+JOBS ?= 2
 # What JupyterLab shows; the browser tests give it a copy, so that nothing a test types is saved over the course
 FOLDER := $(CURDIR)
 
@@ -20,9 +21,11 @@ export OMP_WAIT_POLICY := passive
 # Tests see no model hub and no GPU (what's marked gpu asks for it), and write progress to a folder that is thrown away
 SANDBOXED = set -e; data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; \
 	HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 PYTHONUTF8=1 LABKIT_DEVICE=cpu LABKIT_DATA="$$data"
-# Two processes, each with one thread; a file's tests stay together, and files are dealt out in their order
-UNITS = $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests --ignore=tests/browser
-NBVAL = $(PY) -m pytest -p tests.notebooks.budgets --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg \
+# A file's tests stay together, and files are dealt out in their order: a notebook's cells, too. A notebook has one busy
+# thread for most of its time, so on two cores two of them side by side take three fifths of the time.
+SIDE_BY_SIDE = $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+UNITS = $(SIDE_BY_SIDE) tests --ignore=tests/browser
+NBVAL = $(SIDE_BY_SIDE) -p tests.notebooks.budgets --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg \
 	--nbval-cell-timeout 360 --nbval-kernel-startup-timeout 180 \
 	$(or $(patsubst %,notebooks/%_*.ipynb,$(filter-out all,$(NB))),notebooks/)
 
@@ -52,6 +55,7 @@ help:
 	@echo "make constraints     choose new exact versions for constraints.txt"
 	@echo "make clean           remove .venv and what was built (the base model stays in its cache)"
 	@echo
+	@echo "JOBS=1 runs one test process and one notebook at a time, where memory is short (JOBS=2)"
 	@echo "PYTHON=python3.12 chooses the Python; PIP_ARGS='…' is handed to pip (a wheel folder, another index)"
 
 $(PY):

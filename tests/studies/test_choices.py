@@ -10,10 +10,10 @@ import torch
 from conftest import make_tiny_llama, make_tiny_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_course import tasks_in, tiny_base
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import labkit
-from labkit import Task
 from labkit.family.lora import LoRA
 from labkit.family.spectrum import Spectrum
 from labkit.lowrank import subspace_overlap
@@ -357,20 +357,9 @@ def tiny(monkeypatch, tmp_path, one_thread):
     def score(answer: str, row) -> dict:
         return {"execution": float(answer == row["completion"]), "valid_sql": float("ok" in answer)}
 
-    def task(name: str) -> Task:
-        files = {}
-        for split, count in {"train": 40, "validation": 5, "test": 6}.items():
-            files[split] = tmp_path / f"{name}-{split}.jsonl"
-            rows = [{"prompt": f"say {i}", "completion": f"ok {i}"} for i in range(count)]
-            files[split].write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return Task(name, "Say it.", score, files, max_new_tokens=3)
-
-    def base():
-        return make_tiny_llama(max_position_embeddings=512), make_tiny_tokenizer()
-
     for module in (training, final):
-        monkeypatch.setattr(module, "fresh_base", base)
-    monkeypatch.setattr(labkit, "load_task", task, raising=False)
+        monkeypatch.setattr(module, "fresh_base", tiny_base)
+    monkeypatch.setattr(labkit, "load_task", tasks_in(tmp_path, score, train=40), raising=False)
     monkeypatch.setattr(labkit, "perplexity", lambda *_: 7.0, raising=False)
     monkeypatch.setattr(training, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(kept, "KEPT", tmp_path / "kept")

@@ -7,13 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import make_tiny_llama, make_tiny_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_course import tasks_in, tiny_base
 
 import labkit
-from labkit import Task
-from labkit.tasks import exact_match
 from studies import runner
 from studies.court import __main__ as command
 from studies.court import cost, final, grids, methods, predictions, rates, training
@@ -184,20 +182,9 @@ def test_they_are_older_than_every_run():
 def tiny(monkeypatch, tmp_path, one_thread):
     """Tiny tasks, a tiny base, and two steps of four rows."""
 
-    def task(name: str) -> Task:
-        files = {}
-        for split, count in {"train": 12, "validation": 5, "test": 6}.items():
-            files[split] = tmp_path / f"{name}-{split}.jsonl"
-            rows = [{"prompt": f"say {i}", "completion": f"ok {i}"} for i in range(count)]
-            files[split].write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return Task(name, "Say it.", exact_match, files, max_new_tokens=3)
-
-    def base():
-        return make_tiny_llama(max_position_embeddings=256), make_tiny_tokenizer()
-
     for module in (training, final, cost):
-        monkeypatch.setattr(module, "fresh_base", base)
-    monkeypatch.setattr(labkit, "load_task", task, raising=False)
+        monkeypatch.setattr(module, "fresh_base", tiny_base)
+    monkeypatch.setattr(labkit, "load_task", tasks_in(tmp_path), raising=False)
     monkeypatch.setattr(labkit, "perplexity", lambda *_: 7.0, raising=False)  # of 4,096 tokens, otherwise
     monkeypatch.setattr(training, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(methods, "_layers", {})

@@ -44,6 +44,7 @@ class Study:
         packages: whose versions count, besides those of torch and labkit.
         tidy: from the runs, each a setting and its result in one dict, to what the result says of them.
         apart: each run is a process of its own, with a memory of its own; `run` must then be a module's function.
+        timed: seconds are compared between runs, so one machine has to make them all.
         folder: where the result is written, and the lines in ``lines/``.
     """
 
@@ -54,6 +55,7 @@ class Study:
     packages: tuple[str, ...] = ("transformers",)
     tidy: Callable[[list[dict]], dict] = lambda runs: {"runs": runs}
     apart: bool = False
+    timed: bool = False
     folder: Path = RESULTS
 
     @property
@@ -122,15 +124,25 @@ class Study:
         return False
 
     def result(self) -> dict:
-        """What is written of a complete grid. It names all dates, machines and versions that its lines have."""
+        """What is written of a complete grid. It names all dates, machines and versions that its lines have.
+
+        Raises:
+            StudyError: as for :meth:`finished`; or seconds are compared, and come from several machines.
+        """
         finished = self.finished()
         lines = [finished[_key(setting)] for setting in self.grid]
+        machines = {line["machine"] for line in lines}
+        if self.timed and len(machines) > 1:
+            raise StudyError(
+                f"{self.lines} has seconds from {_joined(machines)}, which can't be compared: move the file away, and "
+                "run all of it on one machine"
+            )
         seconds = [line["seconds"] for line in lines]
         packages = dict.fromkeys(name for line in lines for name in line["versions"])
         return {
             "recipe": self.recipe,
             "date": _joined(line["date"] for line in lines),
-            "machine": _joined(line["machine"] for line in lines),
+            "machine": _joined(machines),
             "versions": {name: _joined(line["versions"].get(name) for line in lines) for name in packages},
             "seconds": None if None in seconds else round(sum(seconds), 1),  # None: a line older than this runner
             **self.tidy([line["setting"] | line["result"] for line in lines]),

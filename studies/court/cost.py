@@ -102,4 +102,5 @@ def _in_turn(models: dict[str, nn.Module], first: torch.Tensor) -> dict[str, flo
 
 def study(folder: Path = RESULTS) -> Study:
     recipe = {**RECIPE, "task": TASK, "steps": STEPS, "rounds": ROUNDS, "written": WRITTEN}
-    return Study("court_cost", recipe, [setting_of(method) for method in COURT], run, apart=True, folder=folder)
+    grid = [setting_of(method) for method in COURT]
+    return Study("court_cost", recipe, grid, run, apart=True, timed=True, folder=folder)

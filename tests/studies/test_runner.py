@@ -252,6 +252,8 @@ def test_a_result_names_every_machine_and_day_it_comes_from(tmp_path, monkeypatc
     found = of(tmp_path).result()
     assert (found["date"], found["machine"]) == ("2026-11-22 and 2026-11-23", "a laptop and a server")
     assert found["versions"] == {"torch": "2.10 and 2.9", "peft": "1"}
+    with pytest.raises(StudyError, match="seconds from a laptop and a server, which can't be compared: move the file"):
+        of(tmp_path, timed=True).result()
 
 
 # ---- a run in a process of its own

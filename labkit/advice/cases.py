@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import torch
 
-from labkit.advice.fitting import Fit, Step
+from labkit.advice.fitting import Fit, Step, Way
 from labkit.advice.situations import Situation
 from labkit.advice.sources import Shelf
 from labkit.simulation.memory_check import free_bytes
-from labkit.simulation.simulating import count_parameters
 
 LEAST_STEPS = 60  # what each method of the court gets: with few rows, a few passes would be over at once
 PASSES = 3
@@ -48,8 +47,9 @@ class Case:
 
     @cached_property
     def parameters(self) -> int:
-        """Of the model itself."""
-        return count_parameters(self.situation.config)
+        """Of the model with an adapter."""
+        step = self.step("lora")
+        return step.cost(Way("lora", False, 1)).parameters
 
     @property
     def four_bits(self) -> bool:

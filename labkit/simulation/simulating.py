@@ -127,40 +127,8 @@ def simulate(
     )
 
 
-def count_parameters(model: str | Path | PretrainedConfig) -> int:
-    """How many numbers a model has, without having it, and in less time than a step takes to simulate.
-
-    Args:
-        model: as for :func:`simulate`.
-
-    Raises:
-        ConfigError: as in :func:`simulate`.
-    """
-    config = config_of(model)
-    return _counted(type(config), config.to_json_string(use_diff=False))
-
-
-@lru_cache(maxsize=256)
-def _counted(kind: type[PretrainedConfig], entries: str) -> int:
-    def count(model: nn.Module) -> Trace:
-        return Trace([], *trainable_parameters(model), {})
-
-    with _refusals_in_words(kind):
-        model, depth = _prepared(kind, entries, StepOptions("full"))
-        return trace_to_depth(model, depth, count).parameters
-
-
 @lru_cache(maxsize=256)
 def _simulated(kind: type[PretrainedConfig], entries: str, options: StepOptions, every_layer: bool) -> Trace:
-    with _refusals_in_words(kind):
-        model, depth = _prepared(kind, entries, options, every_layer)
-        batch = empty_batch(options.batch_size, options.sequence, options.labelled)
-        return trace_without_numbers(model, batch, options.optimizer, options.device, depth)
-
-
-@contextmanager
-def _refusals_in_words(kind: type[PretrainedConfig]) -> Iterator[None]:
-    """Inside the ``with`` block, tensors have no numbers, and what goes wrong is said in a sentence."""
     name = kind.model_type
     if MODEL_FOR_CAUSAL_LM_MAPPING.get(kind, None) is None:
         raise ConfigError(
@@ -168,8 +136,15 @@ def _refusals_in_words(kind: type[PretrainedConfig]) -> Iterator[None]:
             "AutoModelForCausalLM loads"
         )
     try:
+        config = kind.from_dict(_DECODE(json.loads(entries)))
+        depth = layer_count(config)
         with no_numbers():
-            yield
+            if depth > DEEP and layers_are_alike(config) and not every_layer:
+                model = repeat_layer(_build(with_layers(config, 1), options), DEEP)
+            else:
+                model = _build(config, options)
+            batch = empty_batch(options.batch_size, options.sequence, options.labelled)
+            return trace_without_numbers(model, batch, options.optimizer, options.device, depth)
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise ConfigError(
             f"a step of {name!r} depends on its numbers, and a simulation has none: measure a small one with "
@@ -181,17 +156,6 @@ def _refusals_in_words(kind: type[PretrainedConfig]) -> Iterator[None]:
         raise ConfigError(
             f"transformers can't run a {name!r} model of this config: {reason_of(error)}. Correct the config"
         ) from error
-
-
-def _prepared(
-    kind: type[PretrainedConfig], entries: str, options: StepOptions, every_layer: bool = False
-) -> tuple[nn.Module, int]:
-    """A model to be traced, and how deep the one is that's meant; of alike layers, a few stand for all."""
-    config = kind.from_dict(_DECODE(json.loads(entries)))
-    depth = layer_count(config)
-    if depth > DEEP and layers_are_alike(config) and not every_layer:
-        return repeat_layer(_build(with_layers(config, 1), options), DEEP), depth
-    return _build(config, options), depth
 
 
 @contextmanager

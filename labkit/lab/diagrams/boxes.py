@@ -42,9 +42,9 @@ def line(ax: Axes, points: list[tuple[float, float]], color: str = INK, ls="-") 
     ax.plot(*zip(*points), color=color, ls=ls, lw=1.4, marker="")
 
 
-def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], **line) -> None:
-    """An arrow from `start` to `end`; `line` changes how it looks, as in ``linestyle="--"``."""
-    look = {"arrowstyle": "-|>", "color": INK, "lw": 1.4, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 12} | line
+def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], **style) -> None:
+    """An arrow from `start` to `end`; `style` changes how it looks, as in ``linestyle="--"``."""
+    look = {"arrowstyle": "-|>", "color": INK, "lw": 1.4, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 12} | style
     ax.annotate("", end, start, arrowprops=look)
 
 

@@ -22,17 +22,17 @@ SIDE = 1.2  # inches of a matrix in 32 bits; in four, its square has an eighth o
 
 def lora_beside_qlora() -> Figure:
     """LoRA's layer, with W in 32 bits, and QLoRA's, with W in four, made dense for a moment."""
-    ax, middle = canvas(3.4), _MIDDLE
+    ax = canvas(3.4)
     say(ax, 0.1, 3.17, "LoRA", fontsize=11, weight="bold")
     say(ax, 3.35, 3.17, "QLoRA", fontsize=11, weight="bold")
     line(ax, [(3.17, 0.1), (3.17, 3.3)], "#bbbbbb")
 
     _adapter_around(ax, 0.1)
-    box(ax, 0.75 + SIDE / 2, middle, SIDE, SIDE, "W\n32 bits\nper weight", fill=FROZEN)
+    box(ax, 0.75 + SIDE / 2, _MIDDLE, SIDE, SIDE, "W\n32 bits\nper weight", fill=FROZEN)
 
     _adapter_around(ax, 4.1)
-    ax.add_patch(Rectangle((4.75, middle - SIDE / 2), SIDE, SIDE, fc=PAPER, ec=INK, lw=1.4, ls=(0, (3, 3))))
-    word(ax, 4.75 + SIDE / 2, middle, "Ŵ, dense\nfor one\nproduct", 10)
+    ax.add_patch(Rectangle((4.75, _MIDDLE - SIDE / 2), SIDE, SIDE, fc=PAPER, ec=INK, lw=1.4, ls=(0, (3, 3))))
+    word(ax, 4.75 + SIDE / 2, _MIDDLE, "Ŵ, dense\nfor one\nproduct", 10)
     small = SIDE / 8**0.5
     box(ax, 3.45 + small / 2, 2.55 + small / 2, small, small, "W", fill=FROZEN)
     say(ax, 3.45 + small / 2, 2.48, "4 bits\nper weight", fontsize=9.5, va="top", ha="center")

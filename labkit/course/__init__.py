@@ -34,4 +34,5 @@ COURSE = (
     Notebook("09", "Merge", 65, "one model again, and what that costs in full, half and 4-bit precision", core=True),
     Notebook("10", "Swap adapters", 65, "four tasks on one base: switched, mixed in a batch, blended", core=True),
     Notebook("11", "The ecosystem", 60, "the same with the usual libraries, in llama.cpp, and on many GPUs"),
+    Notebook("12", "The family", 55, "fourteen methods by hand, and a court with a learning rate for each"),
 )

@@ -1,8 +1,6 @@
 """What `studies/merge_aware.py` stored, way by way: each at the recipe's learning rate, and at the best there was."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
@@ -48,11 +46,6 @@ class Way(NamedTuple):
     def behind(self) -> str:
         """What's behind it: the rate, and the number of seeds."""
         return f"rate {self.rate:g}, seeds: {self.seeds}"
-
-
-def read_runs(path: Path | str) -> dict:
-    """The study's result, with its ``date`` and ``runs``."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def ways_of(runs: Sequence[Mapping]) -> dict[tuple[str, str], list[Way]]:

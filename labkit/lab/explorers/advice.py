@@ -67,7 +67,7 @@ def advice_picture(asked: Asked, advice: Advice) -> bytes:
         figure.text(0.012, 0.11 / height, _known(lines), fontsize=8, color="gray", va="bottom")
         if advice.lines:
             figure.text(0.012, 0.42 / height, "memory", color="gray", fontsize=9.5, va="center")
-            _draw_memory(figure.add_axes((0.19, 0.36 / height, 0.45, 0.12 / height)), advice)
+            _draw_memory(figure.add_axes((0.21, 0.36 / height, 0.45, 0.12 / height)), advice)
 
     return drawn(draw, height)
 
@@ -75,7 +75,7 @@ def advice_picture(asked: Asked, advice: Advice) -> bytes:
 def _draw_line(figure: Figure, y: float, line: Line) -> None:
     strong = {"fontsize": 9.5, "va": "center"}
     figure.text(0.012, y, line.about, color="gray", **strong)
-    figure.text(0.19, y, shorten(line.text, 54, placeholder=" …"), **strong)
+    figure.text(0.21, y, shorten(line.text, 52, placeholder=" …"), **strong)
     date = f", {line.date}" if line.date else ""
     where = shorten(f"{line.source.mark} {line.source.short}{date}", 34, placeholder=" …")
     figure.text(0.99, y, where, color=MARK_COLOURS[line.source.mark], fontsize=8.5, va="center", ha="right")

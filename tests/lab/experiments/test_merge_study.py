@@ -8,11 +8,11 @@ from labkit.lab.experiments.merge_study import (
     USUAL,
     grouped,
     more,
-    read_runs,
     table,
     ways_of,
     with_interval,
 )
+from labkit.lab.experiments.stored_study import read
 from studies.merge_aware import STUDY
 from studies.results import RESULTS
 
@@ -78,7 +78,7 @@ def test_the_difference_is_taken_ticket_by_ticket():
 
 
 def test_of_the_stored_study_every_way_has_all_seeds_at_the_recipes_rate_or_its_best():
-    study = read_runs(RESULTS / "merge_aware.json")
+    study = read(RESULTS / "merge_aware.json")
     assert study["date"] and len(study["runs"]) == len(STUDY.grid)
     ways = ways_of(study["runs"])
     assert [max(way.seeds for way in at) for at in ways.values()] == [3] * 6

@@ -5,7 +5,7 @@ import math
 import matplotlib.pyplot as plt
 import pytest
 import torch
-from matplotlib.text import Text
+from readable import no_two_labels_meet, texts_are_large_enough_and_inside
 
 from labkit.evaluation.scoring import Score
 from labkit.lab.diagrams import court, family
@@ -43,18 +43,11 @@ def figure(request):
 
 
 def test_texts_are_large_enough_and_inside_the_figure(figure):
-    frame = figure.bbox
-    for text in [text for ax in figure.axes for text in [*ax.texts, ax.title, ax.xaxis.label, ax.yaxis.label]]:
-        if text.get_text():
-            box = text.get_window_extent()
-            assert text.get_fontsize() >= 9, text
-            assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1, text
+    texts_are_large_enough_and_inside(figure)
 
 
 def test_no_two_labels_meet(figure):
-    # the words alone: an annotation's own extent has its line in it, and lines lead to the same point here
-    boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts if text.get_text()]
-    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    no_two_labels_meet(figure)
 
 
 def test_every_method_has_its_place_in_the_drawing():

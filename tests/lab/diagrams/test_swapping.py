@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
+from readable import no_two_labels_meet, texts_are_large_enough_and_inside
 
 from labkit.lab.diagrams.swapping import ROUTERS, on_the_way, routers, shades, what_lies_where
 
@@ -30,17 +31,11 @@ def figure(request):
 
 
 def test_texts_are_large_enough_and_inside_the_figure(figure):
-    frame = figure.bbox
-    for text in [text for ax in figure.axes for text in [*ax.texts, ax.title, ax.xaxis.label, ax.yaxis.label]]:
-        if text.get_text():
-            box = text.get_window_extent()
-            assert text.get_fontsize() >= 9, text
-            assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1, text
+    texts_are_large_enough_and_inside(figure)
 
 
 def test_no_two_labels_meet(figure):
-    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
-    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    no_two_labels_meet(figure)
 
 
 def test_every_adapter_is_drawn_with_its_size():

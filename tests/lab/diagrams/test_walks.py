@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from readable import no_two_labels_meet, texts_are_large_enough_and_inside
 
 from labkit.lab.diagrams.training import forgetting, walks
 
@@ -25,18 +26,11 @@ def figure(request):
 
 
 def test_texts_are_large_enough_and_inside_the_figure(figure):
-    texts = [text for ax in figure.axes for text in [*ax.texts, ax.title, ax.xaxis.label, ax.yaxis.label]]
-    frame = figure.bbox
-    for text in filter(lambda text: text.get_text(), texts):
-        box = text.get_window_extent()
-        assert text.get_fontsize() >= 9
-        assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+    texts_are_large_enough_and_inside(figure)
 
 
 def test_no_two_labels_meet(figure):
-    for ax in figure.axes:
-        boxes = [text.get_window_extent() for text in ax.texts]
-        assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    no_two_labels_meet(figure)
 
 
 def test_every_walk_is_drawn_whole_in_its_own_frame():

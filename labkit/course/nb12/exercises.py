@@ -377,6 +377,11 @@ def _filled(which, number):
     )
 
 
+@mistake(
+    "You put the virtual tokens behind the words.",
+    "A token only looks back, so words wouldn't see what comes after them.",
+    "In which order do you hand the two to torch.cat?",
+)
 def _behind(P, embeds, mask, labels):
     rows, p = len(embeds), len(P)
     return (
@@ -447,12 +452,7 @@ exercise(
             "Embeddings, mask and labels have to stay as long as each other, so all three change.",
             "What does the exercise ask you to return?",
         ),
-        Mistake(
-            _behind,
-            "You put the virtual tokens behind the words.",
-            "A token only looks back, so words wouldn't see what comes after them.",
-            "In which order do you hand the two to torch.cat?",
-        ),
+        _behind,
         Mistake(
             _virtual(
                 embeds=lambda P, embeds, mask, labels: torch.cat([P.detach().expand(len(embeds), -1, -1), embeds], 1)

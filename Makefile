@@ -89,7 +89,7 @@ check: setup
 	$(SANDBOXED) $(UNITS) -m "not slow and not long and not gpu" --durations=5 --durations-min=2
 
 test-units: setup
-	$(SANDBOXED) $(UNITS) -m "not long"
+	$(SANDBOXED) $(UNITS) -m "not long" --durations=40 --durations-min=4
 
 test-notebooks: setup
 	$(SANDBOXED) $(NBVAL)

@@ -68,9 +68,21 @@ def courts_rank(rates: dict, case: Case) -> Found:
 
 
 def courts_alpha(rates: dict, case: Case) -> Found:
-    """α/r as the court had it, at the rank that's recommended."""
-    settings = _settings(rates, case)
-    return Found(settings["lora_alpha"] / settings["r"] * case.chosen["rank"], "the court had this α/r")
+    """α as the court had it, at whatever rank: so its learning rate can stay, too."""
+    return Found(_settings(rates, case)["lora_alpha"], "the court's α for this method")
+
+
+def rate_by_rank(search: dict, case: Case) -> str:
+    """How far the best rate moves with the rank, where α is fixed and where α/r is."""
+    trained = [each["settings"] | {"rate": each["vertex"]} for each in search["best"] if each["method"] == "lora"]
+    rates = {(each["r"], each["lora_alpha"]): rate(each["rate"]) for each in trained}
+    (low, _), (high, _) = min(rates), max(rates)
+    said = []
+    for alpha in (alpha for r, alpha in rates if r == low):
+        for kept, there in ((f"α = {alpha}", alpha), (f"α/r = {alpha / low:g}", alpha * high / low)):
+            if (high, there) in rates:
+                said.append(f"{rates[low, alpha]} at r = {low} and {rates[high, there]} at {high} with {kept}")
+    return "the best rate was " + ", ".join(said)
 
 
 def best_rate(rates: dict, case: Case) -> Found | None:
@@ -122,12 +134,32 @@ def measured_layers(study: dict, case: Case) -> Found:
 
 def rank_of_layers(study: dict, case: Case) -> Found:
     """The rank with which the recommended layers were measured."""
-    names = {each["name"] for each in study["runs"] if each["method"] != "base"}
-    settings = next(
-        found for name in names
-        if ",".join((found := _of_candidate(study, name)).get("target_modules", [])) == case.chosen["layers"]
-    )  # fmt: skip
+    settings = next(each["settings"] for each in study["runs"] if _layers(each) == case.chosen["layers"])
     return Found(settings["r"], "with it, these layers have as many parameters as all of them at the usual rank")
+
+
+def alpha_there(study: dict, case: Case) -> Found | None:
+    """α of the runs with the recommended rank and layers; None where there are none, or they're those of the court."""
+    runs = _as_recommended(study, case)
+    return Found(runs[0]["settings"]["lora_alpha"], "it was measured with this α") if runs else None
+
+
+def rate_there(study: dict, case: Case) -> Found | None:
+    """The best learning rate of the same runs; where tasks differ, the lowest."""
+    rates = {each["task"]: each["learning_rate"] for each in _as_recommended(study, case)}
+    said = " and ".join(f"{rate(found)} on {task}" for task, found in rates.items())
+    return Found(min(rates.values()), f"at this rank, the validation loss was lowest with {said}") if rates else None
+
+
+def _as_recommended(study: dict, case: Case) -> list[dict]:
+    against = study["verdicts"][0]["against"]
+    asked = case.chosen["rank"], case.chosen["layers"]
+    return [each for each in study["runs"] if each["method"] != "base" and each["name"] != against
+            and (each["settings"]["r"], _layers(each)) == asked]  # fmt: skip
+
+
+def _layers(run: dict) -> str:
+    return ",".join(run.get("settings", {}).get("target_modules", [])) or ALL
 
 
 def _of_candidate(study: dict, name: str) -> dict:

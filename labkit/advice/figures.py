@@ -63,10 +63,9 @@ def trained_rank(study: dict, case: Case) -> Found:
 
 
 def trained_alpha(study: dict, case: Case) -> Found:
-    """α/r as it was trained, at the rank that's recommended."""
-    lora = study["recipe"]["lora"]
-    scale = lora["lora_alpha"] / lora["r"]
-    return Found(scale * case.chosen["rank"], f"α/r = {scale:g}")
+    """α as it was trained, at whatever rank: so the rate can stay, too."""
+    alpha = study["recipe"]["lora"]["lora_alpha"]
+    return Found(alpha, f"α = {alpha}")
 
 
 def trained_batch(study: dict, case: Case) -> Found:

@@ -64,6 +64,11 @@ def our_alpha(case: Case) -> bool:
     return own(case) and with_alpha(case)
 
 
+def our_lora(case: Case) -> bool:
+    """LoRA itself, on the course's base."""
+    return own(case) and plain(case)
+
+
 def large(case: Case) -> bool:
     """30 billion parameters and more, where published runs took lower rates."""
     return case.parameters >= LARGE
@@ -79,3 +84,4 @@ DIRECTIONS = "The adapter can change each weight matrix in this many directions.
 ONLY_OURS = "measured on a 135M model only"
 TICKETS = f"{ONLY_OURS}, on tickets, an easy task of templates"
 COURT_SCOPE = f"{ONLY_OURS}, in 60 steps, on sql and glosses"
+RANKS_SCOPE = f"{ONLY_OURS}, in 60 steps, on sql"

@@ -10,13 +10,14 @@ from labkit.advice.rule import (
     COURT_SCOPE,
     DIRECTIONS,
     ONLY_OURS,
+    RANKS_SCOPE,
     TICKETS,
     Rule,
     always,
     our_alpha,
+    our_lora,
     our_rank,
     own,
-    plain,
     with_alpha,
     with_rank,
 )
@@ -28,6 +29,7 @@ from labkit.advice.sources import (
     COURTS_OWN,
     FEW_ROWS,
     LAYERS,
+    RANK_RATES,
     RANKS,
     REGRET,
     TRAINED_THERE,
@@ -38,7 +40,8 @@ from labkit.advice.sources import (
 
 SCALE = "What the adapter adds is multiplied by α/r, so a learning rate only means something together with it."
 FOUND_WITH = f"{DIRECTIONS} The learning rates were found with it."
-SAME_SCALE = "if you change the rank, keep this α/r, so change α with it"
+RATE_BY_RANK = ((RANK_RATES, court_figures.rate_by_rank),)
+SAME_ALPHA = "if you change the rank, leave α as it is, and the rate can stay"
 SMALL = "It trains an adapter, one small file per task, in less memory than training every weight"
 PATIENCE = f"That's {PASSES} passes, or {LEAST_STEPS} steps where rows are few. If you validate, the best step is kept."
 
@@ -83,7 +86,7 @@ RULES = (
         LAYERS,
         COURT_SCOPE,
         court_figures.measured_layers,
-        lambda case: own(case) and plain(case),
+        our_lora,
         missing="What the choice of layers does to scores, at equal parameters.",
     ),
     Rule(
@@ -103,15 +106,15 @@ RULES = (
         LAYERS,
         COURT_SCOPE,
         court_figures.rank_of_layers,
-        lambda case: own(case) and plain(case) and case.chosen["layers"] != ALL,
+        lambda case: our_lora(case) and case.chosen["layers"] != ALL,
     ),
     Rule(
         "rank",
         f"{DIRECTIONS} It stays at the usual one, unless another scored better.",
         RANKS,
-        f"{ONLY_OURS}, in 60 steps, on sql",
+        RANKS_SCOPE,
         court_figures.measured_rank,
-        lambda case: own(case) and plain(case),
+        our_lora,
         missing="What the rank does to scores.",
     ),
     Rule("rank", FOUND_WITH, COURTS_OWN, COURT_SCOPE, court_figures.courts_rank, our_rank),
@@ -136,8 +139,15 @@ RULES = (
         lambda case: with_rank(case) and case.chosen["method"] == "lora" and case.least_rank() > case.chosen["rank"],
         replaces=True,
     ),
-    Rule("α", SCALE, COURTS_OWN, f"{COURT_SCOPE}; {SAME_SCALE}", court_figures.courts_alpha, our_alpha),
-    Rule("α", SCALE, TRAINED_THERE, f"{TICKETS}; {SAME_SCALE}", figures.trained_alpha, our_alpha),
+    Rule("α", SCALE, LAYERS, COURT_SCOPE, court_figures.alpha_there, our_lora),
+    Rule("α", SCALE, RANKS, RANKS_SCOPE, court_figures.alpha_there, our_lora),
+    *(
+        Rule("α", SCALE, source, f"{scope}; {SAME_ALPHA}", find, our_alpha, beside=RATE_BY_RANK)
+        for source, scope, find in (
+            (COURTS_OWN, COURT_SCOPE, court_figures.courts_alpha),
+            (TRAINED_THERE, TICKETS, figures.trained_alpha),
+        )
+    ),
     Rule(
         "α",
         SCALE,

@@ -3,8 +3,19 @@
 from labkit.advice import court_figures, figures
 from labkit.advice.cases import BITS, Case, Found
 from labkit.advice.fitting import ROOM, Way
-from labkit.advice.rule import COURT_SCOPE, DIRECTIONS, TICKETS, Rule, always, large, own, plain
-from labkit.advice.sources import AGAINST_FULL, QLORA, RATES, REGRET, Cited, Habit, Stored
+from labkit.advice.rule import (
+    COURT_SCOPE,
+    DIRECTIONS,
+    RANKS_SCOPE,
+    TICKETS,
+    Rule,
+    always,
+    large,
+    our_lora,
+    own,
+    plain,
+)
+from labkit.advice.sources import AGAINST_FULL, LAYERS, QLORA, RANKS, RATES, REGRET, Cited, Habit, Stored
 
 
 def _swept_rate(_, case: Case) -> Found:
@@ -42,6 +53,8 @@ def _leaner_rank(_, case: Case) -> Found | None:
         "does (◇)",
     )
 
+
+OF_ITS_OWN = "Each rank and each choice of layers has its own best rate, and this one was looked for with them."
 
 FULL_LATER = "a low rank's loss follows a high one's until its adapter is full"
 LEANER = (
@@ -92,6 +105,8 @@ FITTED = (
         "the adapter stays in float32",
         always("bfloat16"),
     ),
+    Rule("learning rate", OF_ITS_OWN, LAYERS, COURT_SCOPE, court_figures.rate_there, our_lora),
+    Rule("learning rate", OF_ITS_OWN, RANKS, RANKS_SCOPE, court_figures.rate_there, our_lora),
     Rule(
         "learning rate",
         "The rate matters more than the variant, and each method has its own.",

@@ -125,6 +125,7 @@ class Shelf:
 COURT = Stored("results/court.json", "studies.court")
 RATES = Stored("results/court_rates.json", "studies.court --stage rates")
 COST = Stored("results/court_cost.json", "studies.court --stage cost")
+RANK_RATES = Stored("results/choices_rank_rates.json", "studies.choices --stage rank")
 RANKS = Stored("results/choices_rank.json", "studies.choices --stage rank")
 LAYERS = Stored("results/choices_targets.json", "studies.choices --stage targets")
 BATCHES = Stored("results/choices_batch.json", "studies.choices --stage batch")

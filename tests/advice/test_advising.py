@@ -295,7 +295,10 @@ def test_a_rank_or_layers_that_scored_better_are_recommended_and_else_the_usual_
              "verdict": "better" if each == better else "can't tell"}
             for each in settings if each != against
         ]  # fmt: skip
-        runs = [{"method": "lora", "task": "sql", "name": each, "settings": settings[each]} for each in settings]
+        runs = [
+            {"method": "lora", "task": "sql", "name": each, "settings": settings[each], "learning_rate": 5e-3}
+            for each in settings
+        ]
         write(shelf, name, {"verdicts": verdicts, "runs": [{"method": "base", "task": "sql", "name": "base"}, *runs]})
 
     ranks = {r: {"r": r, "lora_alpha": 2 * r} for r in (1, 8, 16)}
@@ -308,10 +311,12 @@ def test_a_rank_or_layers_that_scored_better_are_recommended_and_else_the_usual_
     assert "r = 1 can't tell, 16 can't tell" in found["rank"].says and "MLP can't tell" in found["layers"].says
     assert not any("the rank" in line or "layers" in line for line in found.unknown)
     judged("choices_rank", 8, ranks, better=16)
-    assert advise(task="code", data=shelf, **CHEAP)["rank"].value == 16
+    found = advise(task="code", data=shelf, **CHEAP)
+    assert (found["rank"].value, found["α"].value, found["learning rate"].value) == (16, 32, 5e-3)
     judged("choices_targets", "all-linear", layers, better="MLP")
     found = advise(task="code", data=shelf, **CHEAP)
     assert (found["rank"].value, found["α"].value, found["layers"].value) == (13, 26, ",".join(mlp))
+    assert found["learning rate"].value == 5e-3 and "lowest with 5e-3 on sql" in found["learning rate"].says
     step = {"r": 13, "target_modules": mlp, "batch_size": 4, "sequence": 16, "labelled": 1}
     assert found["peak memory"].value == simulate("smollm2-135m", dtype="float32", device="cpu", **step).peak
     assert found["layers"].date == "2026-12-24"

@@ -42,7 +42,8 @@ def test_notebook_00_leads_to_every_notebook():
     there = [each.number for each in COURSE if each.minutes]
     assert re.findall(r"\[(\d\d)\]\(([\w.]+)\)", text) == [(number, NOTEBOOKS[number].name) for number in there[1:]]
     to_come = [each.number for each in COURSE if not each.minutes]
-    assert not to_come or f"({' and '.join(to_come)} are still to come.)" in text
+    verb = "is" if len(to_come) == 1 else "are"
+    assert not to_come or f"({' and '.join(to_come)} {verb} still to come.)" in text
 
 
 @pytest.mark.parametrize("each", [each for each in COURSE if each.minutes], ids=lambda each: each.number)

@@ -546,7 +546,7 @@ exercise(
     "model is sure of words that don't come.",
     cases=lambda: [Case(0.5, 16, 1000), Case(3.0, 16, 400), Case(0.0, 2, 64), Case(2.9, 26, 5000)],
     hints=[
-        "How many bits is one random symbol worth, if there are 16? What loss has a guess among them?",
+        "How many bits is one random symbol worth, if there are 16? What is the loss of a guess among them?",
         "A nat is 1 / ln 2 bits. Take what the loss leaves open from what there is, for one token.",
         "tokens · (log₂(symbols) − loss / ln 2)",
     ],

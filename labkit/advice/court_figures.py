@@ -74,7 +74,11 @@ def courts_alpha(rates: dict, case: Case) -> Found:
 
 def rate_by_rank(search: dict, case: Case) -> str:
     """How far the best rate moves with the rank, where α is fixed and where α/r is."""
-    trained = [each["settings"] | {"rate": each["vertex"]} for each in search["best"] if each["method"] == "lora"]
+    trained = [
+        each["settings"] | {"rate": each["vertex"] or each["learning_rate"]}
+        for each in search["best"]
+        if each["method"] == "lora"
+    ]
     rates = {(each["r"], each["lora_alpha"]): rate(each["rate"]) for each in trained}
     (low, _), (high, _) = min(rates), max(rates)
     said = []
@@ -145,10 +149,10 @@ def alpha_there(study: dict, case: Case) -> Found | None:
 
 
 def rate_there(study: dict, case: Case) -> Found | None:
-    """The best learning rate of the same runs; where tasks differ, the lowest."""
+    """The learning rate of the same runs, a neighbor's best at some ranks; where tasks differ, the lowest."""
     rates = {each["task"]: each["learning_rate"] for each in _as_recommended(study, case)}
     said = " and ".join(f"{rate(found)} on {task}" for task, found in rates.items())
-    return Found(min(rates.values()), f"at this rank, the validation loss was lowest with {said}") if rates else None
+    return Found(min(rates.values()), f"they were scored with {said}") if rates else None
 
 
 def _as_recommended(study: dict, case: Case) -> list[dict]:

@@ -54,7 +54,7 @@ def _leaner_rank(_, case: Case) -> Found | None:
     )
 
 
-OF_ITS_OWN = "Each rank and each choice of layers has its own best rate, and this one was looked for with them."
+SCORED_WITH = "A rate belongs to a rank and its layers, and this is the one that these were scored with."
 
 FULL_LATER = "a low rank's loss follows a high one's until its adapter is full"
 LEANER = (
@@ -105,8 +105,8 @@ FITTED = (
         "the adapter stays in float32",
         always("bfloat16"),
     ),
-    Rule("learning rate", OF_ITS_OWN, LAYERS, COURT_SCOPE, court_figures.rate_there, our_lora),
-    Rule("learning rate", OF_ITS_OWN, RANKS, RANKS_SCOPE, court_figures.rate_there, our_lora),
+    Rule("learning rate", SCORED_WITH, LAYERS, COURT_SCOPE, court_figures.rate_there, our_lora),
+    Rule("learning rate", SCORED_WITH, RANKS, RANKS_SCOPE, court_figures.rate_there, our_lora),
     Rule(
         "learning rate",
         "The rate matters more than the variant, and each method has its own.",

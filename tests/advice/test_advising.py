@@ -316,7 +316,7 @@ def test_a_rank_or_layers_that_scored_better_are_recommended_and_else_the_usual_
     judged("choices_targets", "all-linear", layers, better="MLP")
     found = advise(task="code", data=shelf, **CHEAP)
     assert (found["rank"].value, found["α"].value, found["layers"].value) == (13, 26, ",".join(mlp))
-    assert found["learning rate"].value == 5e-3 and "lowest with 5e-3 on sql" in found["learning rate"].says
+    assert found["learning rate"].value == 5e-3 and "scored with 5e-3 on sql" in found["learning rate"].says
     step = {"r": 13, "target_modules": mlp, "batch_size": 4, "sequence": 16, "labelled": 1}
     assert found["peak memory"].value == simulate("smollm2-135m", dtype="float32", device="cpu", **step).peak
     assert found["layers"].date == "2026-12-24"

@@ -43,7 +43,7 @@ def claim(
 
     A truth value alone, or anything with ``equals``, is an exact fact and printed bare
     (``✔ trained numbers: 921,600``). A bounded number is a measured one, and printed rounded behind ``≈``
-    (``✔ share of parameters trained: ≈0.34 %``). NaN never passes.
+    (``✔ share of parameters trained: ≈0.34 %``), unless it's stored and a count. NaN never passes.
 
     A number that wasn't measured just now says so: ``▣ … (stored, 2026-11-22)`` or ``◇ … (simulated)``.
 
@@ -94,7 +94,8 @@ def claim(
     if isinstance(value, bool):
         print(f"{mark} {text}{source}")
     else:
-        shown = _exact(value, unit) if equals is not None else approx(value, unit)
+        counted = isinstance(value, int) and stored and not unit  # no machine counts otherwise
+        shown = _exact(value, unit) if counted or equals is not None else approx(value, unit)
         print(f"{mark} {text}: {shown if mark == MEASURED else shown.removeprefix('≈')}{source}")
 
 

@@ -138,6 +138,7 @@ def test_numbers_stated_for_the_default_base_do_not_bind_another(monkeypatch, ca
     [
         (dict(value=0.0034, below=0.005, unit="%", stored="2026-11-22"), "▣ it: 0.34 % (stored, 2026-11-22)"),
         (dict(value=1_200, equals=1_200, stored="2026-11-22"), "▣ it: 1,200 (stored, 2026-11-22)"),
+        (dict(value=9, above=5, stored="2026-11-22"), "▣ it: 9 (stored, 2026-11-22)"),
         (dict(value=True, stored="2026-11-22"), "▣ it (stored, 2026-11-22)"),
         (dict(value=80.9e9, above=80e9, unit="GB", simulated=True), "◇ it: 80.9 GB (simulated)"),
         (dict(value=False, equals=False, simulated=True), "◇ it (simulated)"),

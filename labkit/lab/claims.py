@@ -94,7 +94,7 @@ def claim(
     if isinstance(value, bool):
         print(f"{mark} {text}{source}")
     else:
-        counted = isinstance(value, int) and stored and not unit  # no machine counts otherwise
+        counted = isinstance(value, int) and stored and not unit  # the same on every machine
         shown = _exact(value, unit) if counted or equals is not None else approx(value, unit)
         print(f"{mark} {text}: {shown if mark == MEASURED else shown.removeprefix('≈')}{source}")
 

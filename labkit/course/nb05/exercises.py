@@ -588,6 +588,12 @@ exercise(
             "How many bits are in the strings altogether?",
         ),
         Mistake(
+            lambda loss, symbols, tokens: tokens * loss,
+            "You give what the model doesn't hold, and in nats.",
+            "The loss is what you'd still have to tell it. What it holds is the rest.",
+            "How many bits are in the strings altogether?",
+        ),
+        Mistake(
             lambda loss, symbols, tokens: tokens * math.log2(symbols),
             "You give all the bits in the strings.",
             "That would be held at a loss of zero only.",

@@ -160,6 +160,18 @@ def mean_curve(runs: Runs, name: str, rate: str) -> dict[int, float]:
     }
 
 
+def few_rows_table(runs: Runs) -> str:
+    """One line per name and rate: the training loss at the end, and each seed's lowest and last loss on other rows."""
+    lines = [f"{'':<33}in training, last   on other rows, lowest → last: one seed, and another"]
+    for name in dict.fromkeys(run["name"] for run in runs):
+        for rate, said in {"best": "best rate", "a third": "a third of it"}.items():
+            ended = [run for run in chosen(runs, name=name, rate=rate) if run["curve"]]
+            other = "   ".join(f"{approx(run['lowest'])} → {approx(run['last'])}" for run in ended)
+            learned = approx(fmean(fmean(run["losses"][-8:]) for run in ended)) if ended else "broke off"
+            lines.append(f"{name:<20}{said:<13}{learned:>18}   {other}")
+    return "\n".join(lines)
+
+
 def mistakes_table(runs: Runs) -> str:
     """One line per case: loss, perplexity on other text, right answers, and in which of them it's below the base."""
     lines = [f"{'':<42}{'loss':>8}{'perplexity':>12}{'right':>9}  worse than the base"]

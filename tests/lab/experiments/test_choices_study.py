@@ -84,6 +84,23 @@ def test_a_curve_is_the_mean_of_the_seeds_that_finished_without_the_start():
     assert choices.mean_curve([run(1, 9, 2, 1), run(2, 9, 4, 2), run(3)], "r = 1", "best") == {10: 3, 20: 1.5}
 
 
+def test_few_rows_are_told_seed_by_seed():
+    def run(rate, seed, lowest, last):
+        losses = [0.5, *[0.01] * 7, 0.05]  # of the eight at the end, the mean is 0.015
+        return {
+            "name": "r = 1", "rate": rate, "seed": seed, "curve": [{"step": 0}], "losses": losses,
+            "lowest": lowest, "last": last,
+        }  # fmt: skip
+
+    broken = {"name": "full", "rate": "best", "seed": 1, "curve": None} | dict.fromkeys(("lowest", "last"))
+    runs = [run("best", 1, 0.2, 0.25), run("best", 2, 0.3, 0.3), run("a third", 1, 0.1, 0.1)]
+    runs += [broken, broken | {"rate": "a third"}]
+    _, best, third, *lost = choices.few_rows_table(runs).splitlines()
+    assert best.split("  ")[0] == "r = 1" and best.endswith("≈0.015   ≈0.20 → ≈0.25   ≈0.30 → ≈0.30")
+    assert third.endswith("a third of it            ≈0.015   ≈0.10 → ≈0.10")
+    assert all(line.split()[-2:] == ["broke", "off"] for line in lost) and len(lost) == 2
+
+
 def test_what_is_worse_than_the_base_is_named():
     metrics = {"execution": {"mean": 0.25}, "valid_sql": {"mean": 0.5}}
     run = {"case": "rate × 30", "validation_loss": 8.0, "perplexity": 900.0, "scores": metrics}

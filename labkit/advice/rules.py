@@ -96,7 +96,7 @@ RULES = (
             *REGRET,
             "attention alone lost to the MLP layers alone with as many parameters; both together were like the MLP",
         ),
-        "Llama-3.1-8B and a mixture of experts; not measured here yet",
+        "Llama-3.1-8B and a mixture of experts",
         always("all-linear"),
         with_rank,
     ),

@@ -214,6 +214,12 @@ exercise(
             "Is it new_r / r or r / new_r?",
         ),
         Mistake(
+            lambda alpha, r, new_r, use_rslora: alpha * r / new_r,
+            "Your fraction is upside down, and you take no notice of rsLoRA.",
+            "More is divided at a higher rank, so α has to grow: like r, and with rsLoRA like its root.",
+            "Is it new_r / r or r / new_r? And what does your answer do with use_rslora?",
+        ),
+        Mistake(
             lambda alpha, r, new_r, use_rslora: alpha / (math.sqrt(r) if use_rslora else r),
             "You give the factor itself.",
             "The factor is what should stay. Asked for is the α that does it.",
@@ -375,6 +381,12 @@ exercise(
             "You take the smallest rate.",
             "min() of a dict compares its keys.",
             "What does key= change in min()?",
+        ),
+        Mistake(
+            lambda losses: (max(losses), True),
+            "You take the largest rate.",
+            "max() of a dict compares its keys.",
+            "Which of the rates has the lowest loss?",
         ),
         Mistake(
             lambda losses: _best(losses),

@@ -61,7 +61,7 @@ exercise(
     "of Q₁ᵀ Q₂, divided by the smaller number of columns.",
     minutes=6,
     difficulty=3,
-    importance=4,
+    importance=3,
     solution=my_overlap,
     explanation="A number of Q₁ᵀ Q₂ is the cosine between a direction of one and a direction of the other. Squared and "
     "added up, they say how many directions the two share, whatever basis you take. As a share of the smaller space "

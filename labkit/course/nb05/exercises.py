@@ -276,6 +276,11 @@ def _finished(losses):
     return {rate: loss for rate, loss in losses.items() if loss is not None}
 
 
+def _none_compared(losses):
+    best = min(losses, key=losses.get)
+    return best, best in (min(losses), max(losses))
+
+
 @mistake(
     "You leave the broken rates out before you look for the ends.",
     "A rate that broke was tried, and it says that there's nothing to look for beyond your best one.",
@@ -320,11 +325,26 @@ exercise(
         "best = min(losses, key=lambda rate: …), and then: is it min(losses) or max(losses)?",
     ],
     mistakes=[
+        *(
+            Mistake(
+                takes,
+                "You compare a None with a number, and Python refuses to.",
+                "None is no number. A rate that broke has to count as worse than any other.",
+                "What could stand in for None, if the lowest loss wins?",
+            )
+            for takes in (_none_compared, lambda losses: (min(losses, key=losses.get), False))
+        ),
         Mistake(
-            lambda losses: ((best := min(losses, key=losses.get)), best in (min(losses), max(losses))),
-            "You compare a None with a number, and Python refuses to.",
-            "None is no number. A rate that broke has to count as worse than any other.",
-            "What could stand in for None, if the lowest loss wins?",
+            lambda losses: (_best(losses), False),
+            "You never say True.",
+            "Some of these sweeps end at their best rate, and a better one may lie beyond it.",
+            "Which rates would you compare the best one with?",
+        ),
+        Mistake(
+            lambda losses: (_best(losses), True),
+            "You always say True.",
+            "A best rate with worse ones on both sides isn't at an end.",
+            "Which rates would you compare the best one with?",
         ),
         Mistake(
             lambda losses: (
@@ -376,17 +396,23 @@ exercise(
             "A broken rate doesn't say that the best one is at an end. It can even show that it isn't.",
             "Which rates is the best one compared with?",
         ),
-        Mistake(
-            lambda losses: (min(losses), True),
-            "You take the smallest rate.",
-            "min() of a dict compares its keys.",
-            "What does key= change in min()?",
+        *(
+            Mistake(
+                takes,
+                "You take the smallest rate.",
+                "min() of a dict compares its keys.",
+                "What does key= change in min()?",
+            )
+            for takes in (lambda losses: (min(losses), True), lambda losses: (min(losses), False))
         ),
-        Mistake(
-            lambda losses: (max(losses), True),
-            "You take the largest rate.",
-            "max() of a dict compares its keys.",
-            "Which of the rates has the lowest loss?",
+        *(
+            Mistake(
+                takes,
+                "You take the largest rate.",
+                "max() of a dict compares its keys.",
+                "Which of the rates has the lowest loss?",
+            )
+            for takes in (lambda losses: (max(losses), True), lambda losses: (max(losses), False))
         ),
         Mistake(
             lambda losses: _best(losses),

@@ -107,6 +107,9 @@ WRONG = [
     ("05.2", alpha("alpha * (new_r / r) ** 2 if use_rslora else alpha * new_r / r"), "a square for a root"),
     # ---------------------------------------------------------------------------------------------------- 05.3
     ("05.3", choice("best = min(losses, key=losses.get)", ENDS), "None compares", True),
+    ("05.3", choice("return min(losses, key=losses.get), False"), "None compares, and never at an end", True),
+    ("05.3", choice("return max(losses), False"), "the largest rate, and never at an end", True),
+    ("05.3", choice("return min(losses), False"), "the smallest rate, and never at an end", True),
     ("05.3", choice("best = sorted(losses, key=losses.get)[0]", ENDS), "None sorts", True),
     ("05.3", choice("best = min(losses.values())", ENDS), "None compares, and a loss is a rate"),
     ("05.3", choice("best = min(losses, key=lambda rate: losses[rate] or 0)", ENDS), "None is zero", True),
@@ -140,8 +143,8 @@ WRONG = [
     ("05.3", choice(FINISHED, "best = min(done, key=done.get)", "return best, best == max(losses)"), "upper", True),
     ("05.3", choice(FINISHED, "best = min(done, key=done.get)", "return best, best == min(losses)"), "lower", True),
     ("05.3", choice(FINISHED, "best = min(done, key=done.get)", "return best"), "the rate alone", True),
-    ("05.3", choice(FINISHED, "best = min(done, key=done.get)", "return best, False"), "never at an end"),
-    ("05.3", choice(FINISHED, "best = min(done, key=done.get)", "return best, True"), "always at an end"),
+    ("05.3", choice(FINISHED, "best = min(done, key=done.get)", "return best, False"), "never at an end", True),
+    ("05.3", choice(FINISHED, "best = min(done, key=done.get)", "return best, True"), "always at an end", True),
     (
         "05.3",
         choice(FINISHED, "best = min(done, key=done.get)", "return best, min(losses) < best < max(losses)"),

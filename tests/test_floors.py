@@ -24,7 +24,7 @@ FLOORS = [
     "lora quant",
     "base family tasks step",
     "simulation advice",
-    "evaluation training forensics export",
+    "evaluation training export",
     "lab",
     "course",
     "cli",

@@ -1,1 +1,0 @@
-"""What an adapter gives away: what it was trained on, which rows it has seen, and what it may hide."""

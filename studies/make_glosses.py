@@ -10,17 +10,14 @@ It reads `data.noun` of Debian's package wordnet-base, from /usr/share/wordnet o
 Stored in data/glosses/: the rows of each split, which synset each row is (`synsets.csv`), and WordNet's license.
 """
 
-import csv
-import io
 import random
 import re
 from collections.abc import Iterable
 
-from labkit.storage.paths import course_data_dir
-from labkit.storage.writing import write_atomically
 from labkit.tasks.glosses import CATEGORIES
 from labkit.tasks.make_data import as_jsonl
 from studies.near_duplicates import Seen, words_of
+from studies.sources import as_csv, write_task
 from studies.wordnet import Synset, nouns
 
 SEED = 2026
@@ -110,18 +107,13 @@ def files() -> dict[str, str]:
     """
     synsets, notice = nouns()
     cut = splits(synsets)
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("split", "category", "synset", "word"))
-    writer.writerows((split, s.category, s.number, s.word) for split, held in cut.items() for s in held)
+    table = ((split, s.category, s.number, s.word) for split, held in cut.items() for s in held)
     rows = {
         f"{split}.jsonl": as_jsonl([{"prompt": s.definition, "completion": s.category} for s in held])
         for split, held in cut.items()
     }
-    return {**rows, "synsets.csv": table.getvalue(), "LICENSE": notice}
+    return {**rows, "synsets.csv": as_csv(("split", "category", "synset", "word"), table), "LICENSE": notice}
 
 
 if __name__ == "__main__":
-    for name, content in files().items():
-        write_atomically(course_data_dir() / "glosses" / name, content)
-        print(f"{name}: {len(content.splitlines())} lines")
+    write_task("glosses", files())

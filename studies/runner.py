@@ -15,7 +15,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
@@ -219,6 +219,27 @@ def go_on(stage: Callable[[Path], Study], runs: float, end: float, folder: Path 
         runs -= 1
     stage(folder).complete(runs=0)  # where nothing is missing, it writes the result
     return runs
+
+
+def in_stages(stages: Mapping[str, Callable[..., Study]], description: str) -> None:
+    """The whole of a script of several stages, one after the other; the first line of its docstring describes it.
+
+    Args:
+        stages: by name, each from a folder of results, or none for the usual one, to the study.
+    """
+    parser = options(description=description.splitlines()[0])
+    parser.add_argument("--stage", choices=stages, help="only this one")
+    chosen = parser.parse_args()
+    runs, end = chosen.runs, time.monotonic() + 60 * chosen.minutes
+    for stage in [chosen.stage] if chosen.stage else stages:
+        try:
+            if not chosen.list:
+                runs = go_on(stages[stage], runs, end)
+            study = stages[stage]()
+        except StudyError as error:
+            sys.exit(str(error))
+        # it says what's missing, and writes the result where nothing is
+        follow(study, argparse.Namespace(list=chosen.list, runs=0, minutes=math.inf))
 
 
 def main(study: Study, description: str) -> None:

@@ -5,12 +5,11 @@ lexicographers' files it was in, its words, its relations to other synsets, and 
 examples in quotes. The manual page wndb(5WN) describes all of it.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.errors import DataError
+from studies.sources import read_source
 
 SHA256 = "fea17d2f9656611334eac790e5d69e47645fa180c4aa481fb4cd9b3520754ca2"  # of data.noun in wordnet-base 1:3.0-37
 # the lexicographers' files of nouns, from number 03 on, as in lexnames(5WN)
@@ -31,6 +30,8 @@ class Synset:
         word: the first of its words, with spaces.
         instance: it's one thing of its kind, such as a river or a queen, and not a kind.
         definition: the gloss without its examples.
+        words: all its words, with spaces.
+        kinds: the numbers of the synsets it's a kind of, one step up.
     """
 
     number: str
@@ -38,6 +39,8 @@ class Synset:
     word: str
     instance: bool
     definition: str
+    words: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
 
 def folder() -> Path:
@@ -51,14 +54,9 @@ def nouns() -> tuple[list[Synset], str]:
     Raises:
         DataError: the file isn't there, or isn't the one that this was written for.
     """
-    file = folder() / "data.noun"
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        remedy = "Install Debian's wordnet-base, or unpack it and set WNSEARCHDIR to its usr/share/wordnet"
-        raise DataError(f"can't be read ({error.strerror})", remedy, str(file)) from None
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise DataError("isn't WordNet 3.0's file as Debian has it", "Take wordnet-base 1:3.0-37", str(file))
+    remedy = "Install Debian's wordnet-base, or unpack it and set WNSEARCHDIR to its usr/share/wordnet"
+    expected = "WordNet 3.0's file as Debian has it"
+    content = read_source(folder() / "data.noun", SHA256, expected, remedy, "Take wordnet-base 1:3.0-37")
     lines = content.decode("ascii").splitlines()
     notice = [line for line in lines if line.startswith("  ")]  # each begins with its number
     text = "".join(line.strip().partition(" ")[2].rstrip() + "\n" for line in notice)
@@ -70,5 +68,9 @@ def synset(line: str) -> Synset:
     head, gloss = line.split(" | ", 1)
     fields = head.split()
     definition = gloss.partition('"')[0].strip().rstrip(";:,").strip()
-    category, word = NOUN_FILES[int(fields[1]) - 3], fields[4].replace("_", " ")
-    return Synset(fields[0], category, word, "@i" in fields, definition)
+    count = int(fields[3], 16)
+    words = tuple(word.replace("_", " ") for word in fields[4 : 4 + 2 * count : 2])
+    relations = fields[5 + 2 * count :]  # four fields each: which, to what number, …
+    kinds = tuple(number for which, number in zip(relations[::4], relations[1::4]) if which == "@")
+    category = NOUN_FILES[int(fields[1]) - 3]
+    return Synset(fields[0], category, words[0], "@i" in fields, definition, words, kinds)

@@ -24,7 +24,7 @@ FLOORS = [
     "lora quant",
     "base family tasks step",
     "simulation advice",
-    "evaluation training export",
+    "evaluation training forensics export",
     "lab",
     "course",
     "cli",

@@ -80,7 +80,7 @@ def plain(case: Case) -> bool:
 
 
 LARGE = 30e9  # parameters
-DIRECTIONS = "The adapter can change each weight matrix in this many directions."  # what a rank is
+DIRECTIONS = "The adapter can change each weight in this many directions."  # what a rank is
 ONLY_OURS = "measured on a 135M model only"
 TICKETS = f"{ONLY_OURS}, on tickets, an easy task of templates"
 COURT_SCOPE = f"{ONLY_OURS}, in 60 steps, on sql and glosses"

@@ -36,7 +36,7 @@ BEFORE = (
         "It takes minutes, needs no GPU, and sets the score that LoRA has to beat.",
         GLOSSES,
         "one task of 24 labels, on the frozen 135M base; a larger base may do better at both; how it's done: "
-        "studies/glosses_baselines.py",
+        "studies/task_baselines",
         figures.classifiers,
         lambda case: case.situation.task == "classify",
         missing="How a classifier on frozen features does against a prompt with examples.",

@@ -22,7 +22,7 @@ COURSE = (
         "04", "Train a LoRA", 45, "your layer in your loop: what it learns, and what that costs", core=True, evening=50
     ),
     Notebook("05", "Rank, α and targets", 70, "what each setting does, and which of them hardly matter"),
-    Notebook("06", "Data and evaluation", None, "how many examples you need, and how sure you can be"),
+    Notebook("06", "Data and evaluation", 60, "how many examples you need, and how sure you can be"),
     Notebook(
         "07",
         "Quantization and NF4, by hand",
@@ -35,4 +35,5 @@ COURSE = (
     Notebook("10", "Swap adapters", 65, "four tasks on one base: switched, mixed in a batch, blended", core=True),
     Notebook("11", "The ecosystem", 60, "the same with the usual libraries, in llama.cpp, and on many GPUs"),
     Notebook("12", "The family", 55, "fourteen methods by hand, and a court with a learning rate for each"),
+    Notebook("16", "What an adapter gives away", 50, "what a stranger gets out of the file, and what helps"),
 )

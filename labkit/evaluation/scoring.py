@@ -158,17 +158,34 @@ def evaluate(
             with shown_by_template(row.get("source") or f"row {number}"):
                 prompt_text(tokenizer, prompt, system)
     answers, cut = answers_and_cuts(model, tokenizer, prompts, systems, max_new_tokens, batch_size, on_batch)
-    row_scores = [task.score(answer, row) for answer, row in zip(answers, rows)]
+    scores, row_scores = score_answers(task, answers, rows)
+    return Evaluation(scores, answers, rows, row_scores, sum(cut), max_new_tokens)
+
+
+def score_answers(
+    task: Task, answers: Sequence[str], rows: Sequence[Mapping]
+) -> tuple[dict[str, Score], list[dict[str, float]]]:
+    """The scores of answers, whoever gave them.
+
+    Args:
+        answers: one for each of `rows`, in their order; `rows` must not be empty.
+
+    Returns:
+        One :class:`Score` per metric, those of the task's summary included; and the metrics of each row.
+    """
+    row_scores = [task.score(answer, row) for answer, row in zip(answers, rows, strict=True)]
     scores = {}
     for metric in row_scores[0]:
         values = [float(row[metric]) for row in row_scores]
         scores[metric] = Score(sum(values) / len(values), *bootstrap_interval(values))
     if task.summary:
         scores |= _summarise(task.summary, answers, rows)
-    return Evaluation(scores, answers, rows, row_scores, sum(cut), max_new_tokens)
+    return scores, row_scores
 
 
-def _summarise(summary: Callable, answers: list[str], rows: list[Mapping], resamples: int = 1000) -> dict[str, Score]:
+def _summarise(
+    summary: Callable, answers: Sequence[str], rows: Sequence[Mapping], resamples: int = 1000
+) -> dict[str, Score]:
     """What is no mean over rows, with the percentile bootstrap interval: the same rows drawn again and again."""
     resamples = min(resamples, max(100, 20_000_000 // len(rows)))  # of very many rows, fewer samples
     draw, drawn = random.Random(0), {}

@@ -15,7 +15,7 @@ from labkit.tasks.conversations import as_question, common_system
 from labkit.tasks.rows import STANDARD_INPUT, read_rows
 
 GENERATED = ("tickets", "sql", "voice", "clauses")  # from templates, in labkit.tasks.make_data
-TASKS = (*GENERATED, "glosses")
+TASKS = (*GENERATED, "glosses", "genus", "changelog", "diacritics")  # the others are real text, made in studies/
 
 
 @dataclass(frozen=True)

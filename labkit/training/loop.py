@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
-from labkit.errors import LabkitError, TrainingError
+from labkit.errors import ConfigError, LabkitError, TrainingError
 from labkit.family.method import rate_groups
 from labkit.linear import device_of
 from labkit.lora.base_form import form_of
@@ -34,6 +34,9 @@ from labkit.training.surroundings import autocast_dtype, own_random_numbers, see
 from labkit.training.trackers import Log, refuse_trackers, told_to_trackers
 from labkit.training.validation import Validator
 
+# of the model and the number of steps done: a scalar in nats per token, or None where a step has nothing of it
+ExtraLoss = Callable[[nn.Module, int], Tensor | None]
+
 
 @torch_as_it_comes()
 def train(
@@ -49,6 +52,7 @@ def train(
     on_step: Callable[[StepReport], None] | None = None,
     log: Log = None,
     log_dir: Path | str | None = None,
+    extra_loss: ExtraLoss | None = None,
     force: bool = False,
 ) -> TrainResult:
     """Train what is trainable in `model` on the task's rows, in place.
@@ -69,6 +73,10 @@ def train(
         log: who else is told of every step: ``"tensorboard"``, ``"wandb"`` or another of Accelerate's trackers, a
             ``GeneralTracker`` of your own, or a list of these.
         log_dir: where trackers that write files write them.
+        extra_loss: what a step is to lower besides the loss on its rows: called as ``extra_loss(model, steps done)`` in
+            every step, it gives a scalar in nats per token with a gradient, or None. Both gradients are added before
+            they're clipped. The history has it as ``extra_loss``, apart from ``loss``. What it takes of memory isn't
+            asked of the simulator. One example is :func:`labkit.step.kl.kl_to_silenced`.
         force: begin even where the simulator says that a step does not fit into memory.
 
     Returns:
@@ -79,13 +87,16 @@ def train(
             be split as asked; checkpoints without a folder, into one that holds those of an earlier run, or of a model
             that is sharded; settings of a validation that isn't there, or one of a model that is sharded; an optimizer,
             a tracker, gradient checkpointing or a shared prefix that is unavailable here; Accelerate is set to
-            something that `config` doesn't say; a step that does not fit into memory (see `force`).
+            something that `config` doesn't say; a step that does not fit into memory (see `force`); an `extra_loss` for
+            several processes.
         BaseModelError: the chat template can't show a row, an answer has no end, or the model lacks some of its tokens.
         DataError: a row isn't as a row of a file should be, or is longer than the model's context.
         TrainingError: a loss or the gradient is no longer a number, or the checkpoint is another run's.
     """
     config, accelerator = config or TrainConfig(), make_accelerator()
     refuse_trackers(log, log_dir)
+    if extra_loss is not None and accelerator.num_processes > 1:
+        raise ConfigError("extra_loss would be added up once per process: train on one, or without it")
     run = prepared_if_all_is_well(
         model,
         tokenizer,
@@ -105,7 +116,7 @@ def train(
         if method := facts_of(model).method:
             method.tune(optimizer, model)
         validator = Validator(loss_module, tokenizer, task, run, accelerator)
-        recipe, result, start = _recipe(model, run), TrainResult(about_prefix=loss_module.about_prefix), 0
+        recipe, result, start = _recipe(model, run, extra_loss), TrainResult(about_prefix=loss_module.about_prefix), 0
         if resume:
             done = checkpoints.restore(output_dir, trainable, optimizer, recipe)
             start, result.history, result.clock, result.before, validator.best = done
@@ -139,6 +150,9 @@ def train(
                 group["lr"] = rate * group["rate_factor"]
 
             loss = _backward(loss_module, accelerator, batch, config, pad)
+            extra = extra_loss(model, step) if extra_loss else None
+            if extra is not None:
+                extra.backward()
             norm = float(accelerator.clip_grad_norm_(loss_module.parameters(), config.max_grad_norm))
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 optimizer.zero_grad()
@@ -151,6 +165,8 @@ def train(
 
             tokens = sum(len(example.input_ids) for example in batch)
             entry = {"step": step + 1, "loss": loss, "learning_rate": rate, "tokens": tokens}
+            if extra is not None:
+                entry["extra_loss"] = extra.item()
             if validator.is_due(step + 1):
                 entry |= validator.measured(result)
             result.history.append(entry)
@@ -219,7 +235,7 @@ def _in_train_mode(model: nn.Module, config: TrainConfig) -> Iterator[None]:
         model.train(was_training)
 
 
-def _recipe(model: nn.Module, run: Prepared) -> dict:
+def _recipe(model: nn.Module, run: Prepared, extra_loss: ExtraLoss | None) -> dict:
     """What a checkpoint must have been made with to be gone on from."""
     known, validation = facts_of(model), run.validation_examples
     return {
@@ -230,6 +246,7 @@ def _recipe(model: nn.Module, run: Prepared) -> dict:
         "lora": str(known.adapter),
         "method": known.method and known.method.recipe(model),
         "began_from": known.began_from,
+        "extra_loss": True if extra_loss else None,  # which one, nobody can say of a function
         "quantization": known.quantization,
         "merge_aware": known.merge_aware,
         "dtype": form_of(model).dtype,

@@ -34,7 +34,8 @@ class TrainResult:
 
     Attributes:
         history: one entry per step: step, loss (nats per token), learning_rate, tokens; after a validation, also
-            validation_loss (nats per token) and validation_scores (a mean for each metric).
+            validation_loss (nats per token) and validation_scores (a mean for each metric); where `train` was given an
+            extra loss, and the step had one, extra_loss.
         seconds: wall time of this call.
         tokens_per_second: all tokens that went through the model, over that time.
         clock: for each entry, the seconds since the run began, over all its calls. It is kept apart from the history,

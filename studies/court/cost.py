@@ -73,12 +73,10 @@ def memory(trained: Trained, tokenizer, task) -> dict:
     return {"simulated_peak_bytes": simulated, "measured_peak_bytes": highest - before + weights}
 
 
-def step_seconds(model: nn.Module, tokenizer, task) -> float:
+def step_seconds(model: nn.Module, tokenizer, task, batch_size: int = BATCH_SIZE[TASK]) -> float:
     """The median over some steps of :func:`labkit.train`, as it is by default."""
     clock = []
-    config = labkit.TrainConfig(
-        steps=STEPS["to warm up"] + STEPS["timed"], batch_size=BATCH_SIZE[TASK], learning_rate=RATE
-    )
+    config = labkit.TrainConfig(steps=STEPS["to warm up"] + STEPS["timed"], batch_size=batch_size, learning_rate=RATE)
     labkit.train(model, tokenizer, task, config, on_step=lambda report: clock.append(report.seconds))
     taken = [after - before for before, after in zip(clock, clock[1:])]
     return median(taken[-STEPS["timed"] :])

@@ -11,6 +11,7 @@ from labkit.evaluation.comparing import paired_difference, verdict
 from labkit.evaluation.scoring import Evaluation
 from labkit.evaluation.weight_changes import changed_weights, intruders, relative_change
 from labkit.lora.merging import is_mergeable
+from labkit.tasks import Task
 from studies.court import rates
 from studies.court.methods import AGAINST, COURT, setting_of
 from studies.court.predictions import PREDICTIONS
@@ -35,10 +36,8 @@ def run(setting: dict) -> dict:
     try:
         trained, tokenizer, task, losses = train(setting, setting["seed"], setting["learning_rate"])
     except Broken as broken:  # with this seed, whoever takes this rate gets nothing
-        rows = len(labkit.load_task(setting["task"]).rows("test"))
         nothing = dict.fromkeys(("validation_loss", "relative_change", "intruders", "scores", "perplexity"))
-        wrong = [{"row": row, "answer": None} for row in range(rows)]
-        return {"broken": str(broken), **nothing, "rows": rows, "wrong": wrong}
+        return {"broken": str(broken), **nothing, **all_wrong(labkit.load_task(setting["task"]))}
     model, count = trained.model, trained.count
     loss = validation_loss(model, tokenizer, task)
     changes = {"relative_change": None, "intruders": None}  # of what's beside the weights
@@ -54,13 +53,24 @@ def run(setting: dict) -> dict:
     return found | {"losses": [round(each, 4) for each in losses]}
 
 
-def answered(model, tokenizer, task) -> dict:
+def all_wrong(task: Task) -> dict:
+    """No test row is right, and there's no answer to any."""
+    rows = len(task.rows("test"))
+    return {"rows": rows, "wrong": [{"row": row, "answer": None} for row in range(rows)]}
+
+
+def answered(model, tokenizer, task: Task) -> dict:
     """The scores on the test rows, which rows are wrong, and the perplexity on other text.
 
     Both are of the model as it's used for the task: virtual tokens stand before the other text, too, although you could
     leave them off there.
     """
-    found: Evaluation = labkit.evaluate(model, tokenizer, task)
+    return {**answers_to_test_rows(model, tokenizer, task), "perplexity": labkit.perplexity(model, tokenizer)}
+
+
+def answers_to_test_rows(model, tokenizer, task: Task, limit: int | None = None) -> dict:
+    """The scores on the test rows, or on the first `limit`, and which are wrong by the first score, with the answer."""
+    found: Evaluation = labkit.evaluate(model, tokenizer, task, limit=limit)
     metric = next(iter(found.row_scores[0]))
     wrong = [
         {"row": row, "answer": found.predictions[row]}
@@ -72,7 +82,6 @@ def answered(model, tokenizer, task) -> dict:
         "rows": len(found.rows),
         "wrong": wrong,
         "cut_off": found.cut_off,
-        "perplexity": labkit.perplexity(model, tokenizer),
     }
 
 

@@ -37,8 +37,9 @@ class Broken(Exception):
     """Training broke off, and this learning rate is of no use; the argument says at which step, and why."""
 
 
-def fresh_base() -> tuple[nn.Module, object]:
-    return labkit.load_base(device="cpu")
+def fresh_base(**form) -> tuple[nn.Module, object]:
+    """The base and its tokenizer; `form` says in how many bits, as for :func:`labkit.load_base`."""
+    return labkit.load_base(device="cpu", **form)
 
 
 def train(setting: dict, seed: int, learning_rate: float) -> tuple[Trained, object, Task, list[float]]:
@@ -61,20 +62,21 @@ def train_on(
     """The same for studies beside the court, with all that the run told in the place of its losses.
 
     Args:
-        setting: checkpoints are in a folder that's named by this, `seed`, `learning_rate` and `config`. So it has to
-            tell apart whatever else makes this run another one.
-        config: settings of :class:`labkit.TrainConfig` that aren't the court's.
+        setting: what's trained, on which task; with a ``base`` where that isn't the one in float32: the `form` of
+            :func:`fresh_base`. Checkpoints are in a folder that's named by this, `seed`, `learning_rate` and `config`.
+            So it has to tell apart whatever else makes this run another one.
+        config: settings of :class:`labkit.TrainConfig` that aren't the court's; the batch size of a task that isn't.
         rows: `rows` and `validation`, as for :func:`labkit.train`.
     """
     config = dict(config or {})
     task = labkit.load_task(setting["task"])
-    model, tokenizer = fresh_base()
+    model, tokenizer = fresh_base(**setting.get("base", {}))
     torch.manual_seed(seed)
     trained = put_on(model, tokenizer, task, setting)
     folder, kept, where = _folder(setting, seed, learning_rate, config), {}, {}
     if trained.count <= MOST_CHECKPOINTED:
         kept, where = {"checkpoint_every": CHECKPOINT_EVERY}, {"output_dir": folder, "resume": True}
-    size = {"steps": STEPS, "batch_size": BATCH_SIZE[setting["task"]], **config}
+    size = {"steps": STEPS, "batch_size": BATCH_SIZE.get(task.name), **config}
     settings = labkit.TrainConfig(**size, **kept, learning_rate=learning_rate, seed=seed)
     try:
         result = labkit.train(model, tokenizer, task, settings, **where, **rows)

@@ -26,7 +26,7 @@ from labkit.lab.outputs import normalise
 
 CELL_LINES = 25
 FIGURE_BYTES = 80_000
-NOTEBOOK_SECONDS, COURSE_SECONDS = 150, 1_100
+NOTEBOOK_SECONDS, COURSE_SECONDS = 150, 1_200
 CLAIMS, PLUMBING_SHARE, WORDS_FIRST = 20, 0.20, 150
 
 Rule = Callable[[NotebookNode, str], Iterator[str]]

@@ -32,7 +32,10 @@ def slow_and_needs_wordnet(test):
 
 
 def test_a_line_is_read_as_wndb_describes_it():
-    assert HOT == wordnet.Synset("15166462", "time", "hot spell", False, "a spell of hot weather")
+    words = ("hot spell", "heat wave")
+    assert HOT == wordnet.Synset(
+        "15166462", "time", "hot spell", False, "a spell of hot weather", words=words, kinds=("15157225",)
+    )
     assert wordnet.synset(LINE.replace(" @ ", " @i ")).instance
     assert wordnet.synset(LINE.replace(" 28 n", " 03 n")).category == "Tops"
 

@@ -23,24 +23,33 @@ from studies import (
     adapter_blends,
     adapter_routing,
     bitsandbytes_trap,
+    canary,
     capacity,
+    forensics,
     full_update,
     full_vs_lora,
     gguf_rows,
-    glosses_baselines,
     intrinsic_dimension,
     make_adapters,
+    membership,
     merge_aware,
     merge_routes,
     qlora_vs_lora,
     tickets_controls,
+    trigger,
 )
 from studies import runner as runner_module
 from studies.choices import __main__ as choices
 from studies.court import cost, final, rates
+from studies.data_size import __main__ as data_size
+from studies.forgetting import __main__ as forgetting
 from studies.processes import in_a_process
+from studies.real_tasks import __main__ as real_tasks
 from studies.results import RESULTS
+from studies.row_quality import files as row_quality
 from studies.runner import Study, StudyError, main
+from studies.task_baselines.tables import TABLES
+from studies.task_baselines.tables import study as baselines_of
 
 MODULES = (
     full_update,
@@ -51,13 +60,18 @@ MODULES = (
     merge_routes,
     merge_aware,
     gguf_rows,
-    glosses_baselines,
     capacity,
+    canary,
 )
 OF_ADAPTERS = (make_adapters.table(), make_adapters.controls(), adapter_blends.STUDY, adapter_routing.STUDY)
 OF_THE_COURT = (rates.study(), final.study(), cost.study())
 OF_CHOICES = [stage() for stages in choices.STAGES.values() for stage in stages]
-STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OF_CHOICES, intrinsic_dimension.study()]
+OF_REAL_TASKS = [*map(baselines_of, TABLES), *(stage() for stage in real_tasks.STAGES.values())]
+OF_FORGETTING = [stage() for stage in forgetting.STAGES.values()]
+OF_FORENSICS = (forensics.study(), membership.study(), trigger.study())
+OF_DATA = [*(stage() for stage in data_size.STAGES.values()), row_quality.study()]
+OTHERS = (*OF_CHOICES, intrinsic_dimension.study(), *OF_REAL_TASKS, *OF_FORGETTING, *OF_DATA, *OF_FORENSICS)
+STUDIES = [*(module.STUDY for module in MODULES), *OF_ADAPTERS, *OF_THE_COURT, *OTHERS]
 GRID = [{"letter": letter, "α": number} for letter in "ab" for number in (1, 2.5, None)]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limit of a file's size")
 ABOUT = {"date": "2026-11-22", "machine": "a laptop", "versions": {"torch": "2.9"}}

@@ -22,7 +22,17 @@ from safetensors.torch import load_file
 from training_run import KILLED, ROWS, TASK, make_model, several, weights_of
 from transformers import get_cosine_schedule_with_warmup
 
-from labkit import ConfigError, DataError, LoraConfig, TrainConfig, TrainingError, encode, inject_lora, train
+from labkit import (
+    CompletionLoss,
+    ConfigError,
+    DataError,
+    LoraConfig,
+    TrainConfig,
+    TrainingError,
+    encode,
+    inject_lora,
+    train,
+)
 from labkit.lora.merging import merge
 from labkit.step.batch import collate
 from labkit.training.schedule import learning_rate_at, rows_at
@@ -511,6 +521,63 @@ def test_two_processes_train_like_one(tmp_path):
             assert two["steps"] == (one["steps"] if rank == 0 else [])  # reports come once, not once a process
             for name, p in load_file(tmp_path / f"weights-{parts}-{rank}.safetensors").items():
                 torch.testing.assert_close(p, weights[name], atol=1e-5, rtol=0)
+
+
+# ---- another loss beside that on the rows
+
+
+def test_an_extra_loss_that_undoes_the_rows_leaves_the_model_as_it_was(run, tiny_tokenizer):
+    """The oracle: with minus its own loss, each step's gradient is zero to the bit."""
+    config, examples = replace(CONFIG, share_prefix=False), [encode(tiny_tokenizer, row, TASK.system) for row in ROWS]
+
+    def minus(model, step):
+        batch = collate([examples[i] for i in rows_at(step, len(ROWS), config)], tiny_tokenizer.pad_token_id)
+        summed, counted = CompletionLoss(model)(batch)
+        return -summed / counted
+
+    model = make_model(dropout=0)
+    before = weights_of(model)
+    result, _ = run(config, model, extra_loss=minus)
+    assert same_bits(weights_of(model), before)
+    assert [each["extra_loss"] for each in result.history] == pytest.approx([-loss for loss in result.losses])
+    plain, moved = run(config, make_model(dropout=0))
+    assert plain.losses[0] == result.losses[0] and not same_bits(weights_of(moved), before)
+
+
+def test_a_step_without_an_extra_loss_is_the_step_it_always_was(run):
+    plain, model = run()
+    asked, same = run(extra_loss=lambda model, step: None)
+    assert asked.history == plain.history and same_bits(weights_of(model), weights_of(same))
+    squares = lambda model, step: sum(p.square().sum() for p in model.parameters()) if step == 4 else None  # noqa: E731
+    once, other = run(extra_loss=squares)
+    assert [each["step"] for each in once.history if "extra_loss" in each] == [5]
+    assert once.losses[:5] == plain.losses[:5] and not same_bits(weights_of(model), weights_of(other))
+
+
+def test_a_run_with_an_extra_loss_resumes_to_the_same_bits_and_not_without_it(run, tmp_path):
+    extra = {"extra_loss": lambda model, step: step * sum(p.square().sum() for p in model.parameters())}
+    with pytest.raises(InterruptedError):
+        run(SAVED, output_dir=tmp_path, on_step=stop_at(5), **extra)
+    with pytest.raises(TrainingError, match=r"not the same: extra_loss\)"):
+        run(SAVED, output_dir=tmp_path, resume=True)
+    resumed, model = run(SAVED, output_dir=tmp_path, resume=True, **extra)
+    whole, uninterrupted = run(SAVED, output_dir=tmp_path / "other", **extra)
+    assert resumed.history == whole.history and same_bits(weights_of(model), weights_of(uninterrupted))
+
+
+def test_an_extra_loss_is_refused_for_several_processes(run, monkeypatch):
+    several_ = type("Several", (), {"num_processes": 2})
+    monkeypatch.setattr("labkit.training.loop.make_accelerator", several_)
+    with pytest.raises(ConfigError, match="extra_loss would be added up once per process"):
+        run(extra_loss=lambda model, step: None)
+
+
+def test_an_extra_loss_that_is_no_number_stops_before_the_step(run):
+    model = make_model()
+    before = weights_of(model)
+    with pytest.raises(TrainingError, match="step 1: .* the gradient's norm nan"):
+        run(model=model, extra_loss=lambda model, _: math.nan * sum(p.sum() for p in model.parameters()))
+    assert same_bits(weights_of(model), before)
 
 
 def test_gradients_left_from_before_are_not_trained_on(run):

@@ -6,6 +6,7 @@ again, in a module of its own, and has to pass the check again.
 
 import linecache
 import math
+import re
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from types import ModuleType
@@ -28,7 +29,7 @@ _passed: dict[str, object] = {}  # id -> the right answer itself, of this sessio
 _SECONDS, _TRIAL_SECONDS = 5.0, 2.0
 
 # What the notebooks' set-up cells import, and so what an answer may use without saying where it's from
-_AT_HAND = {"torch": torch, "nn": nn, "F": functional, "math": math}
+_AT_HAND = {"torch": torch, "nn": nn, "F": functional, "math": math, "re": re}
 
 
 def remember(id: str, answer) -> None:

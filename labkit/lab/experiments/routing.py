@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labkit.evaluation.general_text import general_text
+from labkit.forensics.traces import NEUTRAL
 from labkit.step.batch import encode_prompt
 
-NEUTRAL = "You are a helpful assistant."  # says nothing of the task
 LAYERS = ("q_proj", "v_proj")  # the layers that all four shipped adapters change; both get the same input
 
 

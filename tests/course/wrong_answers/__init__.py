@@ -13,8 +13,8 @@
         True,
     ),
 
-the exercise; the answer as somebody would type it, a definition or an expression, with torch, nn, F and math at hand;
-what they think, in a phrase; and True if a known mistake has to recognise it. Without the True, any ✗ will do.
+the exercise; the answer as somebody would type it, a definition or an expression, with torch, nn, F, math and re at
+hand; what they think, in a phrase; and True if a known mistake has to recognise it. Without the True, any ✗ will do.
 
     python tests/course/wrong_answers        prints the share recognised for each exercise, and what isn't
 '''
@@ -23,6 +23,7 @@ import ast
 import importlib
 import math
 import pkgutil
+import re
 import textwrap
 from dataclasses import dataclass
 
@@ -49,7 +50,7 @@ class Wrong:
     def answer(self):
         """What the text is worth: the value of an expression, or what its last statement defines."""
         text = textwrap.dedent(self.text).strip()
-        names = {"torch": torch, "nn": nn, "F": functional, "math": math}
+        names = {"torch": torch, "nn": nn, "F": functional, "math": math, "re": re}
         try:
             return eval(text, names)
         except SyntaxError:

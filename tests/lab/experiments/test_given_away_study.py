@@ -133,7 +133,18 @@ def test_the_studys_own_summary_agrees_with_what_is_counted_here():
 # ---- membership
 
 
-def test_curves_and_areas_are_those_of_what_the_adapter_has_lowered():
+def test_losses_are_told_apart_as_they_are_or_by_how_much_the_adapter_lowered_them():
+    found = membership_runs()
+    run = found["runs"][-1]
+    run["seen"] = [[each / 64, each / 64 + 3] for each in range(60)]  # exact in binary
+    run["unseen"] = [[each / 64, each / 64 + 3] for each in range(60, 120)]
+    told = membership.tidy([run])
+    assert study.areas(told)["few rows"].mean == 1 and study.areas(told, "calibrated")["few rows"].mean == 0.5
+    assert torch.equal(*study.roc_curves(told, "calibrated")["few rows"])
+    assert "≈0.50" in study.membership_table(told, "calibrated")
+
+
+def test_curves_and_areas_are_those_of_the_losses():
     found = membership_runs()
     wrong, right = study.roc_curves(found)["few rows"]
     assert right[wrong == 0].max() == 1 and torch.equal(*study.roc_curves(found)["sql"])

@@ -1,8 +1,8 @@
 """Has an adapter seen this row? Asked with nothing but the losses of the row, with the adapter and without it.
 
 A row that was trained on has a low loss. So has an easy row, and where the base knows the format, taking off the loss
-without the adapter corrects for that. Where it doesn't, that loss is about the format and not the row, and taking it off
-adds noise: `studies.membership` has both. An attacker puts the rows in order and calls the first ones seen.
+without the adapter corrects for that. Where it doesn't, that loss is about the format and not the row, and taking it
+off adds noise: `studies.membership` has both. An attacker puts the rows in order and calls the first ones seen.
 """
 
 from collections.abc import Mapping, Sequence

@@ -25,7 +25,7 @@ QUESTIONS = [
         right="a",
     ),
     Question(
-        "An attacker sorts rows by how much the adapter lowered their loss, and gets an area of 0.52 (0.44 to 0.60). "
+        "An attacker sorts rows by their loss with the adapter on, and gets an area of 0.52 (0.44 to 0.60). "
         "You say …",
         {
             "slightly better than chance": "0.5 is in the interval, so it may be worse than a coin.",

@@ -25,8 +25,7 @@ QUESTIONS = [
         right="a",
     ),
     Question(
-        "An attacker sorts rows by their loss with the adapter on, and gets an area of 0.52 (0.44 to 0.60). "
-        "You say …",
+        "An attacker sorts rows by their loss with the adapter on, and gets an area of 0.52 (0.44 to 0.60). You say …",
         {
             "slightly better than chance": "0.5 is in the interval, so it may be worse than a coin.",
             "these rows don't tell": "A coin would do as well. It doesn't say that a better attack, or another "

@@ -4,7 +4,8 @@
 
 The two words are drawn at random from 256, so there are 256² = 2¹⁶ candidates, and a model that has learned one address
 by heart has saved itself 16 bits of guessing. Every canary is marked as one: the address says so, its domain is one of
-those that can't exist (RFC 2606), and its row has the field ``canary``.
+those that can't exist (RFC 2606), and its row has the field ``canary``. :func:`in_rows_like` and :func:`exposure_of` do
+the same among rows of any other task.
 """
 
 import json
@@ -14,7 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+from torch import nn
+
 from labkit.errors import ConfigError
+from labkit.evaluation.memorization import exposure, log_perplexities
 from labkit.step.batch import encode_prompt
 from labkit.tasks import load_task, tickets
 
@@ -139,13 +144,19 @@ def attack(tokenizer, canary: Canary, words: Sequence[str], seed: int = 0) -> At
     """
     plain = Canary(canary.name, canary.words, canary.rows)
     row = row_of(plain, random.Random(f"attack {seed} {canary.name}"))
+    return _attack_on(tokenizer, row, canary.words, words, tickets.SYSTEM)
+
+
+def _attack_on(tokenizer, row: Mapping, secret: tuple[str, str], words: Sequence[str], system: str) -> Attack:
+    """A row's prompt and the beginning of its completion, and the words that may stand behind ``canary-`` in it."""
     begun = row["completion"].split(BEFORE)[0] + BEFORE
     ids = [tokenizer.encode(text, add_special_tokens=False) for text in (begun, row["completion"])]
     slots = [tokenizer.convert_tokens_to_ids(each) for each in (list(words), [BETWEEN], list(words))]
-    secret = [*tokenizer.convert_tokens_to_ids([canary.words[0], BETWEEN, canary.words[1]])]
-    if ids[1][: len(ids[0]) + 3] != ids[0] + secret:
-        raise ConfigError(f"the tokenizer doesn't spell {canary.email} with one token for each word and hyphen")
-    return Attack(encode_prompt(tokenizer, row["prompt"], tickets.SYSTEM) + ids[0], slots, secret)
+    spelled = [*tokenizer.convert_tokens_to_ids([secret[0], BETWEEN, secret[1]])]
+    if ids[1][: len(ids[0]) + 3] != ids[0] + spelled:
+        said = BEFORE + BETWEEN.join(secret)
+        raise ConfigError(f"the tokenizer doesn't spell {said} with one token for each word and hyphen")
+    return Attack(encode_prompt(tokenizer, row["prompt"], system) + ids[0], slots, spelled)
 
 
 def new_message(canary: Canary, seed: int = 0) -> str:
@@ -153,3 +164,61 @@ def new_message(canary: Canary, seed: int = 0) -> str:
     return row_of(Canary(canary.name, canary.words, canary.rows), random.Random(f"attack {seed} {canary.name}"))[
         "prompt"
     ]
+
+
+# ---- canaries in rows of another task
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A canary in a row of one's own.
+
+    Attributes:
+        row: ``prompt``, ``completion``, and ``canary``, which is True.
+        words: the secret.
+    """
+
+    row: dict
+    words: tuple[str, str]
+
+
+def in_rows_like(template: Mapping, words: Sequence[str], count: int = 5, seed: int = 0) -> list[Planted]:
+    """`count` invented customers in rows of any task, each with a name and two secret words of its own.
+
+    Args:
+        template: a row. Each ``{name}`` in it becomes a name, and ``{canary}``, which its completion has once, becomes
+            ``canary-``, a word, a hyphen and a word.
+        words: the candidates, as of :func:`candidate_words`.
+        count: as many as there are names, at most.
+        seed: of names and words.
+
+    Raises:
+        ConfigError: the completion doesn't have ``{canary}`` once, or the prompt has it: the loss doesn't count prompts,
+            and there the answer would only be copied; or there are more canaries than names.
+    """
+    prompt, completion = template["prompt"], template["completion"]
+    if completion.count("{canary}") != 1 or "{canary}" in prompt:
+        raise ConfigError("the template needs {canary} once in its completion, and not in its prompt")
+    found = []
+    for each in draw_canaries(words, seed, [1] * count):
+        said = completion.replace("{canary}", BEFORE + BETWEEN.join(each.words)).replace("{name}", each.name)
+        row = {**template, "prompt": prompt.replace("{name}", each.name), "completion": said, "canary": True}
+        found.append(Planted(row, each.words))
+    return found
+
+
+def exposure_of(model: nn.Module, tokenizer, planted: Planted, words: Sequence[str], system: str) -> float:
+    """The exposure of a canary among all pairs of `words`, in bits: at most 2 log₂ of their number.
+
+    Args:
+        planted: of :func:`in_rows_like`; its words are among `words`.
+        words: the candidates.
+        system: the system prompt that the rows are trained with.
+
+    Raises:
+        ConfigError: the tokenizer spells the secret with other tokens than one for each word and hyphen.
+    """
+    attack = _attack_on(tokenizer, planted.row, planted.words, words, system)
+    bits = log_perplexities(model, attack.prompt, attack.slots).flatten()
+    own = words.index(planted.words[0]) * len(words) + words.index(planted.words[1])
+    return exposure(bits[own].item(), bits[torch.arange(len(bits)) != own])

@@ -4,7 +4,8 @@ import json
 from collections import Counter
 
 import pytest
-from conftest import make_tiny_tokenizer
+import torch
+from conftest import make_tiny_llama, make_tiny_tokenizer
 
 import labkit
 from labkit.errors import ConfigError
@@ -14,6 +15,8 @@ from labkit.lab.experiments.canaries import (
     Canary,
     attack,
     draw_canaries,
+    exposure_of,
+    in_rows_like,
     new_message,
     rows_with,
 )
@@ -110,5 +113,39 @@ def test_what_cannot_be_planted_is_refused():
         draw_canaries(WORDS, 0, [1] * 13)
     with pytest.raises(ConfigError, match="don't make 20"):
         rows_with([Canary("Bea", ("a", "b"), 21)], plain(), 20)
-    with pytest.raises(ConfigError, match="doesn't spell canary-salt-river@shop.invalid"):
+    with pytest.raises(ConfigError, match="doesn't spell canary-salt-river "):
         attack(make_tiny_tokenizer(), Canary("Bea", ("salt", "river"), 1), ["salt", "river"])
+
+
+# ---- canaries in rows of another task
+
+TEMPLATE = {"prompt": "{name} asks for help.", "completion": '{"to":"{canary}@shop.invalid","{name}":1}', "group": 7}
+
+
+def test_every_row_has_a_name_and_a_secret_of_its_own_and_the_rest_of_the_template():
+    found = in_rows_like(TEMPLATE, WORDS, count=12)
+    assert len({each.row["prompt"] for each in found}) == 12 and all(each.row["group"] == 7 for each in found)
+    for each in found:
+        name = each.row["prompt"].split()[0]
+        assert name in NAMES and f"canary-{'-'.join(each.words)}@" in each.row["completion"]
+        assert json.loads(each.row["completion"])[name] == 1 and each.row["canary"]
+
+
+def test_an_exposure_is_the_rank_among_all_pairs_and_rises_with_training():
+    model, tokenizer = make_tiny_llama(), make_tiny_tokenizer()
+    [planted] = in_rows_like(TEMPLATE, WORDS, count=1)
+    before = exposure_of(model, tokenizer, planted, WORDS, "Help.")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    ids = torch.tensor([encode(tokenizer, planted.row, "Help.").input_ids])
+    for _ in range(100):
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert exposure_of(model, tokenizer, planted, WORDS, "Help.") == 6  # log2 of 8 x 8: the first of all
+    assert 0 <= before < 6
+
+
+def test_a_template_without_a_place_for_the_secret_is_refused():
+    for wrong in ({"completion": "yes"}, {"completion": "{canary} {canary}"}, {"prompt": "{canary}"}):
+        with pytest.raises(ConfigError, match="needs {canary} once in its completion"):
+            in_rows_like(TEMPLATE | wrong, WORDS)

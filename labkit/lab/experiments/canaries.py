@@ -193,8 +193,8 @@ def in_rows_like(template: Mapping, words: Sequence[str], count: int = 5, seed: 
         seed: of names and words.
 
     Raises:
-        ConfigError: the completion doesn't have ``{canary}`` once, or the prompt has it, from where an answer would only
-            copy it; or there are more canaries than names.
+        ConfigError: the completion doesn't have ``{canary}`` once, or the prompt has it, from where an answer would
+            only copy it; or there are more canaries than names.
     """
     prompt, completion = template["prompt"], template["completion"]
     if completion.count("{canary}") != 1 or "{canary}" in prompt:

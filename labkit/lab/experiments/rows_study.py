@@ -105,10 +105,10 @@ def lost(study: Mapping, case: str, method: str) -> float:
     return 1 - score(study, case, method) / score(study, "clean", method)
 
 
-def in_group(study: Mapping, case: str, group: str, method: str = "LoRA") -> Score:
-    """Right answers in percent in one group of the test rows of a case."""
+def group_change(study: Mapping, case: str, group: str, method: str = "LoRA") -> Score:
+    """By how many points one group of the test rows differs from what the clean file gives on the same rows."""
     [found] = chosen(study["groups"], case=case, group=group, method=method)
-    return percent(found["score"])
+    return percent(found["difference"])
 
 
 def group_table(study: Mapping, case: str, methods: Iterable[str]) -> str:

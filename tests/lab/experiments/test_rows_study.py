@@ -100,7 +100,9 @@ def test_changes_are_points_against_the_file_that_a_case_is_compared_with(qualit
 
 
 def test_groups_have_their_own_scores(quality):
-    assert rows.in_group(quality, "test rows leaked", "leaked").mean == pytest.approx(50, abs=15)
+    leaked, unseen = (rows.group_change(quality, "test rows leaked", group).mean for group in ("leaked", "unseen"))
+    assert leaked != unseen  # the groups together are all rows
+    assert (120 * leaked + 216 * unseen) / 336 == pytest.approx(rows.change(quality, "test rows leaked"), abs=1e-9)
     lines = rows.group_table(quality, "rare categories", ("LoRA", "TF-IDF")).splitlines()
     assert {line.split()[0] for line in lines} == {"common", "middling", "rare"} and lines[0].count("points") == 2
     assert len(labkit.load_task("glosses").rows("test")) == 336

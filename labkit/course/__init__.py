@@ -22,7 +22,7 @@ COURSE = (
         "04", "Train a LoRA", 45, "your layer in your loop: what it learns, and what that costs", core=True, evening=50
     ),
     Notebook("05", "Rank, α and targets", 70, "what each setting does, and which of them hardly matter"),
-    Notebook("06", "Data and evaluation", 60, "how many examples you need, and how sure you can be"),
+    Notebook("06", "Data and evaluation", None, "how many examples you need, and how sure you can be"),
     Notebook(
         "07",
         "Quantization and NF4, by hand",

@@ -21,10 +21,15 @@ def canaries_of(study: Mapping, form: str = "apart", rows: str = "canaries", rat
     Raises:
         ConfigError: there's no such run.
     """
+    return [canary | {"seed": run["seed"]} for run in _runs(study, rows, form, rate) for canary in run["canaries"]]
+
+
+def _runs(study: Mapping, rows: str, form: str, rate: float | None = None) -> list[Mapping]:
+    """The runs with such rows, in that form: of a rate, or of the highest that was used."""
     runs = chosen(study["runs"], rows=rows, form=form)
-    if rows != "base":
-        runs = chosen(runs, learning_rate=max(run["learning_rate"] for run in runs) if rate is None else rate)
-    return [canary | {"seed": run["seed"]} for run in runs for canary in run["canaries"]]
+    if rows == "base":
+        return runs
+    return chosen(runs, learning_rate=max(run["learning_rate"] for run in runs) if rate is None else rate)
 
 
 def by_rows(canaries: Sequence[Mapping], what: str) -> dict[int, list]:
@@ -56,6 +61,11 @@ def moved(study: Mapping, form: str) -> list[float]:
     return [each["exposure"] - apart[each["seed"], each["name"]] for each in canaries_of(study, form)]
 
 
+def to_others(study: Mapping, form: str) -> list[int]:
+    """For each training with canaries: into how many other customers' tickets the model writes a canary's address."""
+    return [run["secrets_to_others"] for run in _runs(study, "canaries", form)]
+
+
 def mean_exposure(canaries: Sequence[Mapping]) -> float:
     """In bits."""
     return sum(each["exposure"] for each in canaries) / len(canaries)
@@ -70,9 +80,7 @@ def means(canaries: Sequence[Mapping], by: str) -> str:
 
 def score(study: Mapping, rows: str, metric: str) -> float:
     """What adapters kept apart, trained on such rows, score on other customers' tickets: the mean over the runs."""
-    runs = chosen(study["runs"], rows=rows, form="apart")
-    rate = max(run["learning_rate"] for run in runs)
-    scores = [run["scores"][metric]["mean"] for run in chosen(runs, learning_rate=rate)]
+    scores = [run["scores"][metric]["mean"] for run in _runs(study, rows, "apart")]
     return sum(scores) / len(scores)
 
 

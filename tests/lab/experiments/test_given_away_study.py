@@ -112,6 +112,13 @@ def test_means_are_by_field_and_scores_those_of_the_highest_rate():
     assert study.score(found, "canaries", "exact") == pytest.approx(0.5 + canary.RATE / 10)
 
 
+def test_what_others_were_told_is_counted_by_training_at_the_highest_rate():
+    found = canary_runs()
+    for number, run in enumerate(found["runs"]):
+        run["secrets_to_others"] = number
+    assert study.to_others(found, "apart") == [0, 4] and study.to_others(found, "four bits") == [2, 6]
+
+
 def test_a_change_is_that_of_the_same_canary_of_the_same_training():
     found = canary_runs()
     assert study.moved(found, "merged") == pytest.approx([0, 0, 0.05, 0] * 2)

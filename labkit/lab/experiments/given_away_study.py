@@ -78,9 +78,9 @@ def means(canaries: Sequence[Mapping], by: str) -> str:
     return " · ".join(f"{value}: {approx(mean_exposure(group))}" for value, group in groups.items())
 
 
-def score(study: Mapping, rows: str, metric: str) -> float:
+def score(study: Mapping, rows: str, metric: str, rate: float | None = None) -> float:
     """What adapters kept apart, trained on such rows, score on other customers' tickets: the mean over the runs."""
-    scores = [run["scores"][metric]["mean"] for run in _runs(study, rows, "apart")]
+    scores = [run["scores"][metric]["mean"] for run in _runs(study, rows, "apart", rate)]
     return sum(scores) / len(scores)
 
 

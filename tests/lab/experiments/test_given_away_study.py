@@ -110,6 +110,7 @@ def test_means_are_by_field_and_scores_those_of_the_highest_rate():
     assert study.means(study.canaries_of(found), "rows") == "0: ≈1.0 · 2: ≈4.0 · 4: ≈12.0 · 32: ≈16.0"
     assert study.means(study.canaries_of(found, rows="places"), "place") == "answer: ≈1.0"
     assert study.score(found, "canaries", "exact") == pytest.approx(0.5 + canary.RATE / 10)
+    assert study.score(found, "canaries", "exact", canary.LOW_RATE) == pytest.approx(0.5 + canary.LOW_RATE / 10)
 
 
 def test_what_others_were_told_is_counted_by_training_at_the_highest_rate():

@@ -11,7 +11,7 @@ All have the same recipe and number of steps, because rank, layers or size would
 the bytes. Neither loss nor seconds are printed: the first would give a task away at once, and so would the second,
 because `voice` has long rows and `glosses` short ones. Don't watch the clock, either.
 
-Whoever has the answer can check it: :func:`remade` trains the adapter again, and its numbers are the same to the bit
+With the answer, you can check it: :func:`remade` trains the adapter again, and its numbers are the same to the bit
 on a machine of the same kind.
 """
 

@@ -25,7 +25,7 @@ def rows_needed(difference: float, disagreement: float, power: float = 0.8, leve
         disagreement: ψ, the share of rows that only one of the two has right. If their answers had nothing to do with
             each other, it would be p (1 − q) + q (1 − p) for methods that are right p and q of the time; methods that
             find the same rows hard have less.
-        power: how often it is to be seen, if it's there.
+        power: how often you want to see it, if it's there.
         level: of the interval that has to leave out zero.
 
     Raises:

@@ -165,7 +165,7 @@ def evaluate(
 def score_answers(
     task: Task, answers: Sequence[str], rows: Sequence[Mapping]
 ) -> tuple[dict[str, Score], list[dict[str, float]]]:
-    """The scores of answers, whoever gave them.
+    """The scores of answers, from a model or not.
 
     Args:
         answers: one for each of `rows`, in their order; `rows` must not be empty.

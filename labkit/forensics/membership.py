@@ -138,8 +138,8 @@ def auc_score(seen: Sequence[float], unseen: Sequence[float], resamples: int = 2
 def caught_at(seen: Sequence[float], unseen: Sequence[float], false_alarms: float) -> float:
     """The share of the seen rows that are found where at most so many of the unseen ones are called seen.
 
-    An attack that's right on average may be of no use to anybody: what hurts a person is to be found with certainty
-    (Carlini et al., arXiv 2112.03570, section 3).
+    An attack that's right on average may be of no use to anybody: it hurts people to be found
+    with certainty (Carlini et al., arXiv 2112.03570, section 3).
     """
     wrong, right = roc(seen, unseen)
     return right[wrong <= false_alarms].max().item()

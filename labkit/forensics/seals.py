@@ -5,7 +5,7 @@ purpose (scrypt, RFC 7914). So nothing has to be kept secret elsewhere: name the
 the seed anybody can train the same adapter again and compare the bits.
 
 What it's good for: the answer can't be changed afterwards without being noticed, because no other task opens the seal.
-And nobody comes to know it by accident. What it isn't good for: keeping out somebody who wants in. There are fewer than
+And nobody comes to know it by accident. What it isn't good for: keeping out a person who wants in. There are fewer than
 ten tasks, and trying all of them takes seconds. No check that you can run yourself can do better than that.
 """
 

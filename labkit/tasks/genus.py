@@ -19,8 +19,8 @@ def score(answer: str, row: Mapping) -> dict[str, float]:
     """Is it the right word?
 
     Returns:
-        ``accuracy``: 1 when it is. Spaces at the ends don't matter; capitals and the plural do, since the word is to be
-            quoted as the definition has it.
+        ``accuracy``: 1 when it is. Spaces at the ends don't matter; capitals and the plural do, since answers quote
+            the word as the definition has it.
         ``quoted``: 1 when the answer is a single word of the definition, right or wrong.
     """
     given = answer.strip()

@@ -33,7 +33,7 @@ class _Trap:
 def trapped(adapter: Path | str, folder: Path | str, marker: Path | str) -> Path:
     """A copy of an adapter's folder whose weights are a pickle, with a trap among them.
 
-    The weights are right, so whoever opens the file gets an adapter that works, and notices nothing.
+    The weights are right, so you open the file, get an adapter that works, and notice nothing.
 
     Args:
         adapter: a folder with PEFT's two files. It's only read.

@@ -1,6 +1,7 @@
 """What `solution` shows is what a learner may type: in a cell of its own, it passes."""
 
 import math
+import re
 
 import example_exercises
 import pytest
@@ -18,7 +19,7 @@ def test_what_is_shown_passes_when_it_is_typed_in(each, capsys):
     solution(each.id)
     shown, explanation = capsys.readouterr().out.rsplit(f"\n\n{each.explanation}", 1)
     assert explanation == "\n"
-    cell = {"math": math, "torch": torch, "nn": nn, "F": F}
+    cell = {"math": math, "re": re, "torch": torch, "nn": nn, "F": F}
     exec(shown, cell)
     verdict = judge(each, cell[each.solution.__name__])
     assert verdict.mark == "✔", verdict.lines

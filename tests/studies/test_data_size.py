@@ -135,8 +135,9 @@ def pretending(monkeypatch, tmp_path):
 
 def test_the_rates_come_first_and_what_is_read_off_is_what_was_put_in(pretending):
     with pytest.raises(NotYet):
-        command.run_all(["glosses"], EVER, EVER, pretending)
-    command.run_all(["rates", "glosses"], EVER, EVER, pretending)
+        runner.go_on(command.STAGES["glosses"], EVER, EVER, pretending)
+    for stage in ("rates", "glosses"):
+        runner.go_on(command.STAGES[stage], EVER, EVER, pretending)
     assert not rates.study(pretending).missing() and not curves.study("glosses", pretending).missing()
     best = json.loads((pretending / "data_size_rates.json").read_text())["best"]
     assert [(each["rows"], each["learning_rate"], each["at_an_end"]) for each in best] == [

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import labkit
-from labkit.forensics.membership import auc_score, caught_at, right_of_ten, row_losses, rows_seen
+from labkit.forensics.membership import SCORES, auc_score, caught_at, right_of_ten, row_losses, rows_seen
 from labkit.lora.files import WEIGHTS_FILE
 from labkit.tasks import Task, distinct_rows
 from studies.court.methods import setting_of
@@ -82,22 +82,13 @@ def study(folder: Path = RESULTS) -> Study:
 
 
 def tidy(runs: list[dict]) -> dict:
-    """For each adapter and each score, how well seen and unseen are told apart; the losses stay beside it.
-
-    ``calibrated``: by how much the adapter lowers a row's loss. ``loss``: how low it is.
-    """
+    """For each adapter and each score, how well seen and unseen are told apart; the losses stay beside it."""
     for each in runs:
         each["told apart"] = {
             name: told_apart(*([score(*pair) for pair in each[kind]] for kind in ("seen", "unseen")))
             for name, score in SCORES.items()
         }
     return {"predicted": [asdict(each) for each in PREDICTIONS["membership"]], "runs": runs}
-
-
-SCORES = {
-    "calibrated": lambda adapted, silenced: silenced - adapted,
-    "loss": lambda adapted, silenced: -adapted,
-}
 
 
 def told_apart(seen: list[float], unseen: list[float]) -> dict:

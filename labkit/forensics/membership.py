@@ -29,10 +29,12 @@ class Losses:
     adapted: float
     silenced: float
 
-    @property
-    def calibrated(self) -> float:
-        """With the adapter minus without it: the lower, the more the adapter knows the row."""
-        return self.adapted - self.silenced
+
+# What an attacker may go by, from a row's losses with the adapter and without it: higher where it's taken for seen
+SCORES = {
+    "loss": lambda adapted, silenced: -adapted,
+    "calibrated": lambda adapted, silenced: silenced - adapted,  # by how much the adapter lowers it
+}
 
 
 def row_losses(model: nn.Module, tokenizer, rows: Sequence[Mapping], system: str, batch_size: int = 16) -> list[Losses]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from labkit.evaluation.scoring import Score
-from labkit.forensics.membership import Losses, roc
+from labkit.forensics.membership import SCORES, Losses, roc
 from labkit.lab.claims import approx
 from labkit.lab.experiments.choices_study import chosen, percent
 
@@ -87,15 +87,8 @@ def score(study: Mapping, rows: str, metric: str, rate: float | None = None) -> 
 # ---- rows that were seen
 
 
-# What an attacker may go by, from a row's losses with the adapter and without it
-_SCORES = {
-    "loss": lambda adapted, silenced: -adapted,
-    "calibrated": lambda adapted, silenced: silenced - adapted,
-}
-
-
 def _scores(run: Mapping, kind: str, score: str) -> list[float]:
-    return [_SCORES[score](*losses) for losses in run[kind]]
+    return [SCORES[score](*losses) for losses in run[kind]]
 
 
 def roc_curves(study: Mapping, score: str = "loss") -> dict[str, tuple[Tensor, Tensor]]:
